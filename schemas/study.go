@@ -1,0 +1,37 @@
+// Package schemas holds the records that travel between steps: Study, Batch, Shard, Model and Reject.
+package schemas
+
+import "silverbeam/pkg/taxonomy"
+
+// Study is one scan of one patient with its one report.
+type Study struct {
+	ID      string   // intake.Studies; unique within a run
+	Patient string   // intake.Studies; the study's id where the source names no patient
+	Report  string   // intake.Studies; the radiologist's text, never written to logs
+	Volumes []Volume // intake.Studies; the scan's reconstructions, none in a text-only job
+	Row     int      // intake.Studies; index in Batch.Rows
+
+	Labels []taxonomy.Label // label.Reports or label.Given; one per finding, in the taxonomy's order
+}
+
+// Volume names one reconstruction of a study and where its voxels lie. The voxels themselves never travel.
+type Volume struct {
+	ID   string // the file's name without its extensions
+	Path string
+	// Slope and Intercept turn stored values into HU where hu_source is metadata; both zero elsewhere.
+	Slope, Intercept float64 `json:",omitempty"`
+}
+
+// Reject is a study or volume that left the chain.
+type Reject struct {
+	Step   string `json:"step"`
+	Study  string `json:"study"` // the volume's id where only that reconstruction left; "FILE:LINE" for a row without an id
+	Class  string `json:"class"` // a short word to group by
+	Reason string `json:"reason"`
+	Batch  string `json:"batch"`
+}
+
+// Refusal makes one study leave: a step's Study method returns it as its error.
+type Refusal struct{ Class, Reason string }
+
+func (r Refusal) Error() string { return r.Class + ": " + r.Reason }

@@ -1,0 +1,53 @@
+package dataset
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"silverbeam/pkg/shard"
+	"silverbeam/schemas"
+	"silverbeam/transforms/internal/batch"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+// commitFn writes the manifest and the table of labels once every shard is there.
+type commitFn struct {
+	Name     string
+	Options  Options
+	Findings []string
+	Run      schemas.Run
+}
+
+func (f *commitFn) ProcessElement(_ context.Context, g batch.Gathered, emit func(schemas.Shard)) error {
+	dir := filepath.Join(f.Run.Dir, "dataset")
+	id, err := f.Options.Identity()
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Name, err)
+	}
+	m := shard.Manifest{Preset: id, Findings: f.Findings, HUSource: f.Options.HUSource, Splits: map[string]shard.Split{}}
+	rows := 0
+	for _, s := range g.Shards {
+		if s.File == "" {
+			continue
+		}
+		rel, err := filepath.Rel("dataset", s.File)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Name, err)
+		}
+		sp := m.Splits[s.Split]
+		sp.Batches = append(sp.Batches, shard.BatchRef{ID: s.Batch, File: rel, Rows: s.Rows, Digest: s.Digest})
+		m.Splits[s.Split], rows = sp, rows+s.Rows
+	}
+	digest, err := shard.Commit(dir, m)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Name, err)
+	}
+	emit(schemas.Shard{Step: f.Name, File: "dataset/manifest.json", Rows: rows, Digest: digest})
+	return nil
+}
+
+func init() {
+	register.DoFn3x1[context.Context, batch.Gathered, func(schemas.Shard), error](&commitFn{})
+}

@@ -1,0 +1,160 @@
+// Package dataset makes training data of labelled studies.
+//
+// dataset.Shards reads every volume once, brings it to a preset's grid and writes one Arrow file a batch: a row for each
+// reconstruction, with its study's report and labels. After the last batch a manifest names the files; readers see only
+// what it names. A volume that cannot be read leaves as a reject while its siblings stay.
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"silverbeam/pkg/shard"
+	"silverbeam/pkg/volume"
+	"silverbeam/schemas"
+	"silverbeam/transforms/internal/batch"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+)
+
+// Name is the step's type.
+const Name = "dataset.Shards"
+
+// HUSources say how stored values become HU.
+var HUSources = []string{"header", "already-hu"}
+
+// Options is the config block of a dataset.Shards step.
+type Options struct {
+	Preset   string `yaml:"preset"`    // how a training tensor is made; default demo
+	HUSource string `yaml:"hu_source"` // header (default: the file's own slope and intercept) or already-hu
+}
+
+// Validate names every setting that cannot work.
+func (o Options) Validate() error {
+	var errs []error
+	if _, err := volume.PresetByName(o.withDefaults().Preset); err != nil {
+		errs = append(errs, schemas.FieldError{Field: "preset", Value: o.Preset, Bound: err.Error()})
+	}
+	if !slices.Contains(HUSources, o.withDefaults().HUSource) {
+		errs = append(errs, schemas.FieldError{Field: "hu_source", Value: o.HUSource, Bound: "one of " + strings.Join(HUSources, ", ")})
+	}
+	return errors.Join(errs...)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Preset == "" {
+		o.Preset = "demo"
+	}
+	if o.HUSource == "" {
+		o.HUSource = "header"
+	}
+	return o
+}
+
+// Identity is the digest of all that decides a shard beside the studies in it.
+func (o Options) Identity() (string, error) {
+	o = o.withDefaults()
+	p, err := volume.PresetByName(o.Preset)
+	return p.Digest() + " " + o.HUSource, err
+}
+
+// Output is where the step's files go. config is the digest of the chain down to the step.
+func Output(name, config string) batch.Output {
+	return batch.Output{Step: name, Dir: "dataset", Ext: "arrow", Config: config}
+}
+
+// Shards writes every batch's shard, then the manifest: PCollection<Batch> → PCollection<Shard>, whose one element is
+// the manifest. findings are the taxonomy's names, in order.
+func Shards(s beam.Scope, out batch.Output, o Options, findings []string, run schemas.Run, in, done beam.PCollection) (beam.PCollection, error) {
+	o = o.withDefaults()
+	sh, err := batch.Write(s, out, &shards{Name: out.Step, Options: o, Findings: findings}, run, in, done)
+	if err != nil {
+		return beam.PCollection{}, err
+	}
+	s = s.Scope(out.Step)
+	return beam.ParDo(s, &commitFn{Name: out.Step, Options: o, Findings: findings, Run: run}, batch.Gather(s, sh)), nil
+}
+
+func init() { beam.RegisterType(reflect.TypeFor[shards]()) }
+
+type shards struct {
+	Name     string
+	Options  Options
+	Findings []string
+
+	preset volume.Preset
+}
+
+func (w *shards) Open(context.Context, schemas.Run) (err error) {
+	w.preset, err = volume.PresetByName(w.Options.Preset)
+	return err
+}
+
+// job is one row to make: a reconstruction of a study.
+type job struct {
+	study  *schemas.Study
+	volume schemas.Volume
+}
+
+// done is what became of a job.
+type done struct {
+	job
+	hu  []int16
+	cpu time.Duration
+	err error
+}
+
+// Write makes the batch's shard. A few volumes are read ahead of the one that is written, so that a few are in memory.
+func (w *shards) Write(_ context.Context, path string, b *schemas.Batch) (schemas.Shard, schemas.Passage, error) {
+	p := schemas.Passage{Unit: "volumes"}
+	var jobs []job
+	for i := range b.Studies {
+		for _, v := range b.Studies[i].Volumes {
+			jobs = append(jobs, job{&b.Studies[i], v})
+		}
+	}
+	rows := func(yield func(shard.Row, error) bool) {
+		for d := range batch.Ordered(runtime.GOMAXPROCS(0), jobs, w.read) {
+			p.In++
+			p.CPUSeconds += d.cpu.Seconds()
+			if d.err != nil {
+				p.Rejects++
+				b.Rejects = append(b.Rejects, schemas.Reject{Step: w.Name, Study: d.volume.ID, Class: "volume", Reason: reason(d.err), Batch: b.ID})
+				continue
+			}
+			p.Out++
+			if !yield(shard.Row{Patient: d.study.Patient, Study: d.study.ID, Volume: d.volume.ID, Report: d.study.Report, Labels: d.study.Labels, HU: d.hu}, nil) {
+				return
+			}
+		}
+	}
+	f, err := shard.Write(path, shard.Spec{Preset: w.preset, Findings: w.Findings, Split: b.Split, HUSource: w.Options.HUSource}, rows)
+	return schemas.Shard{Rows: f.Rows, Digest: f.Digest}, p, err
+}
+
+// read brings one reconstruction to the preset's grid.
+func (w *shards) read(j job) (d done) {
+	d.job = j
+	stop := batch.ThreadCPU()
+	defer func() { d.cpu = stop() }()
+	defer func() {
+		if r := recover(); r != nil {
+			d.err = fmt.Errorf("the reader failed on it: %v", r)
+		}
+	}()
+	v, err := volume.ReadNIfTI(j.volume.Path, volume.HUSource{Kind: w.Options.HUSource})
+	if err == nil {
+		d.hu, err = w.preset.Tensor(v)
+	}
+	d.err = err
+	return d
+}
+
+// reason is the error on one line.
+func reason(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

@@ -1,0 +1,186 @@
+// Package intake reads studies: rows of a report table, or a folder of volumes with its reports.
+//
+// Its step takes nothing and gives batches. The input is indexed once, when the graph is built; only descriptors of
+// batches go through the graph's one shuffle, and a worker reads a batch's own rows. A batch that every sink below has
+// finished is not read again. A row that cannot be read is a reject named by its file and line.
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"silverbeam/pkg/table"
+	"silverbeam/schemas"
+	"silverbeam/transforms/internal/batch"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+// Name is the step's type.
+const Name = "intake.Studies"
+
+// Layouts are the input layouts that intake knows.
+var Layouts = []string{"table", "ct-rate"}
+
+// Options is the config block of an intake.Studies step.
+type Options struct {
+	Layout    string  `yaml:"layout"`     // table or ct-rate; needed
+	Root      string  `yaml:"root"`       // ct-rate: the folder that holds dataset/, or is it
+	Path      string  `yaml:"path"`       // table: a CSV, JSONL or Parquet file, also .gz
+	Columns   Columns `yaml:"columns"`    // table: where things are; default study: id, report: report
+	BatchRows int     `yaml:"batch_rows"` // studies a batch; default 5000, with volumes 64
+	Limit     int     `yaml:"limit"`      // only the first studies; 0: all
+}
+
+// Columns names the columns of a table.
+type Columns struct {
+	Study   string   `yaml:"study"`   // default id
+	Patient string   `yaml:"patient"` // default: each study is its own patient
+	Report  []string `yaml:"report"`  // joined with a newline; default [report]
+}
+
+// Validate names every setting that cannot work.
+func (o Options) Validate() error {
+	var errs []error
+	bad := func(field string, value any, bound string) {
+		errs = append(errs, schemas.FieldError{Field: field, Value: value, Bound: bound})
+	}
+	if !slices.Contains(Layouts, o.Layout) {
+		bad("layout", o.Layout, "one of "+strings.Join(Layouts, ", "))
+	}
+	if o.Layout == "ct-rate" && o.Root == "" {
+		bad("root", o.Root, "a folder, for layout ct-rate")
+	}
+	if o.Layout == "table" && o.Path == "" {
+		bad("path", o.Path, "a file, for layout table")
+	}
+	if o.BatchRows < 0 || o.BatchRows > 100_000 {
+		bad("batch_rows", o.BatchRows, "1 to 100000")
+	}
+	if o.Limit < 0 {
+		bad("limit", o.Limit, "0 or more")
+	}
+	return errors.Join(errs...)
+}
+
+func (o Options) columns() table.Columns {
+	if o.Layout == "ct-rate" {
+		return ctrateColumns
+	}
+	c := table.Columns{Study: o.Columns.Study, Patient: o.Columns.Patient, Report: o.Columns.Report}
+	if c.Study == "" {
+		c.Study = "id"
+	}
+	if len(c.Report) == 0 {
+		c.Report = []string{"report"}
+	}
+	return c
+}
+
+// Index cuts the input into descriptors of batches. It reads the tables once and opens no volume.
+func Index(o Options) ([]schemas.Batch, error) {
+	if o.Layout == "ct-rate" {
+		return indexCTRATE(o)
+	}
+	return indexTable(o)
+}
+
+// ErrInput is the world's fault: an input that is missing, empty or not of its layout.
+var ErrInput = errors.New("bad input")
+
+// Studies reads the batches: → PCollection<Batch>, and the shards that sinks made of finished batches in an earlier run.
+func Studies(s beam.Scope, o Options, batches []schemas.Batch, sinks []batch.Output, run schemas.Run) (out, done beam.PCollection, err error) {
+	s = s.Scope(Name)
+	src, err := beam.TryReshuffle(s, beam.CreateList(s, batches))
+	if err != nil {
+		return out, done, fmt.Errorf("%s: %w", Name, err)
+	}
+	cols, err := beam.TryParDo(s, &readFn{Columns: o.columns(), Sinks: sinks, Run: run}, src)
+	if err != nil {
+		return out, done, fmt.Errorf("%s: %w", Name, err)
+	}
+	return cols[0], cols[1], nil
+}
+
+// readFn answers a finished batch with its shards and reads the others.
+type readFn struct {
+	Columns table.Columns
+	Sinks   []batch.Output // every sink below: skip only where all are done
+	Run     schemas.Run
+}
+
+func (f *readFn) ProcessElement(_ context.Context, b schemas.Batch, out func(schemas.Batch), done func(schemas.Shard)) error {
+	if shards := finished(f.Sinks, f.Run.Dir, b); shards != nil {
+		for _, s := range shards {
+			done(s)
+		}
+		return nil
+	}
+	start := time.Now()
+	if err := read(&b, f.Columns); err != nil {
+		return fmt.Errorf("%s: batch %s: %w", Name, b.ID[:16], err)
+	}
+	n := len(b.Studies)
+	b.Trail = []schemas.Passage{{Step: Name, Unit: "studies", In: n + len(b.Rejects), Out: n, Rejects: len(b.Rejects), Seconds: time.Since(start).Seconds()}}
+	out(b)
+	return nil
+}
+
+// finished gives the shards of a batch that every sink has done, else nil.
+func finished(sinks []batch.Output, dir string, b schemas.Batch) (shards []schemas.Shard) {
+	for _, o := range sinks {
+		s, ok := o.Done(dir, b)
+		if !ok {
+			return nil
+		}
+		shards = append(shards, s.Shard)
+	}
+	return shards
+}
+
+// read fills in the studies of a descriptor; a row that broke is a reject and keeps its place in b.Rows.
+func read(b *schemas.Batch, c table.Columns) error {
+	rows, bad, err := table.Read(b.Range, c)
+	if err != nil {
+		return err
+	}
+	if b.Scans != nil {
+		return joinScans(b, rows, bad)
+	}
+	if b.Take > 0 {
+		rows = rows[:min(b.Take, len(rows))]
+	}
+	b.Studies = make([]schemas.Study, 0, len(rows))
+	for _, r := range rows {
+		for len(bad) > 0 && bad[0].Line < r.Line {
+			bad = refuse(b, bad)
+		}
+		if r.Patient == "" {
+			r.Patient = r.ID
+		}
+		b.Studies = append(b.Studies, schemas.Study{ID: r.ID, Patient: r.Patient, Report: r.Report, Row: len(b.Rows)})
+		b.Rows = append(b.Rows, r.ID)
+	}
+	for len(bad) > 0 && b.Take == 0 {
+		bad = refuse(b, bad)
+	}
+	return nil
+}
+
+// refuse makes a reject of the first bad row.
+func refuse(b *schemas.Batch, bad []table.BadRow) []table.BadRow {
+	id := fmt.Sprintf("%s:%d", filepath.Base(b.Range.Path), bad[0].Line)
+	b.Rejects = append(b.Rejects, schemas.Reject{Step: Name, Study: id, Class: bad[0].Class, Reason: bad[0].Reason, Batch: b.ID})
+	b.Rows = append(b.Rows, id)
+	return bad[1:]
+}
+
+func init() {
+	register.DoFn4x1[context.Context, schemas.Batch, func(schemas.Batch), func(schemas.Shard), error](&readFn{})
+}

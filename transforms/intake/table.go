@@ -1,0 +1,40 @@
+package intake
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"silverbeam/pkg/table"
+	"silverbeam/schemas"
+)
+
+// indexTable cuts a report table into batches of consecutive rows.
+func indexTable(o Options) (batches []schemas.Batch, err error) {
+	ranges, err := table.Cut(o.Path, o.columns(), rowsOr(o.BatchRows, 5000))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", Name, ErrInput, err)
+	}
+	left := int64(o.Limit)
+	for i, r := range ranges {
+		b := schemas.Batch{ID: r.Digest, Index: i, Range: r}
+		if o.Limit > 0 && r.Rows > left {
+			b.Take = int(left)
+			b.ID = fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s first %d", r.Digest, left)))
+		}
+		if left -= r.Rows; o.Limit > 0 && left+r.Rows <= 0 {
+			break
+		}
+		batches = append(batches, b)
+	}
+	if len(batches) == 0 {
+		return nil, fmt.Errorf("%s: %w: %s has no rows", Name, ErrInput, o.Path)
+	}
+	return batches, nil
+}
+
+func rowsOr(n, def int) int {
+	if n == 0 {
+		return def
+	}
+	return n
+}

@@ -1,0 +1,128 @@
+// Package batch lifts a method on one study to Beam, where one element is one Batch.
+//
+// It is the one place that knows DoFns, emitters and bundles. A step is a registered struct whose exported fields are
+// its options; it travels to a worker as its type's name and JSON. Every study that enters a step is emitted, rejected
+// or fails the run, in input order. A sink writes one file a batch and, after it, a summary: a batch whose summaries
+// exist is never read again, so a retry, a resume and a re-run are the same thing.
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"silverbeam/schemas"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+)
+
+// Step is what a transform on studies writes.
+type Step interface {
+	// Open readies the step in this process. atOnce is how many studies may wait on calls together; 0 means that the
+	// step computes, and shares the process's cores with every other such step.
+	Open(ctx context.Context, run schemas.Run) (atOnce int, err error)
+	// Study assigns fields of s, never writing into what an earlier step made. It returns nil, a schemas.Refusal (this
+	// study leaves), or any other error (the run stops).
+	Study(ctx context.Context, s *schemas.Study) error
+}
+
+// cores is the process-wide limit on computing studies.
+var cores = make(chan struct{}, runtime.GOMAXPROCS(0))
+
+type batchKey struct{}
+
+// ID is the id of the batch that ctx belongs to.
+func ID(ctx context.Context) string {
+	id, _ := ctx.Value(batchKey{}).(string)
+	return id
+}
+
+// lifted is an opened step that takes whole batches; of Beam it knows the counters only.
+type lifted struct {
+	name              string
+	step              Step
+	run               schemas.Run
+	atOnce            int
+	in, out, rejected beam.Counter
+}
+
+func lift(ctx context.Context, name string, st Step, run schemas.Run) (*lifted, error) {
+	n, err := st.Open(ctx, run)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return &lifted{name, st, run, n, beam.NewCounter(name, "in"), beam.NewCounter(name, "out"), beam.NewCounter(name, "rejects")}, nil
+}
+
+// batch runs the step over b. The slice of studies is cloned first, because another consumer may hold b.
+func (l *lifted) batch(ctx context.Context, b schemas.Batch) (schemas.Batch, error) {
+	start := time.Now()
+	b.Studies = slices.Clone(b.Studies)
+	errs, cpu, err := l.each(context.WithValue(ctx, batchKey{}, b.ID), b.Studies)
+	if err != nil {
+		return b, err
+	}
+	in := len(b.Studies)
+	kept, rejects := b.Studies[:0], slices.Clip(b.Rejects) // clipped, so that append copies
+	for i, s := range b.Studies {
+		var r schemas.Refusal
+		if errors.As(errs[i], &r) {
+			rejects = append(rejects, schemas.Reject{Step: l.name, Study: s.ID, Class: r.Class, Reason: r.Reason, Batch: b.ID})
+			continue
+		}
+		kept = append(kept, s)
+	}
+	b.Studies, b.Rejects = kept, rejects
+	b.Trail = append(slices.Clip(b.Trail), schemas.Passage{Step: l.name, Unit: "studies", In: in, Out: len(kept),
+		Rejects: in - len(kept), Seconds: time.Since(start).Seconds(), CPUSeconds: cpu})
+	l.in.Inc(ctx, int64(in))
+	l.out.Inc(ctx, int64(len(kept)))
+	l.rejected.Inc(ctx, int64(in-len(kept)))
+	return b, nil
+}
+
+// each runs the step on every study, some at a time. It returns each study's refusal, the CPU seconds of the threads
+// that worked, and the first error that stops the run.
+func (l *lifted) each(ctx context.Context, studies []schemas.Study) ([]error, float64, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	errs, workers := make([]error, len(studies)), l.atOnce
+	if workers == 0 {
+		workers = cap(cores)
+	}
+	var next, cpuNS atomic.Int64
+	var wg sync.WaitGroup
+	for range min(workers, len(studies)) {
+		wg.Go(func() {
+			defer func(stop func() time.Duration) { cpuNS.Add(int64(stop())) }(ThreadCPU())
+			for i := int(next.Add(1)) - 1; i < len(studies) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				if errs[i] = l.study(ctx, &studies[i]); errs[i] != nil && !errors.As(errs[i], new(schemas.Refusal)) {
+					cancel(fmt.Errorf("%s: study %s: %w", l.name, studies[i].ID, errs[i]))
+				}
+				tick(l.run.Dir, l.name, 1)
+			}
+		})
+	}
+	wg.Wait()
+	return errs, time.Duration(cpuNS.Load()).Seconds(), context.Cause(ctx)
+}
+
+// study runs the step on one study; a panic becomes an error, since in a goroutine of ours it would end the process.
+func (l *lifted) study(ctx context.Context, s *schemas.Study) (err error) {
+	if l.atOnce == 0 {
+		cores <- struct{}{}
+		defer func() { <-cores }()
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return l.step.Study(ctx, s)
+}

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package batch
+
+import "time"
+
+// ThreadCPU measures wall time where threads have no clock of their own.
+func ThreadCPU() func() time.Duration {
+	start := time.Now()
+	return func() time.Duration { return time.Since(start) }
+}

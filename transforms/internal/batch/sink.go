@@ -1,0 +1,135 @@
+package batch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"silverbeam/pkg/shard"
+	"silverbeam/schemas"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+// Sink is what a step writes that makes a file of every batch.
+type Sink interface {
+	Open(ctx context.Context, run schemas.Run) error
+	// Write makes the file at path whole or not at all. What it refuses it adds to b.Rejects; the passage counts what
+	// went in and came out, in the sink's own unit. A batch without rows makes no file: the shard's File is then "".
+	Write(ctx context.Context, path string, b *schemas.Batch) (schemas.Shard, schemas.Passage, error)
+}
+
+// Output says where a sink's files go, so that intake can tell whether a batch is done.
+type Output struct {
+	Step   string // the sink's name
+	Dir    string // below the run folder
+	Ext    string
+	Config string // digest of all that decides the file beside the batch's rows
+}
+
+// File is the batch's file, relative to the run folder.
+func (o Output) File(b schemas.Batch) string {
+	return filepath.Join(o.Dir, b.Split, b.ID[:16]+"-"+o.Config[:8]+"."+o.Ext)
+}
+
+// Summary is what is kept of a batch beside its file.
+type Summary struct {
+	Shard   schemas.Shard     `json:"shard"`
+	Trail   []schemas.Passage `json:"trail"`
+	Rejects []schemas.Reject  `json:"rejects"`
+	Labels  *Counts           `json:"labels,omitempty"`
+}
+
+// Done reads the batch's summary, if the sink finished it.
+func (o Output) Done(dir string, b schemas.Batch) (s Summary, ok bool) {
+	path := filepath.Join(dir, o.File(b))
+	p, err := os.ReadFile(path + ".summary.json")
+	if err != nil || json.Unmarshal(p, &s) != nil {
+		return s, false
+	}
+	if s.Shard.File != "" {
+		_, err = os.Stat(path)
+	}
+	s.Shard.Index = b.Index // the same rows may since have moved
+	return s, err == nil
+}
+
+// Write runs a sink on every batch: PCollection<Batch> → PCollection<Shard>. done holds the shards of all sinks that
+// intake found finished; the sink's own are taken from it.
+func Write(s beam.Scope, o Output, st Sink, run schemas.Run, in, done beam.PCollection) (beam.PCollection, error) {
+	t, opts, err := freeze(o.Step, st)
+	if err != nil {
+		return beam.PCollection{}, err
+	}
+	s = s.Scope(o.Step)
+	out, err := beam.TryParDo(s, &sinkFn{Output: o, Type: t, Step: opts, Run: run}, in)
+	if err != nil {
+		return beam.PCollection{}, fmt.Errorf("%s: %w", o.Step, err)
+	}
+	return beam.Flatten(s, out[0], beam.ParDo(s, &ownFn{o.Step}, done)), nil
+}
+
+type sinkFn struct {
+	Output Output
+	Type   beam.EncodedType
+	Step   []byte
+	Run    schemas.Run
+
+	sink Sink
+}
+
+func (f *sinkFn) Setup(ctx context.Context) (err error) {
+	if f.sink, err = thaw[Sink](f.Output.Step, f.Type, f.Step); err != nil {
+		return err
+	}
+	if err = f.sink.Open(ctx, f.Run); err != nil {
+		return fmt.Errorf("%s: %w", f.Output.Step, err)
+	}
+	return nil
+}
+
+func (f *sinkFn) ProcessElement(ctx context.Context, b schemas.Batch, emit func(schemas.Shard)) error {
+	if s, ok := f.Output.Done(f.Run.Dir, b); ok { // another sink was the one to miss this batch
+		emit(s.Shard)
+		return nil
+	}
+	start, stop := time.Now(), ThreadCPU()
+	b.Rejects = slices.Clip(b.Rejects)
+	path := filepath.Join(f.Run.Dir, f.Output.File(b))
+	sh, p, err := f.sink.Write(context.WithValue(ctx, batchKey{}, b.ID), path, &b)
+	if p.CPUSeconds += stop().Seconds(); err != nil {
+		return fmt.Errorf("%s: batch %s: %w", f.Output.Step, b.ID[:16], err)
+	}
+	sh.Step, sh.Batch, sh.Index, sh.Split = f.Output.Step, b.ID, b.Index, b.Split
+	if p.Step, p.Seconds = f.Output.Step, time.Since(start).Seconds(); sh.Rows > 0 {
+		sh.File = f.Output.File(b)
+	}
+	sum, err := json.Marshal(Summary{sh, append(slices.Clip(b.Trail), p), b.Rejects, count(b.Studies)})
+	if err == nil {
+		err = shard.WriteFile(path+".summary.json", sum)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: batch %s: %w", f.Output.Step, b.ID[:16], err)
+	}
+	emit(sh)
+	return nil
+}
+
+// ownFn keeps the shards of one step.
+type ownFn struct{ Step string }
+
+func (f *ownFn) ProcessElement(_ context.Context, s schemas.Shard, emit func(schemas.Shard)) {
+	if s.Step == f.Step {
+		emit(s)
+	}
+}
+
+func init() {
+	register.DoFn3x1[context.Context, schemas.Batch, func(schemas.Shard), error](&sinkFn{})
+	register.DoFn3x0[context.Context, schemas.Shard, func(schemas.Shard)](&ownFn{})
+}

@@ -1,0 +1,179 @@
+package label
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/llm"
+	"silverbeam/pkg/rules"
+	"silverbeam/pkg/taxonomy"
+	"silverbeam/schemas"
+)
+
+// cascade asks its labelers in turn. The first answers every finding; a later one is asked only where an earlier one
+// doubts, and then settles the doubted findings alone.
+type cascade struct {
+	labelers []labeler
+	calls    bool // some labeler waits on calls
+}
+
+// labeler answers all findings of one report, in the taxonomy's order. Its error is taxonomy.NotAssessable or
+// llm.Refusal where the report is to blame.
+type labeler interface {
+	label(ctx context.Context, batch string, s *schemas.Study) ([]taxonomy.Label, error)
+}
+
+type ruleLabeler struct{ *rules.Labeler }
+
+func (r ruleLabeler) label(_ context.Context, _ string, s *schemas.Study) ([]taxonomy.Label, error) {
+	return r.Label(s.Report)
+}
+
+type llmLabeler struct {
+	*llm.Client
+	step string
+}
+
+func (l llmLabeler) label(ctx context.Context, batch string, s *schemas.Study) ([]taxonomy.Label, error) {
+	return l.Label(ctx, llm.Call{Batch: batch, Step: l.step, Study: s.ID, Report: s.Report})
+}
+
+func openCascade(step string, o Options, run schemas.Run) (c cascade, err error) {
+	t, err := o.Taxonomy()
+	if err != nil {
+		return c, err
+	}
+	for _, name := range o.cascade() {
+		var l labeler
+		switch name {
+		case "rules":
+			r, rerr := rules.New(t, rules.Options{Convention: o.Convention})
+			l, err = ruleLabeler{r}, rerr
+		case "llm":
+			client, cerr := openClient(o, t, run)
+			l, err, c.calls = llmLabeler{client, step}, cerr, true
+		default:
+			err = fmt.Errorf("unknown labeler %q", name)
+		}
+		if err != nil {
+			return c, err
+		}
+		c.labelers = append(c.labelers, l)
+	}
+	return c, nil
+}
+
+func (c cascade) label(ctx context.Context, batch string, s *schemas.Study) (labels []taxonomy.Label, err error) {
+	for i, l := range c.labelers {
+		if i > 0 && !slices.ContainsFunc(labels, doubted) {
+			break
+		}
+		answer, err := l.label(ctx, batch, s)
+		if err != nil {
+			return nil, refusal(err)
+		}
+		if i == 0 {
+			labels = answer
+			continue
+		}
+		for k := range labels {
+			if doubted(labels[k]) {
+				labels[k] = answer[k]
+			}
+		}
+	}
+	return labels, nil
+}
+
+func doubted(l taxonomy.Label) bool { return l.State == taxonomy.Uncertain }
+
+// refusal turns a report's own fault into a reject; every other error stops the run.
+func refusal(err error) error {
+	var na taxonomy.NotAssessable
+	var no llm.Refusal
+	switch {
+	case errors.As(err, &na):
+		return schemas.Refusal{Class: na.Class, Reason: na.Reason}
+	case errors.As(err, &no):
+		return schemas.Refusal{Class: no.Class, Reason: no.Reason}
+	}
+	return err
+}
+
+// opened holds what the steps of this process share for each run folder: one ledger, one store, one client. A DoFn is
+// set up once for every bundle that runs beside others, and SQLite serves one opener.
+var opened = struct {
+	sync.Mutex
+	books   map[string]*ledger.Book
+	stores  map[string]*ledger.Store
+	clients map[string]*llm.Client
+}{books: map[string]*ledger.Book{}, stores: map[string]*ledger.Store{}, clients: map[string]*llm.Client{}}
+
+// Book is the run's ledger, opened once in this process.
+func Book(run schemas.Run) (*ledger.Book, error) {
+	opened.Lock()
+	defer opened.Unlock()
+	return openBook(run)
+}
+
+func openBook(run schemas.Run) (*ledger.Book, error) {
+	if b := opened.books[run.Dir]; b != nil {
+		return b, nil
+	}
+	b, err := ledger.OpenBook(filepath.Join(run.Dir, "ledger.db"))
+	if err == nil {
+		opened.books[run.Dir] = b
+	}
+	return b, err
+}
+
+func openClient(o Options, t *taxonomy.Taxonomy, run schemas.Run) (*llm.Client, error) {
+	opened.Lock()
+	defer opened.Unlock()
+	key := fmt.Sprint(run, o, t.Digest())
+	if c := opened.clients[key]; c != nil {
+		return c, nil
+	}
+	book, err := openBook(run)
+	if err != nil {
+		return nil, err
+	}
+	store := opened.stores[run.Store]
+	if store == nil {
+		if store, err = ledger.OpenStore(run.Store); err != nil {
+			return nil, err
+		}
+		opened.stores[run.Store] = store
+	}
+	c, err := llm.Open(llm.Options{Endpoint: o.Endpoint, Model: o.Model, KeyEnv: o.KeyEnv, InFlight: o.InFlight, RPM: o.RPM,
+		TPM: o.TPM, Timeout: o.Timeout, Deadline: o.Deadline, MaxCostPico: run.MaxCostPico, Replay: run.Replay, Prices: o.Prices}, t, book, store)
+	if err == nil {
+		opened.clients[key] = c
+	}
+	return c, err
+}
+
+// Close closes what this process holds for its runs. The runner calls it after the graph has ended.
+func Close() error {
+	opened.Lock()
+	defer opened.Unlock()
+	var errs []error
+	for _, c := range opened.clients {
+		errs = append(errs, c.Close())
+	}
+	for _, s := range opened.stores {
+		errs = append(errs, s.Close())
+	}
+	for _, b := range opened.books {
+		errs = append(errs, b.Close())
+	}
+	clear(opened.clients)
+	clear(opened.stores)
+	clear(opened.books)
+	return errors.Join(errs...)
+}

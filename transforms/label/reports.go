@@ -1,0 +1,157 @@
+// Package label gives every study its findings, from its report, and writes them as a table.
+//
+// label.Reports takes batches of studies and gives the same studies with Labels filled in, one for each finding of the
+// taxonomy. A report that is not the taxonomy's business, or that no labeler can answer, leaves as a reject. An answer
+// that was paid for is in the results store before it is used, so a retry or a second run pays for nothing twice.
+package label
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"silverbeam/pkg/llm"
+	"silverbeam/pkg/rules"
+	"silverbeam/pkg/taxonomy"
+	"silverbeam/schemas"
+	"silverbeam/transforms/internal/batch"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+)
+
+// ReportsName is the type of the labelling step.
+const ReportsName = "label.Reports"
+
+// Labelers are the labelers that a cascade may name.
+var Labelers = []string{"rules", "llm"}
+
+// Options is the config block of a label.Reports step.
+type Options struct {
+	Findings   string        `yaml:"findings"`   // taxonomy, by name or file; default ctrate-18
+	Labelers   []string      `yaml:"labelers"`   // asked in this order until one is sure; default [rules], with an endpoint [llm]
+	Convention string        `yaml:"convention"` // what counts as a finding: ct-rate (default) or clinical
+	Endpoint   string        `yaml:"endpoint"`   // base URL of an OpenAI-compatible server; needed by llm
+	Model      string        `yaml:"model"`      // needed by llm
+	KeyEnv     string        `yaml:"key_env"`    // the environment variable that holds the key; "" sends none
+	Prices     string        `yaml:"prices"`     // price file; default the built-in one
+	InFlight   int           `yaml:"in_flight"`  // calls at once in this process; default 64
+	RPM        int           `yaml:"rpm"`        // requests a minute; 0: no limit of ours
+	TPM        int           `yaml:"tpm"`        // tokens a minute; 0: no limit of ours
+	Timeout    time.Duration `yaml:"timeout"`    // of one call; default 60s
+	Deadline   time.Duration `yaml:"deadline"`   // of one report, retries included; default 10m
+}
+
+// Validate names every setting that cannot work. It opens no file and no connection.
+func (o Options) Validate() error {
+	var errs []error
+	bad := func(field string, value any, bound string) {
+		errs = append(errs, schemas.FieldError{Field: field, Value: value, Bound: bound})
+	}
+	for _, l := range o.Labelers {
+		if !slices.Contains(Labelers, l) {
+			bad("labelers", l, "one of "+strings.Join(Labelers, ", "))
+		}
+	}
+	if o.Convention != "" && o.Convention != "ct-rate" && o.Convention != "clinical" {
+		bad("convention", o.Convention, "one of ct-rate, clinical")
+	}
+	if slices.Contains(o.cascade(), "llm") {
+		if u, err := url.Parse(o.Endpoint); err != nil || !slices.Contains([]string{"http", "https", "fake"}, u.Scheme) {
+			bad("endpoint", o.Endpoint, "an http, https or fake URL, for the labeler llm")
+		}
+		if o.Model == "" && !strings.HasPrefix(o.Endpoint, "fake:") {
+			bad("model", o.Model, "a model's name, for the labeler llm")
+		}
+	}
+	if o.InFlight < 0 || o.InFlight > 4096 {
+		bad("in_flight", o.InFlight, "1 to 4096")
+	}
+	if o.RPM < 0 {
+		bad("rpm", o.RPM, "0 or more")
+	}
+	if o.TPM < 0 {
+		bad("tpm", o.TPM, "0 or more")
+	}
+	if o.Timeout < 0 {
+		bad("timeout", o.Timeout, "more than 0s")
+	}
+	if o.Deadline < 0 {
+		bad("deadline", o.Deadline, "more than 0s")
+	}
+	return errors.Join(errs...)
+}
+
+func (o Options) cascade() []string {
+	switch {
+	case len(o.Labelers) > 0:
+		return o.Labelers
+	case o.Endpoint != "":
+		return []string{"llm"}
+	}
+	return []string{"rules"}
+}
+
+// Taxonomy loads the findings.
+func (o Options) Taxonomy() (*taxonomy.Taxonomy, error) {
+	if o.Findings == "" {
+		o.Findings = "ctrate-18"
+	}
+	return taxonomy.Load(o.Findings)
+}
+
+// Identity is the digest of all that decides a label beside the report: findings, labelers and their versions.
+func (o Options) Identity() (string, error) {
+	t, err := o.Taxonomy()
+	if err != nil {
+		return "", err
+	}
+	r, err := rules.New(t, rules.Options{Convention: o.Convention})
+	if err != nil {
+		return "", err
+	}
+	id := fmt.Sprint(t.Digest(), o.cascade(), r.Version())
+	if slices.Contains(o.cascade(), "llm") {
+		id += fmt.Sprint(o.Model, llm.Version)
+		if strings.HasPrefix(o.Endpoint, "fake:") {
+			id += o.Endpoint
+		}
+	}
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(id))), nil
+}
+
+// Reports fills in the findings of every report: PCollection<Batch> → PCollection<Batch>.
+func Reports(s beam.Scope, name string, o Options, run schemas.Run, in beam.PCollection) (beam.PCollection, error) {
+	return batch.Each(s, name, &reports{Name: name, Options: o}, run, in)
+}
+
+func init() { beam.RegisterType(reflect.TypeFor[reports]()) }
+
+type reports struct {
+	Name    string
+	Options Options
+
+	ask cascade
+}
+
+func (r *reports) Open(ctx context.Context, run schemas.Run) (atOnce int, err error) {
+	r.ask, err = openCascade(r.Name, r.Options, run)
+	if r.ask.calls {
+		atOnce = max(r.Options.InFlight, 1)
+		if r.Options.InFlight == 0 {
+			atOnce = 64
+		}
+	}
+	return atOnce, err
+}
+
+// Study labels one report.
+func (r *reports) Study(ctx context.Context, s *schemas.Study) (err error) {
+	s.Labels, err = r.ask.label(ctx, batch.ID(ctx), s)
+	return err
+}

@@ -1,0 +1,141 @@
+// Package train fits models to a run's data set.
+//
+// train.Model takes the manifest, or the model of an earlier step, and gives a model: a folder with safetensors weights,
+// their configuration, the history of the loss and a checkpoint. A finished model whose options and data have not
+// changed is given again at once; a killed training goes on from its checkpoint to the same weights.
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"silverbeam/pkg/fit"
+	"silverbeam/pkg/shard"
+	"silverbeam/pkg/taxonomy"
+	"silverbeam/schemas"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+// Name is the step's type.
+const Name = "train.Model"
+
+// Recipes are the recipes that train.Model knows.
+var Recipes = []string{"supervised", "clip"}
+
+// Options is the config block of a train.Model step.
+type Options struct {
+	Recipe string  `yaml:"recipe"` // supervised or clip; needed
+	Width  int     `yaml:"width"`  // channels of the first stage; default 16, and the initial model's for clip
+	Stem   int     `yaml:"stem"`   // stride and size of the first convolution: 2 or 4 voxels; default 4
+	Epochs int     `yaml:"epochs"` // passes over the training studies; default 10
+	Batch  int     `yaml:"batch"`  // studies a step; default 8, for clip 24
+	LR     float64 `yaml:"lr"`     // the schedule's highest learning rate; default 0.002, for clip 0.0005
+	Seed   uint64  `yaml:"seed"`   // of weights, order and augmentation; default 1
+	Init   string  `yaml:"init"`   // clip: the step whose vision encoder it starts from
+}
+
+// Validate names every setting that cannot work.
+func (o Options) Validate() error {
+	var errs []error
+	bad := func(field string, value any, bound string) {
+		errs = append(errs, schemas.FieldError{Field: field, Value: value, Bound: bound})
+	}
+	if !slices.Contains(Recipes, o.Recipe) {
+		bad("recipe", o.Recipe, "one of "+strings.Join(Recipes, ", "))
+	}
+	if o.Width != 0 && (o.Width < 8 || o.Width > 128 || o.Width%8 != 0) {
+		bad("width", o.Width, "a multiple of 8 from 8 to 128")
+	}
+	if o.Stem != 0 && o.Stem != 2 && o.Stem != 4 {
+		bad("stem", o.Stem, "2 or 4")
+	}
+	if o.Epochs < 0 || o.Epochs > 1000 {
+		bad("epochs", o.Epochs, "1 to 1000")
+	}
+	if o.Batch < 0 || o.Batch > 4096 {
+		bad("batch", o.Batch, "1 to 4096")
+	}
+	if o.LR < 0 || o.LR > 1 {
+		bad("lr", o.LR, "more than 0, at most 1")
+	}
+	if o.Recipe != "clip" && o.Init != "" {
+		bad("init", o.Init, "only for recipe clip")
+	}
+	return errors.Join(errs...)
+}
+
+// Model trains on the data set of the run: PCollection<Shard> of the manifest, or PCollection<Model> → PCollection<Model>.
+func Model(s beam.Scope, name string, o Options, findings string, run schemas.Run, in beam.PCollection) beam.PCollection {
+	t := trainer{Name: name, Options: o, Findings: findings, Run: run}
+	s = s.Scope(name)
+	if in.Type().Type() == shardType {
+		return beam.ParDo(s, &onShards{t}, in)
+	}
+	return beam.ParDo(s, &onModel{t}, in)
+}
+
+// shardType is the element that the first training of a chain takes.
+var shardType = reflect.TypeFor[schemas.Shard]()
+
+type trainer struct {
+	Name     string
+	Options  Options
+	Findings string // the taxonomy, by name or file
+	Run      schemas.Run
+}
+
+// train makes the model's folder and names it.
+func (t trainer) train(ctx context.Context) (m schemas.Model, err error) {
+	tax, err := taxonomy.Load(t.Findings)
+	if err != nil {
+		return m, fmt.Errorf("%s: %w", t.Name, err)
+	}
+	data, err := shard.Open(filepath.Join(t.Run.Dir, "dataset"))
+	if err != nil {
+		return m, fmt.Errorf("%s: %w", t.Name, err)
+	}
+	defer data.Close()
+	o := t.Options
+	fo := fit.Options{Recipe: o.Recipe, Width: o.Width, Stem: o.Stem, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed}
+	if o.Init != "" {
+		fo.Init = filepath.Join(t.Run.Dir, "models", o.Init)
+	}
+	rel := filepath.Join("models", t.Name)
+	res, err := fit.Train(ctx, data, tax, filepath.Join(t.Run.Dir, rel), fo, nil)
+	if err != nil {
+		return m, fmt.Errorf("%s: %w", t.Name, err)
+	}
+	return schemas.Model{Step: t.Name, Path: rel, Digest: res.Digest}, nil
+}
+
+type onShards struct{ T trainer }
+
+func (f *onShards) ProcessElement(ctx context.Context, _ schemas.Shard, emit func(schemas.Model)) error {
+	return f.T.emit(ctx, emit)
+}
+
+type onModel struct{ T trainer }
+
+func (f *onModel) ProcessElement(ctx context.Context, _ schemas.Model, emit func(schemas.Model)) error {
+	return f.T.emit(ctx, emit)
+}
+
+func (t trainer) emit(ctx context.Context, emit func(schemas.Model)) error {
+	m, err := t.train(ctx)
+	if err == nil {
+		emit(m)
+	}
+	return err
+}
+
+func init() {
+	register.DoFn3x1[context.Context, schemas.Shard, func(schemas.Model), error](&onShards{})
+	register.DoFn3x1[context.Context, schemas.Model, func(schemas.Model), error](&onModel{})
+}
