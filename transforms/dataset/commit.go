@@ -21,10 +21,19 @@ type commitFn struct {
 }
 
 func (f *commitFn) ProcessElement(_ context.Context, g batch.Gathered, emit func(schemas.Shard)) error {
+	sh, err := f.commit(g)
+	if err != nil {
+		return batch.Stop(f.Run, fmt.Errorf("%s: %w", f.Name, err))
+	}
+	emit(sh)
+	return nil
+}
+
+func (f *commitFn) commit(g batch.Gathered) (out schemas.Shard, err error) {
 	dir := filepath.Join(f.Run.Dir, "dataset")
 	id, err := f.Options.Identity()
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.Name, err)
+		return out, err
 	}
 	m := shard.Manifest{Preset: id, Findings: f.Findings, HUSource: f.Options.HUSource, Splits: map[string]shard.Split{}}
 	rows := 0
@@ -34,18 +43,14 @@ func (f *commitFn) ProcessElement(_ context.Context, g batch.Gathered, emit func
 		}
 		rel, err := filepath.Rel("dataset", s.File)
 		if err != nil {
-			return fmt.Errorf("%s: %w", f.Name, err)
+			return out, err
 		}
 		sp := m.Splits[s.Split]
 		sp.Batches = append(sp.Batches, shard.BatchRef{ID: s.Batch, File: rel, Rows: s.Rows, Digest: s.Digest})
 		m.Splits[s.Split], rows = sp, rows+s.Rows
 	}
 	digest, err := shard.Commit(dir, m)
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.Name, err)
-	}
-	emit(schemas.Shard{Step: f.Name, File: "dataset/manifest.json", Rows: rows, Digest: digest})
-	return nil
+	return schemas.Shard{Step: f.Name, File: "dataset/manifest.json", Rows: rows, Digest: digest}, err
 }
 
 func init() {

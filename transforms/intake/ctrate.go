@@ -79,8 +79,10 @@ func indexSplit(root, split, reports string, batchRows int) ([]schemas.Batch, er
 	type place struct{ batch, scan int }
 	seen := map[string]place{} // a study's batch and place in it
 	var out []schemas.Batch
+	var tables table.Reader
+	defer tables.Close()
 	for _, r := range ranges {
-		rows, _, err := table.Read(r, ctrateColumns)
+		rows, _, err := tables.Read(r, ctrateColumns)
 		if err != nil {
 			return nil, err
 		}
@@ -147,7 +149,7 @@ func identify(root string, b schemas.Batch) string {
 }
 
 // joinScans gives every study of a batch the report of its own row. A row that broke had no scan: it is a reject here.
-func joinScans(b *schemas.Batch, rows []table.Row, bad []table.BadRow) error {
+func joinScans(b *schemas.Batch, step string, rows []table.Row, bad []table.BadRow) error {
 	text := make(map[int64]string, len(rows))
 	for _, r := range rows {
 		text[r.Line] = r.Report
@@ -162,7 +164,7 @@ func joinScans(b *schemas.Batch, rows []table.Row, bad []table.BadRow) error {
 		b.Rows = append(b.Rows, s.Study)
 	}
 	for len(bad) > 0 {
-		bad = refuse(b, bad)
+		bad = refuse(b, step, bad)
 	}
 	return nil
 }

@@ -38,6 +38,9 @@ type Options struct {
 	Limit     int     `yaml:"limit"`      // only the first studies; 0: all
 }
 
+// Output says where a sink's files go.
+type Output = batch.Output
+
 // Columns names the columns of a table.
 type Columns struct {
 	Study   string   `yaml:"study"`   // default id
@@ -95,24 +98,27 @@ func Index(o Options) ([]schemas.Batch, error) {
 var ErrInput = errors.New("bad input")
 
 // Studies reads the batches: → PCollection<Batch>, and the shards that sinks made of finished batches in an earlier run.
-func Studies(s beam.Scope, o Options, batches []schemas.Batch, sinks []batch.Output, run schemas.Run) (out, done beam.PCollection, err error) {
-	s = s.Scope(Name)
+func Studies(s beam.Scope, name string, o Options, batches []schemas.Batch, sinks []batch.Output, run schemas.Run) (out, done beam.PCollection, err error) {
+	s = s.Scope(name)
 	src, err := beam.TryReshuffle(s, beam.CreateList(s, batches))
 	if err != nil {
-		return out, done, fmt.Errorf("%s: %w", Name, err)
+		return out, done, fmt.Errorf("%s: %w", name, err)
 	}
-	cols, err := beam.TryParDo(s, &readFn{Columns: o.columns(), Sinks: sinks, Run: run}, src)
+	cols, err := beam.TryParDo(s, &readFn{Name: name, Columns: o.columns(), Sinks: sinks, Run: run}, src)
 	if err != nil {
-		return out, done, fmt.Errorf("%s: %w", Name, err)
+		return out, done, fmt.Errorf("%s: %w", name, err)
 	}
 	return cols[0], cols[1], nil
 }
 
 // readFn answers a finished batch with its shards and reads the others.
 type readFn struct {
+	Name    string
 	Columns table.Columns
 	Sinks   []batch.Output // every sink below: skip only where all are done
 	Run     schemas.Run
+
+	tables table.Reader // keeps gzipped tables open between batches
 }
 
 func (f *readFn) ProcessElement(_ context.Context, b schemas.Batch, out func(schemas.Batch), done func(schemas.Shard)) error {
@@ -123,11 +129,11 @@ func (f *readFn) ProcessElement(_ context.Context, b schemas.Batch, out func(sch
 		return nil
 	}
 	start := time.Now()
-	if err := read(&b, f.Columns); err != nil {
-		return fmt.Errorf("%s: batch %s: %w", Name, b.ID[:16], err)
+	if err := read(&f.tables, &b, f.Name, f.Columns); err != nil {
+		return batch.Stop(f.Run, fmt.Errorf("%s: batch %s: %w: %w", f.Name, b.ID[:16], ErrInput, err))
 	}
 	n := len(b.Studies)
-	b.Trail = []schemas.Passage{{Step: Name, Unit: "studies", In: n + len(b.Rejects), Out: n, Rejects: len(b.Rejects), Seconds: time.Since(start).Seconds()}}
+	b.Trail = []schemas.Passage{{Step: f.Name, Unit: "studies", In: n + len(b.Rejects), Out: n, Rejects: len(b.Rejects), Seconds: time.Since(start).Seconds()}}
 	out(b)
 	return nil
 }
@@ -145,13 +151,13 @@ func finished(sinks []batch.Output, dir string, b schemas.Batch) (shards []schem
 }
 
 // read fills in the studies of a descriptor; a row that broke is a reject and keeps its place in b.Rows.
-func read(b *schemas.Batch, c table.Columns) error {
-	rows, bad, err := table.Read(b.Range, c)
+func read(tables *table.Reader, b *schemas.Batch, step string, c table.Columns) error {
+	rows, bad, err := tables.Read(b.Range, c)
 	if err != nil {
 		return err
 	}
 	if b.Scans != nil {
-		return joinScans(b, rows, bad)
+		return joinScans(b, step, rows, bad)
 	}
 	if b.Take > 0 {
 		rows = rows[:min(b.Take, len(rows))]
@@ -159,7 +165,7 @@ func read(b *schemas.Batch, c table.Columns) error {
 	b.Studies = make([]schemas.Study, 0, len(rows))
 	for _, r := range rows {
 		for len(bad) > 0 && bad[0].Line < r.Line {
-			bad = refuse(b, bad)
+			bad = refuse(b, step, bad)
 		}
 		if r.Patient == "" {
 			r.Patient = r.ID
@@ -168,15 +174,15 @@ func read(b *schemas.Batch, c table.Columns) error {
 		b.Rows = append(b.Rows, r.ID)
 	}
 	for len(bad) > 0 && b.Take == 0 {
-		bad = refuse(b, bad)
+		bad = refuse(b, step, bad)
 	}
 	return nil
 }
 
 // refuse makes a reject of the first bad row.
-func refuse(b *schemas.Batch, bad []table.BadRow) []table.BadRow {
+func refuse(b *schemas.Batch, step string, bad []table.BadRow) []table.BadRow {
 	id := fmt.Sprintf("%s:%d", filepath.Base(b.Range.Path), bad[0].Line)
-	b.Rejects = append(b.Rejects, schemas.Reject{Step: Name, Study: id, Class: bad[0].Class, Reason: bad[0].Reason, Batch: b.ID})
+	b.Rejects = append(b.Rejects, schemas.Reject{Step: step, Study: id, Class: bad[0].Class, Reason: bad[0].Reason, Batch: b.ID})
 	b.Rows = append(b.Rows, id)
 	return bad[1:]
 }
@@ -184,3 +190,9 @@ func refuse(b *schemas.Batch, bad []table.BadRow) []table.BadRow {
 func init() {
 	register.DoFn4x1[context.Context, schemas.Batch, func(schemas.Batch), func(schemas.Shard), error](&readFn{})
 }
+
+// Cause is the first error that stopped a run's graph in this process, of its own kind; nil where none did.
+func Cause(dir string) error { return batch.Cause(dir) }
+
+// Progress is how many studies each step has passed, read from the run folder; it is a little behind.
+func Progress(dir string) map[string]int64 { return batch.Progress(dir) }

@@ -93,7 +93,7 @@ func (f *mergeFn) ProcessElement(_ context.Context, g batch.Gathered, emit func(
 	rows, digest, err := shard.MergeLabels(parts, f.Findings, shard.LabelForm{As: f.Options.As, Uncertain: f.Options.Uncertain},
 		filepath.Join(dir, "labels.parquet"), filepath.Join(dir, "labels.csv"))
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.Name, err)
+		return batch.Stop(f.Run, fmt.Errorf("%s: %w", f.Name, err))
 	}
 	emit(schemas.Shard{Step: f.Name, File: "dataset/labels.parquet", Rows: rows, Digest: digest})
 	return nil

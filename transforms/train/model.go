@@ -18,6 +18,7 @@ import (
 	"silverbeam/pkg/shard"
 	"silverbeam/pkg/taxonomy"
 	"silverbeam/schemas"
+	"silverbeam/transforms/internal/batch"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -95,11 +96,11 @@ type trainer struct {
 func (t trainer) train(ctx context.Context) (m schemas.Model, err error) {
 	tax, err := taxonomy.Load(t.Findings)
 	if err != nil {
-		return m, fmt.Errorf("%s: %w", t.Name, err)
+		return m, err
 	}
 	data, err := shard.Open(filepath.Join(t.Run.Dir, "dataset"))
 	if err != nil {
-		return m, fmt.Errorf("%s: %w", t.Name, err)
+		return m, err
 	}
 	defer data.Close()
 	o := t.Options
@@ -110,7 +111,7 @@ func (t trainer) train(ctx context.Context) (m schemas.Model, err error) {
 	rel := filepath.Join("models", t.Name)
 	res, err := fit.Train(ctx, data, tax, filepath.Join(t.Run.Dir, rel), fo, nil)
 	if err != nil {
-		return m, fmt.Errorf("%s: %w", t.Name, err)
+		return m, err
 	}
 	return schemas.Model{Step: t.Name, Path: rel, Digest: res.Digest}, nil
 }
@@ -129,10 +130,11 @@ func (f *onModel) ProcessElement(ctx context.Context, _ schemas.Model, emit func
 
 func (t trainer) emit(ctx context.Context, emit func(schemas.Model)) error {
 	m, err := t.train(ctx)
-	if err == nil {
-		emit(m)
+	if err != nil {
+		return batch.Stop(t.Run, fmt.Errorf("%s: %w", t.Name, err))
 	}
-	return err
+	emit(m)
+	return nil
 }
 
 func init() {

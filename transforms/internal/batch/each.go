@@ -43,7 +43,7 @@ func (f *eachFn) Setup(ctx context.Context) error {
 		return err
 	}
 	f.l, err = lift(ctx, f.Name, st, f.Run)
-	return err
+	return Stop(f.Run, err)
 }
 
 func (f *eachFn) ProcessElement(ctx context.Context, b schemas.Batch, emit func(schemas.Batch)) error {
@@ -51,7 +51,7 @@ func (f *eachFn) ProcessElement(ctx context.Context, b schemas.Batch, emit func(
 	if err == nil {
 		emit(b)
 	}
-	return err
+	return Stop(f.Run, err)
 }
 
 // freeze turns a step into what travels.

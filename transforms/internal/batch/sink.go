@@ -88,22 +88,31 @@ func (f *sinkFn) Setup(ctx context.Context) (err error) {
 		return err
 	}
 	if err = f.sink.Open(ctx, f.Run); err != nil {
-		return fmt.Errorf("%s: %w", f.Output.Step, err)
+		return Stop(f.Run, fmt.Errorf("%s: %w", f.Output.Step, err))
 	}
 	return nil
 }
 
 func (f *sinkFn) ProcessElement(ctx context.Context, b schemas.Batch, emit func(schemas.Shard)) error {
+	sh, err := f.write(ctx, b)
+	if err != nil {
+		return Stop(f.Run, fmt.Errorf("%s: batch %s: %w", f.Output.Step, b.ID[:16], err))
+	}
+	emit(sh)
+	return nil
+}
+
+// write makes the batch's file and, last, its summary.
+func (f *sinkFn) write(ctx context.Context, b schemas.Batch) (schemas.Shard, error) {
 	if s, ok := f.Output.Done(f.Run.Dir, b); ok { // another sink was the one to miss this batch
-		emit(s.Shard)
-		return nil
+		return s.Shard, nil
 	}
 	start, stop := time.Now(), ThreadCPU()
 	b.Rejects = slices.Clip(b.Rejects)
 	path := filepath.Join(f.Run.Dir, f.Output.File(b))
 	sh, p, err := f.sink.Write(context.WithValue(ctx, batchKey{}, b.ID), path, &b)
 	if p.CPUSeconds += stop().Seconds(); err != nil {
-		return fmt.Errorf("%s: batch %s: %w", f.Output.Step, b.ID[:16], err)
+		return sh, err
 	}
 	sh.Step, sh.Batch, sh.Index, sh.Split = f.Output.Step, b.ID, b.Index, b.Split
 	if p.Step, p.Seconds = f.Output.Step, time.Since(start).Seconds(); sh.Rows > 0 {
@@ -113,11 +122,7 @@ func (f *sinkFn) ProcessElement(ctx context.Context, b schemas.Batch, emit func(
 	if err == nil {
 		err = shard.WriteFile(path+".summary.json", sum)
 	}
-	if err != nil {
-		return fmt.Errorf("%s: batch %s: %w", f.Output.Step, b.ID[:16], err)
-	}
-	emit(sh)
-	return nil
+	return sh, err
 }
 
 // ownFn keeps the shards of one step.

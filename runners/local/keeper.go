@@ -1,0 +1,148 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"silverbeam/pipelines"
+	"silverbeam/pkg/shard"
+	"silverbeam/schemas"
+	"silverbeam/transforms/label"
+	"silverbeam/transforms/publish"
+)
+
+// keeper keeps run.json and tells the watcher how the run stands.
+type keeper struct {
+	p       *pipelines.Pipeline
+	g       *pipelines.Graph
+	o       Options
+	report  *schemas.Report
+	skipped map[string]int // step → of its input, done before this run
+}
+
+func newKeeper(p *pipelines.Pipeline, g *pipelines.Graph, o Options) *keeper {
+	k := &keeper{p: p, g: g, o: o, skipped: map[string]int{}}
+	if t, err := publish.Count(o.Dir); err == nil {
+		for _, s := range t.Steps {
+			k.skipped[s.Step] = s.In
+		}
+	}
+	k.report = &schemas.Report{Name: p.Name, Status: "running", ConfigDigest: p.Digest, Findings: g.Findings, Params: p.Params,
+		Tolerance: p.Tolerance, Versions: o.Versions, Started: time.Now().UTC().Truncate(time.Second), PID: os.Getpid()}
+	for _, s := range p.Steps {
+		k.report.Steps = append(k.report.Steps, schemas.StepReport{Name: s.Name, Type: s.Type})
+	}
+	return k
+}
+
+func (k *keeper) save() error {
+	p, err := json.MarshalIndent(k.report, "", " ")
+	if err != nil {
+		return err
+	}
+	return shard.WriteFile(filepath.Join(k.o.Dir, "run.json"), append(p, '\n'))
+}
+
+// watch runs the graph and, until it ends or ctx does, renews run.json and tells of progress.
+func (k *keeper) watch(ctx context.Context, run func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- run() }()
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		select {
+		case err := <-ended:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			if k.o.Progress != nil {
+				if s, err := Look(k.o.Dir); err == nil {
+					k.o.Progress(*s)
+				}
+			}
+			if n%4 == 0 {
+				_ = os.Chtimes(filepath.Join(k.o.Dir, "run.json"), time.Time{}, time.Now()) // the heartbeat
+			}
+		}
+	}
+}
+
+// finish writes what the run came to: rejects.jsonl, the bookings of computing, run.json and the page.
+func (k *keeper) finish(ctx context.Context, runErr error) error {
+	t, err := publish.Count(k.o.Dir)
+	if err != nil {
+		return err
+	}
+	k.fill(t, runErr == nil)
+	err = errors.Join(t.WriteRejects(k.o.Dir), k.book(t))
+	now := time.Now().UTC().Truncate(time.Second)
+	r := k.report
+	r.Ended = &now
+	switch {
+	case errors.Is(runErr, context.Canceled):
+		r.Status = "interrupted"
+	case runErr != nil:
+		r.Status, r.Error = "failed", runErr.Error()
+	case k.tooMany(t):
+		r.Status, r.Exit = "rejects", 1
+	default:
+		r.Status = "done"
+	}
+	if runErr == nil {
+		r.Page, err = "page.html", errors.Join(err, k.save(), publish.Write(k.o.Dir))
+	}
+	return errors.Join(err, k.save())
+}
+
+// fill counts the steps. A step after the batches has one result in and one out.
+func (k *keeper) fill(t *publish.Tally, whole bool) {
+	for i := range k.report.Steps {
+		s := &k.report.Steps[i]
+		for _, q := range t.Steps {
+			if q.Step == s.Name {
+				s.Unit, s.In, s.Out, s.Rejects, s.Seconds, s.CPUSeconds = q.Unit, q.In, q.Out, q.Rejects, q.Seconds, q.CPUSeconds
+				s.Skipped = min(k.skipped[s.Name], s.In)
+			}
+		}
+		if s.Unit == "" && whole {
+			s.Unit, s.In, s.Out = "results", 1, 1
+		}
+	}
+	var m struct {
+		Digest string `json:"digest"`
+	}
+	if p, err := os.ReadFile(filepath.Join(k.o.Dir, "dataset", "manifest.json")); err == nil && json.Unmarshal(p, &m) == nil {
+		k.report.Digest = m.Digest
+	}
+}
+
+// book enters the computing of every batch and step in the ledger.
+func (k *keeper) book(t *publish.Tally) error {
+	b, err := label.Book(k.o.Run)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	defer label.Close()
+	for _, e := range t.Bookings {
+		if err := b.AddCompute(e.Batch, e.Step, e.Studies, e.CPUSeconds, 0); err != nil {
+			return fmt.Errorf("ledger: %w", err)
+		}
+	}
+	return nil
+}
+
+// tooMany says whether any step refused a larger share than the file tolerates.
+func (k *keeper) tooMany(t *publish.Tally) bool {
+	for _, s := range t.Steps {
+		if float64(s.Rejects) > k.p.Tolerance*float64(s.In) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,101 @@
+// Package local runs a pipeline in this process, on Beam's Prism runner, and keeps its run folder.
+//
+// A run is idempotent: what an earlier run of the same file finished is found and not done again, so the same command
+// resumes after any end. The folder alone tells how far a run is.
+package local
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"silverbeam/pipelines"
+	"silverbeam/schemas"
+	"silverbeam/transforms/intake"
+	"silverbeam/transforms/label"
+	"silverbeam/transforms/publish"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
+)
+
+// Options are the settings of one run that are not the pipeline's.
+type Options struct {
+	schemas.Run
+	Versions map[string]string // program and runtime, for run.json
+	Progress func(State)       // called about every half second; nil: no one watches
+}
+
+// ErrBusy says that another process holds the run folder.
+var ErrBusy = errors.New("another run holds this run folder")
+
+// startBeam readies Beam once in this process. Its log goes nowhere: what users need is in our own messages, and Beam
+// would print whole plans.
+var startBeam = sync.OnceFunc(func() {
+	if !flag.Parsed() {
+		_ = flag.CommandLine.Parse(nil)
+	}
+	logger := slog.Default()
+	beam.Init()
+	slog.SetDefault(logger)
+})
+
+// Run runs the pipeline into o.Dir. It returns the report that run.json holds, also beside an error. A cancelled context
+// ends it at once: all that was finished is durable.
+func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report, error) {
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("run folder: %w", err)
+	}
+	unlock, err := lock(filepath.Join(o.Dir, "run.lock"))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o.Dir, err)
+	}
+	defer unlock()
+	g, err := p.Resolve()
+	if err != nil {
+		return nil, err
+	}
+	if err := publish.WriteIndex(o.Dir, g.Batches, g.Sinks, g.Names); err != nil {
+		return nil, fmt.Errorf("run folder: %w", err)
+	}
+	_ = os.RemoveAll(filepath.Join(o.Dir, "progress"))
+	k := newKeeper(p, g, o)
+	if err := k.save(); err != nil {
+		return nil, fmt.Errorf("run folder: %w", err)
+	}
+	err = k.watch(ctx, func() error { return execute(ctx, g, o.Run) })
+	if cerr := k.finish(ctx, err); err == nil {
+		err = cerr
+	}
+	return k.report, err
+}
+
+// execute builds the graph and runs it. Beam hands errors on as text, so the first one is taken from where it arose.
+func execute(ctx context.Context, g *pipelines.Graph, run schemas.Run) error {
+	startBeam()
+	defer label.Close()
+	bp, err := g.Build(run)
+	if err != nil {
+		return err
+	}
+	_, err = beam.Run(ctx, "prism", bp)
+	if cause := intake.Cause(run.Dir); cause != nil {
+		return cause
+	}
+	if err != nil {
+		return fmt.Errorf("the runner failed: %s", lastCause(err))
+	}
+	return nil
+}
+
+// lastCause is the end of a Beam error, which also holds the whole plan.
+func lastCause(err error) string {
+	parts := strings.Split(err.Error(), "caused by:")
+	return strings.Join(strings.Fields(parts[len(parts)-1]), " ")
+}

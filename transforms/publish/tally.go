@@ -1,0 +1,150 @@
+package publish
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"silverbeam/pkg/shard"
+	"silverbeam/schemas"
+	"silverbeam/transforms/internal/batch"
+)
+
+// Index is graph.json: which batches a run has and where its sinks write. The runner leaves it before the graph starts,
+// so that the folder alone tells how far the run is.
+type Index struct {
+	Batches []schemas.Batch // descriptors without their scans
+	Studies []int           // batch → studies in it
+	Sinks   []batch.Output
+	Names   []string // the findings
+}
+
+// WriteIndex leaves the index in the run folder.
+func WriteIndex(dir string, batches []schemas.Batch, sinks []batch.Output, names []string) error {
+	ix := Index{Sinks: sinks, Names: names}
+	for _, b := range batches {
+		ix.Studies = append(ix.Studies, studies(b))
+		b.Scans = nil
+		ix.Batches = append(ix.Batches, b)
+	}
+	p, err := json.Marshal(ix)
+	if err != nil {
+		return err
+	}
+	return shard.WriteFile(filepath.Join(dir, "graph.json"), p)
+}
+
+func studies(b schemas.Batch) int {
+	switch {
+	case b.Scans != nil:
+		return len(b.Scans)
+	case b.Take > 0:
+		return b.Take
+	}
+	return int(b.Range.Rows)
+}
+
+// Tally is what the batches of a run have come to so far.
+type Tally struct {
+	Index
+	Done     int                      // studies in batches that every sink has finished
+	Steps    []schemas.Passage        // summed over batches, in the steps' order
+	Rejects  []schemas.Reject         // each once, in input order
+	Labels   map[string]*batch.Counts // split → label statistics; "" where the input has no splits
+	Bookings []Booking                // the computing of each batch and step
+}
+
+// Booking is the computing that one step spent on one batch.
+type Booking struct {
+	Batch, Step string
+	Studies     int
+	CPUSeconds  float64
+}
+
+// Count reads the summaries of a run.
+func Count(dir string) (*Tally, error) {
+	p, err := os.ReadFile(filepath.Join(dir, "graph.json"))
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a run folder: %w", dir, err)
+	}
+	t := &Tally{Labels: map[string]*batch.Counts{}}
+	if err := json.Unmarshal(p, &t.Index); err != nil {
+		return nil, fmt.Errorf("%s: graph.json: %w", dir, err)
+	}
+	for i, b := range t.Batches {
+		t.batch(dir, b, t.Studies[i])
+	}
+	return t, nil
+}
+
+// batch adds one batch. Sinks that share the first steps of a chain each tell of them: a step counts once.
+func (t *Tally) batch(dir string, b schemas.Batch, n int) {
+	passed, rejected, finished := map[string]bool{}, map[schemas.Reject]bool{}, len(t.Sinks) > 0
+	var counts *batch.Counts
+	for _, o := range t.Sinks {
+		s, ok := o.Done(dir, b)
+		if !ok {
+			finished = false
+			continue
+		}
+		if counts == nil {
+			counts = s.Labels
+		}
+		for _, p := range s.Trail {
+			if !passed[p.Step] {
+				passed[p.Step] = true
+				t.step(p)
+				t.Bookings = append(t.Bookings, Booking{b.ID, p.Step, p.In, p.CPUSeconds})
+			}
+		}
+		for _, r := range s.Rejects {
+			if !rejected[r] {
+				rejected[r] = true
+				t.Rejects = append(t.Rejects, r)
+			}
+		}
+	}
+	if finished {
+		t.Done += n
+	}
+	if counts != nil {
+		if t.Labels[b.Split] == nil {
+			t.Labels[b.Split] = &batch.Counts{}
+		}
+		t.Labels[b.Split].Add(counts)
+	}
+}
+
+func (t *Tally) step(p schemas.Passage) {
+	i := slices.IndexFunc(t.Steps, func(q schemas.Passage) bool { return q.Step == p.Step })
+	if i < 0 {
+		t.Steps = append(t.Steps, p)
+		return
+	}
+	q := &t.Steps[i]
+	q.In, q.Out, q.Rejects = q.In+p.In, q.Out+p.Out, q.Rejects+p.Rejects
+	q.Seconds, q.CPUSeconds = q.Seconds+p.Seconds, q.CPUSeconds+p.CPUSeconds
+}
+
+// WriteRejects writes rejects.jsonl, whole or not at all.
+func (t *Tally) WriteRejects(dir string) error {
+	var lines []byte
+	for _, r := range t.Rejects {
+		p, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		lines = append(append(lines, p...), '\n')
+	}
+	return shard.WriteFile(filepath.Join(dir, "rejects.jsonl"), lines)
+}
+
+// Total is the number of studies of the run.
+func (t *Tally) Total() (n int) {
+	for _, s := range t.Studies {
+		n += s
+	}
+	return n
+}
