@@ -1,9 +1,11 @@
 package table
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // layout holds the position of each wanted column; -1: not wanted.
@@ -76,6 +78,19 @@ func joined(cols []int, text func(i int) string) (report string) {
 		}
 	}
 	return report
+}
+
+// unfit says what keeps a value or row from being text.
+func unfit(b []byte) (class, reason string) {
+	switch {
+	case len(b) > maxField:
+		return "too-long", "a field is over 1 MiB"
+	case bytes.IndexByte(b, 0) >= 0:
+		return "nul", "a NUL byte"
+	case !utf8.Valid(b):
+		return "utf8", "not UTF-8"
+	}
+	return "", ""
 }
 
 // nearest is the name at the smallest edit distance, case ignored; "" if there is none. Ties go to the first.
