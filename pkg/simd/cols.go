@@ -1,0 +1,30 @@
+package simd
+
+import "slices"
+
+// Cols computes c[i][j] (+)= Σ_block Σ_k a[aOff[block] + k*ldA + i] * b[bOff[block] + k*ldB + j] for i < m, j < n: the
+// transposed product, as of a weight's gradient. m and n are multiples of Lanes; offsets and distances are in elements.
+func Cols(c []float32, ldC int, a []float32, ldA int, aOff []int64, b []float32, ldB int, bOff []int64, m, n, k int, add bool) {
+	if m == 0 || n == 0 || k == 0 || len(aOff) == 0 {
+		return
+	}
+	if Level == "go" {
+		colsGo(c, ldC, a, ldA, aOff, b, ldB, bOff, m, n, k, add)
+		return
+	}
+	check(len(c), (m-1)*ldC+n)
+	check(len(a), int(slices.Max(aOff))+(k-1)*ldA+m)
+	check(len(b), int(slices.Max(bOff))+(k-1)*ldB+n)
+	w := spaces.Get().(*space)
+	defer spaces.Put(w)
+	t := w.set(ldC, ldA, ldB, k, add)
+	t.aOff, t.bOff = bytesOf(&w.a, aOff), bytesOf(&w.b, bOff)
+	for j := 0; j < n; {
+		nv, h, kernel := column(n - j)
+		for i := 0; i < m; i += h {
+			t.c, t.a, t.b, t.blocks = ptr(c, i*ldC+j), ptr(a, i), ptr(b, j), int64(len(aOff))
+			kernel(t)
+		}
+		j += nv * Lanes
+	}
+}

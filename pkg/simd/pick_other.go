@@ -1,0 +1,6 @@
+//go:build !amd64
+
+package simd
+
+func shape(int) (int, int, []func(*tile)) { panic("simd: no kernels on this machine") }
+func column(int) (int, int, func(*tile))  { panic("simd: no kernels on this machine") }
