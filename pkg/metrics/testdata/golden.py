@@ -1,0 +1,65 @@
+"""Writes golden.json: what scikit-learn, scipy and numpy say. Run by hand: pip install scikit-learn scipy; python golden.py
+
+Data are drawn here with a plain linear congruential generator, so that the JSON alone carries them.
+"""
+import json, sys
+import numpy as np, sklearn, scipy
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import (average_precision_score, balanced_accuracy_score, brier_score_loss, f1_score,
+                             precision_score, recall_score, roc_auc_score, roc_curve)
+
+state = 2026
+def u():
+    global state
+    state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+    return (state >> 11) / 2**53
+
+def case(name, n, prevalence, signal, digits):
+    y = [int(u() < prevalence) for _ in range(n)]
+    s = [round(min(1, max(0, 0.5 * u() + 0.25 + signal * (v - 0.5) * u())), digits) for v in y]
+    a = np.array(y), np.array(s)
+    p = (a[1] >= .5).astype(int)
+    fpr, tpr, thr = roc_curve(*a, drop_intermediate=False)
+    # highest threshold of the largest Youden index, in integers
+    P, N = sum(y), n - sum(y)
+    j = [round(t * P) * N - round(f * N) * P for f, t in zip(fpr, tpr)][1:]
+    best = int(np.argmax(j))
+    return dict(name=name, y=y, s=s, auc=roc_auc_score(*a), ap=average_precision_score(*a), brier=brier_score_loss(*a),
+                balanced_accuracy=balanced_accuracy_score(a[0], p), f1=f1_score(a[0], p), sensitivity=recall_score(a[0], p),
+                specificity=recall_score(1 - a[0], 1 - p), precision=precision_score(a[0], p),
+                youden_threshold=float(thr[1:][best]), youden_j=j[best] / (P * N))
+
+cases = [case("ties", 97, .3, .5, 1), case("fine", 203, .12, .4, 6), case("rare", 150, .03, .7, 3)]
+
+# logistic regression: few features, weights
+X = [[round(u() * 2 - 1, 4) for _ in range(5)] for _ in range(120)]
+yl = [int(u() < 1 / (1 + np.exp(-(2 * x[0] - x[1] + .5)))) for x in X]
+w = [round(.5 + u(), 3) for _ in range(120)]
+lam = .7
+m = LogisticRegression(C=1 / lam, tol=1e-12, max_iter=10000, solver="newton-cholesky").fit(X, yl, sample_weight=w)
+
+# clustered bootstrap of the AUC on given resamples: percentile and BCa
+yb, sb = cases[0]["y"], cases[0]["s"]
+cluster = [i // 3 for i in range(len(yb))]
+C = max(cluster) + 1
+members = [[i for i, c in enumerate(cluster) if c == k] for k in range(C)]
+res = [[int(u() * C) for _ in range(C)] for _ in range(400)]
+def stat(drawn):
+    rows = [i for k in drawn for i in members[k]]
+    return roc_auc_score(np.array(yb)[rows], np.array(sb)[rows])
+draws = np.array([stat(r) for r in res])
+full = stat(range(C))
+jack = np.array([stat([k for k in range(C) if k != d]) for d in range(C)])
+percentile = np.quantile(draws, [.025, .975])
+from scipy.special import ndtr, ndtri
+z0 = ndtri(((draws < full).sum() + (draws <= full).sum()) / (2 * len(draws)))
+d = jack.mean() - jack
+acc = (d**3).sum() / (6 * (d**2).sum()**1.5)
+q = [ndtr(z0 + (z0 + z) / (1 - acc * (z0 + z))) for z in ndtri([.025, .975])]
+bca = np.quantile(draws, q)
+
+out = dict(versions=dict(sklearn=sklearn.__version__, scipy=scipy.__version__, numpy=np.__version__), cases=cases,
+           logistic=dict(x=X, y=yl, w=w, lam=lam, coef=m.coef_[0].tolist(), intercept=float(m.intercept_[0])),
+           bootstrap=dict(case=0, cluster=cluster, resamples=res, value=full, percentile=percentile.tolist(),
+                          bca=bca.tolist(), se=float(draws.std(ddof=1))))
+json.dump(out, open(sys.argv[1] if len(sys.argv) > 1 else "golden.json", "w"), separators=(",", ":"))
