@@ -145,7 +145,7 @@ func (d decoder) wrong(path string, n ast.Node, wants string) {
 	what := has(n)
 	if s, ok := n.(*ast.StringNode); ok {
 		if v, _ := d.peek(s); v.filled {
-			what = fmt.Sprintf("the text %q", v.shown())
+			what = fmt.Sprintf("the text %q", clip(v.shown()))
 		}
 	}
 	if path == "" {

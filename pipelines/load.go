@@ -34,7 +34,7 @@ type Pipeline struct {
 	Steps     []Step            // in the file's order
 	Tolerance float64           // the share of studies that may be rejected before the run counts as failed; default 0.001
 	Digest    string            // hex SHA-256 of the resolved steps, without lines, comments or defaults' spelling
-	Params    map[string]string // as the file and Load's caller set them
+	Params    map[string]string // as the file and Load's caller set them; what comes from the environment stays a reference
 }
 
 // Step is one transform of a chain.
@@ -93,7 +93,7 @@ func (r *reader) pipeline(root ast.Node, set map[string]string) *Pipeline {
 	top := r.keys("pipeline", list, "name", "params", "rejects", "transforms")
 	p := &Pipeline{File: r.file, Tolerance: defaultTolerance}
 	r.readParams(top["params"].value, set)
-	p.Params = r.params
+	p.Params = r.shown
 	p.Name = r.name("pipeline", top["name"], strings.TrimSuffix(filepath.Base(r.file), ".yaml"))
 	p.Tolerance = r.tolerance(top["rejects"].value)
 	steps, ok := top["transforms"].value.(*ast.SequenceNode)
@@ -161,7 +161,7 @@ func (r *reader) tolerance(n ast.Node) float64 {
 	s, _ := r.scalar(e.value, "pipeline")
 	f, err := Tolerance(s.text)
 	if err != nil {
-		r.bad(e.value, "pipeline", "", "tolerance: %q: %v", s.shown(), err)
+		r.bad(e.value, "pipeline", "", "tolerance: %q: %v", clip(s.shown()), err)
 	}
 	return f
 }

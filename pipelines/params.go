@@ -19,7 +19,8 @@ type reader struct {
 	file     string
 	known    []Type
 	params   map[string]string
-	fromEnv  map[string]bool // parameters whose value came from the environment: never shown
+	shown    map[string]string // params as others may see them
+	fromEnv  map[string]bool   // parameters whose value came from the environment: never shown
 	problems Problems
 }
 
@@ -30,7 +31,7 @@ func (r *reader) bad(at ast.Node, step, nearest, format string, args ...any) {
 
 // readParams takes the file's parameters, then those set from outside, which must be known to the file.
 func (r *reader) readParams(n ast.Node, set map[string]string) {
-	r.params, r.fromEnv = map[string]string{}, map[string]bool{}
+	r.params, r.shown, r.fromEnv = map[string]string{}, map[string]string{}, map[string]bool{}
 	list, ok := entries(n)
 	if !ok && !empty(n) {
 		r.bad(n, "pipeline", "", "params: wants a mapping of names to values, has %s", has(n))
@@ -40,7 +41,7 @@ func (r *reader) readParams(n ast.Node, set map[string]string) {
 			r.bad(e.at, "pipeline", "", "duplicate parameter %q", e.key)
 		}
 		if v, given := set[e.key]; given {
-			r.params[e.key] = v
+			r.params[e.key], r.shown[e.key] = v, v
 			continue
 		}
 		s, ok := r.scalar(e.value, "pipeline")
@@ -48,6 +49,7 @@ func (r *reader) readParams(n ast.Node, set map[string]string) {
 			r.bad(e.value, "pipeline", "", "params: %s: wants one value, has %s", e.key, has(e.value))
 		}
 		r.params[e.key], r.fromEnv[e.key] = s.text, s.hidden
+		r.shown[e.key] = s.shown()
 	}
 	for _, k := range slices.Sorted(maps.Keys(set)) {
 		if _, ok := r.params[k]; !ok {
@@ -70,7 +72,7 @@ func (s scalar) shown() string {
 	if s.hidden {
 		return s.raw
 	}
-	return clip(s.text)
+	return s.text
 }
 
 // scalar reads a single value; ok is false for a list, a mapping and what pipeline files do not know.
