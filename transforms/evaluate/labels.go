@@ -1,0 +1,211 @@
+// Package evaluate measures labels and models against what is known, and writes each result as one JSON file.
+//
+// Every figure carries its n, an interval by patients resampled and, where there is one, the level that chance would
+// reach. A result whose input and options have not changed is kept.
+package evaluate
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+
+	"silverbeam/pkg/metrics"
+	"silverbeam/pkg/shard"
+	"silverbeam/pkg/taxonomy"
+	"silverbeam/schemas"
+	"silverbeam/transforms/internal/batch"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+// LabelsOutput is where the parts of an evaluate.Labels step go.
+func LabelsOutput(name, config string) batch.Output {
+	return batch.Output{Step: name, Dir: "eval/parts", Ext: "jsonl", Config: config}
+}
+
+// Labels compares labels with a truth: PCollection<Batch> → PCollection<Model> of one result, eval/NAME.json. Uncertain
+// counts as present on both sides, not mentioned as absent; studies that the truth does not know are left out.
+func Labels(s beam.Scope, out batch.Output, o LabelsOptions, findings []string, run schemas.Run, in, done beam.PCollection) (beam.PCollection, error) {
+	parts, err := batch.Write(s, out, &labelParts{}, run, in, done)
+	if err != nil {
+		return beam.PCollection{}, err
+	}
+	s = s.Scope(out.Step)
+	return beam.ParDo(s, &labelsFn{out.Step, o, findings, run}, batch.Gather(s, parts)), nil
+}
+
+// labelLine is one study in a part.
+type labelLine struct {
+	Study, Patient, Split string
+	States                []taxonomy.State
+}
+
+type labelParts struct{}
+
+func (*labelParts) Open(context.Context, schemas.Run) error { return nil }
+
+// Write keeps the labels of one batch until all are there.
+func (*labelParts) Write(_ context.Context, path string, b *schemas.Batch) (schemas.Shard, schemas.Passage, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	for _, s := range b.Studies {
+		l := labelLine{Study: s.ID, Patient: s.Patient, Split: b.Split}
+		for _, x := range s.Labels {
+			l.States = append(l.States, x.State)
+		}
+		if err := enc.Encode(l); err != nil {
+			return schemas.Shard{}, schemas.Passage{}, err
+		}
+	}
+	n := len(b.Studies)
+	return schemas.Shard{Rows: n}, schemas.Passage{Unit: "studies", In: n, Out: n}, shard.WriteFile(path, buf.Bytes())
+}
+
+// LabelFigures compares the labels of one finding with the truth.
+type LabelFigures struct {
+	N        int `json:"n"`
+	NPresent int `json:"n_pos"` // in truth
+	metrics.Confusion
+	metrics.Rates
+	Interval *[2]float64 `json:"balanced_accuracy_ci"` // 95 %, patients resampled
+}
+
+// LabelResult is eval/NAME.json of an evaluate.Labels step: by split, "all" being every study.
+type LabelResult struct {
+	Step   string                `json:"step"`
+	Type   string                `json:"type"`
+	Truth  string                `json:"truth"`
+	Splits map[string]LabelSplit `json:"splits"`
+}
+
+// LabelSplit holds the figures of one split.
+type LabelSplit struct {
+	Studies int                     `json:"n_studies"`
+	Labels  map[string]LabelFigures `json:"labels"`
+	Macro   metrics.Interval        `json:"macro_balanced_accuracy"`
+	NLabels int                     `json:"n_labels"`
+}
+
+type labelsFn struct {
+	Name     string
+	Options  LabelsOptions
+	Findings []string
+	Run      schemas.Run
+}
+
+func (f *labelsFn) ProcessElement(_ context.Context, g batch.Gathered, emit func(schemas.Model)) error {
+	m, err := f.evaluate(g)
+	if err != nil {
+		return batch.Stop(f.Run, fmt.Errorf("%s: %w", f.Name, err))
+	}
+	emit(m)
+	return nil
+}
+
+func (f *labelsFn) evaluate(g batch.Gathered) (m schemas.Model, err error) {
+	known, err := readTruth(f.Options.Truth, f.Findings, true)
+	if err != nil {
+		return m, err
+	}
+	bySplit := map[string][]labelLine{}
+	for _, s := range g.Shards {
+		if s.File == "" {
+			continue
+		}
+		lines, err := readLines(filepath.Join(f.Run.Dir, s.File))
+		if err != nil {
+			return m, err
+		}
+		bySplit["all"] = append(bySplit["all"], lines...)
+		if s.Split != "" {
+			bySplit[s.Split] = append(bySplit[s.Split], lines...)
+		}
+	}
+	r := LabelResult{Step: f.Name, Type: LabelsName, Truth: filepath.Base(f.Options.Truth), Splits: map[string]LabelSplit{}}
+	for split, lines := range bySplit {
+		if r.Splits[split], err = f.split(lines, known); err != nil {
+			return m, err
+		}
+	}
+	return save(f.Run, f.Name, r)
+}
+
+// split compares the labels of some studies with the truth.
+func (f *labelsFn) split(lines []labelLine, known truth) (LabelSplit, error) {
+	r := LabelSplit{Studies: len(lines), Labels: map[string]LabelFigures{}}
+	patients := make([]string, len(lines))
+	for i, l := range lines {
+		patients[i] = l.Patient
+	}
+	clusters := metrics.ClustersOf(patients)
+	var stats []metrics.Statistic
+	var names []string
+	for k, name := range f.Findings {
+		y, p := make([]int8, len(lines)), make([]int8, len(lines))
+		for i, l := range lines {
+			s, ok := known[name][l.Study]
+			y[i], p[i] = binary(s, ok), binary(l.States[k], true)
+		}
+		c, err := metrics.Agree(y, p)
+		if err != nil {
+			return r, err
+		}
+		st, err := metrics.BalancedAccuracyStatistic(y, p, clusters)
+		if err != nil {
+			return r, err
+		}
+		stats, names = append(stats, st), append(names, name)
+		r.Labels[name] = LabelFigures{N: c.N(), NPresent: c.TP + c.FN, Confusion: c, Rates: c.Rates()}
+		if r.Labels[name].BalancedAccuracy != nil {
+			r.NLabels++
+		}
+	}
+	rep, err := metrics.Bootstrap(clusters.N, stats, metrics.Resampling{N: or(f.Options.Bootstrap, 1000), Seed: f.Options.Seed})
+	if err != nil {
+		return r, err
+	}
+	all := make([]int, len(stats))
+	for i, name := range names {
+		all[i] = i
+		l := r.Labels[name]
+		l.Interval = rep.Interval(i).Percentile
+		r.Labels[name] = l
+	}
+	r.Macro = rep.Mean(all...)
+	return r, nil
+}
+
+func readLines(path string) (lines []labelLine, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	dec := json.NewDecoder(bufio.NewReader(f))
+	for dec.More() {
+		var l labelLine
+		if err := dec.Decode(&l); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		lines = append(lines, l)
+	}
+	return lines, nil
+}
+
+func or(n, def int) int {
+	if n == 0 {
+		return def
+	}
+	return n
+}
+
+func init() {
+	beam.RegisterType(reflect.TypeFor[labelParts]())
+	register.DoFn3x1[context.Context, batch.Gathered, func(schemas.Model), error](&labelsFn{})
+}

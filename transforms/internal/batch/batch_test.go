@@ -1,0 +1,249 @@
+package batch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"silverbeam/pkg/shard"
+	"silverbeam/schemas"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
+)
+
+func TestMain(m *testing.M) { ptest.Main(m) }
+
+// upper writes reports in capitals, refuses those that say so and breaks as told.
+type upper struct {
+	Suffix string
+	AtOnce int
+}
+
+var inside, most atomic.Int64
+
+func (u *upper) Open(context.Context, schemas.Run) (int, error) { return u.AtOnce, nil }
+
+func (u *upper) Study(_ context.Context, s *schemas.Study) error {
+	n := inside.Add(1)
+	defer inside.Add(-1)
+	for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+	}
+	switch s.Report {
+	case "refuse":
+		return schemas.Refusal{Class: "told", Reason: "it said so"}
+	case "break":
+		return errors.New("the world is bad")
+	case "panic":
+		panic("the code is bad")
+	}
+	s.Report = strings.ToUpper(s.Report) + u.Suffix
+	return nil
+}
+
+type unregistered struct{ upper }
+
+// lines writes a line for each study.
+type lines struct{}
+
+func (lines) Open(context.Context, schemas.Run) error { return nil }
+
+func (lines) Write(_ context.Context, path string, b *schemas.Batch) (schemas.Shard, schemas.Passage, error) {
+	var w bytes.Buffer
+	for _, s := range b.Studies {
+		fmt.Fprintln(&w, s.ID, s.Report)
+	}
+	n := len(b.Studies)
+	return schemas.Shard{Rows: n}, schemas.Passage{Unit: "studies", In: n, Out: n}, shard.WriteFile(path, w.Bytes())
+}
+
+// fill reads a test's batch: its studies are spelled in Range.Path.
+func fill(b schemas.Batch, emit func(schemas.Batch)) {
+	for i, r := range strings.Split(b.Range.Path, ",") {
+		b.Studies = append(b.Studies, schemas.Study{ID: fmt.Sprint("s", i), Report: r})
+	}
+	emit(b)
+}
+
+func texts(b schemas.Batch) string {
+	var out []string
+	for _, s := range b.Studies {
+		out = append(out, s.ID+"="+s.Report)
+	}
+	for _, r := range b.Rejects {
+		out = append(out, r.Step+"!"+r.Study+":"+r.Class)
+	}
+	for _, p := range b.Trail {
+		out = append(out, fmt.Sprintf("%s %d=%d+%d", p.Step, p.In, p.Out, p.Rejects))
+	}
+	return strings.Join(out, " ")
+}
+
+func file(s schemas.Shard) string { return s.Step + " " + s.File }
+
+func init() {
+	beam.RegisterType(reflect.TypeFor[upper]())
+	beam.RegisterType(reflect.TypeFor[lines]())
+	register.Function2x0(fill)
+	register.Function1x1(texts)
+	register.Function1x1(file)
+}
+
+func batchOf(reports ...string) schemas.Batch {
+	b := schemas.Batch{ID: strings.Repeat("0123456789abcdef", 4)}
+	b.Range.Path = strings.Join(reports, ",")
+	return b
+}
+
+func run(t *testing.T, b schemas.Batch, build func(s beam.Scope, in beam.PCollection) error) error {
+	t.Helper()
+	p, s := beam.NewPipelineWithRoot()
+	if err := build(s, beam.ParDo(s, fill, beam.CreateList(s, []schemas.Batch{b}))); err != nil {
+		return err
+	}
+	_, err := beam.Run(t.Context(), "prism", p)
+	return err
+}
+
+func TestEach(t *testing.T) {
+	cases := []struct {
+		name    string
+		reports []string
+		want    string
+	}{
+		{"order is kept", []string{"a", "b", "c"}, "s0=A s1=B s2=C up 3=3+0"},
+		{"a refusal leaves, its neighbours stay", []string{"a", "refuse", "c"}, "s0=A s2=C up!s1:told up 3=2+1"},
+		{"all leave", []string{"refuse"}, "up!s0:told up 1=0+1"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			err := run(t, batchOf(c.reports...), func(s beam.Scope, in beam.PCollection) error {
+				out, err := Each(s, "up", &upper{}, schemas.Run{}, in)
+				if err == nil {
+					passert.Equals(s, beam.ParDo(s, texts, out), c.want)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestTwoReadersOfOneBatchDoNotSeeEachOther(t *testing.T) {
+	err := run(t, batchOf("a", "b"), func(s beam.Scope, in beam.PCollection) error {
+		one, err := Each(s, "one", &upper{Suffix: "1"}, schemas.Run{}, in)
+		if err != nil {
+			return err
+		}
+		two, err := Each(s, "two", &upper{Suffix: "2"}, schemas.Run{}, one)
+		if err != nil {
+			return err
+		}
+		other, err := Each(s, "other", &upper{Suffix: "3"}, schemas.Run{}, one)
+		if err != nil {
+			return err
+		}
+		passert.Equals(s, beam.ParDo(s, texts, two), "s0=A12 s1=B12 one 2=2+0 two 2=2+0")
+		passert.Equals(s, beam.ParDo(s, texts, other), "s0=A13 s1=B13 one 2=2+0 other 2=2+0")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestABrokenWorldStopsTheRunByName(t *testing.T) {
+	for report, want := range map[string]string{"break": "up: study s1: the world is bad", "panic": "up: study s1: panic: the code is bad"} {
+		dir := t.TempDir()
+		err := run(t, batchOf("a", report), func(s beam.Scope, in beam.PCollection) error {
+			_, err := Each(s, "up", &upper{}, schemas.Run{Dir: dir}, in)
+			return err
+		})
+		cause := Cause(dir)
+		if err == nil || cause == nil || !strings.HasPrefix(cause.Error(), want) {
+			t.Errorf("%s: error %v, cause %v; want %q", report, err != nil, cause, want)
+		}
+	}
+}
+
+func TestAnUnregisteredStepFailsWhileBuilding(t *testing.T) {
+	err := run(t, batchOf("a"), func(s beam.Scope, in beam.PCollection) error {
+		_, err := Each(s, "up", &unregistered{}, schemas.Run{}, in)
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), "up: batch.unregistered is not registered") {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestCallsWaitTogetherUpToTheirLimit(t *testing.T) {
+	most.Store(0)
+	b := batchOf(strings.Split(strings.Repeat("a,", 63)+"a", ",")...)
+	if err := run(t, b, func(s beam.Scope, in beam.PCollection) error {
+		_, err := Each(s, "up", &upper{AtOnce: 8}, schemas.Run{}, in)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if m := most.Load(); m > 8 {
+		t.Fatalf("%d studies at once, limit 8", m)
+	}
+}
+
+func TestAFullBatchIsNeverShuffled(t *testing.T) {
+	err := run(t, batchOf("a"), func(s beam.Scope, in beam.PCollection) error {
+		beam.ParDo(s, texts, beam.Reshuffle(s, in))
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "with 1 studies in it: only descriptors may be") {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestWriteLeavesAFileAndASummary(t *testing.T) {
+	dir, o := t.TempDir(), Output{Step: "sink", Dir: "dataset", Ext: "txt", Config: "c0ffee00c0ffee00"}
+	b := batchOf("a", "refuse", "c")
+	if _, ok := o.Done(dir, b); ok {
+		t.Fatal("done before it began")
+	}
+	for range 2 { // the second time the file is there
+		err := run(t, b, func(s beam.Scope, in beam.PCollection) error {
+			out, err := Each(s, "up", &upper{}, schemas.Run{Dir: dir}, in)
+			if err != nil {
+				return err
+			}
+			none := beam.CreateList(s, []schemas.Shard{{Step: "elsewhere"}})
+			sh, err := Write(s, o, &lines{}, schemas.Run{Dir: dir}, out, none)
+			if err == nil {
+				passert.Equals(s, beam.ParDo(s, file, sh), "sink dataset/0123456789abcdef-c0ffee00.txt")
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(filepath.Join(dir, o.File(b)))
+	if want := "s0 A\ns2 C\n"; err != nil || string(got) != want {
+		t.Fatalf("file %q, error %v; want %q", got, err, want)
+	}
+	s, ok := o.Done(dir, b)
+	if !ok || len(s.Rejects) != 1 || len(s.Trail) != 2 || s.Trail[1].In != 2 {
+		t.Fatalf("summary %+v", s)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*", "*.tmp")); len(left) > 0 {
+		t.Fatalf("left behind: %v", left)
+	}
+}
