@@ -1,0 +1,140 @@
+package phantom
+
+import "math"
+
+// lungShape is a box |x|^3 + |y|^3 + |z|^3 <= 1 about c, scaled by 1/inv, cut by the inside of the chest wall.
+type lungShape struct {
+	c, inv vec
+	least  float32 // mm, the shortest half-axis
+	apex   vec     // middle of the chest wall's ellipse, at the height above which it narrows
+	wall   vec     // half-axes of that ellipse; mm above apex over which it would close
+}
+
+// depth is about the distance in mm from a point to the surface, negative inside.
+func (l *lungShape) depth(x, y, z float32) float32 {
+	u, v, w := abs(x-l.c[0])*l.inv[0], abs(y-l.c[1])*l.inv[1], abs(z-l.c[2])*l.inv[2]
+	d := float32(math.Cbrt(float64(u*u*u+v*v*v+w*w*w)))*l.least - l.least
+	narrow := max(0, z-l.apex[2]) / l.wall[2]
+	narrow = sqrt(max(.01, 1-narrow*narrow))
+	a, b := (x-l.apex[0])/(l.wall[0]*narrow), (y-l.apex[1])/(l.wall[1]*narrow)
+	return max(d, (sqrt(a*a+b*b)-1)*l.wall[1]*narrow)
+}
+
+// lung fills one lung with tissue and marks its depth.
+type lung struct {
+	lungShape
+	hu, gravity, texture, phase float32
+}
+
+func (l lung) paint(p *plane, o *object) {
+	j0, j1 := p.rows(o.lo[1], o.hi[1])
+	i0, i1 := p.columns(o.lo[0], o.hi[0])
+	if i1 < i0 {
+		return
+	}
+	waves := make([]float32, 2*(i1-i0+1))
+	for i := i0; i <= i1; i++ {
+		x := p.x(i)
+		waves[2*(i-i0)] = sin(x*.21+p.z*.05+l.phase) * l.texture
+		waves[2*(i-i0)+1] = sin(x*.06-p.z*.04+2*l.phase) * l.texture
+	}
+	for j := j0; j <= j1; j++ {
+		y := p.y(j)
+		a, b := sin(y*.17-p.z*.13), sin(y*.05+p.z*.07+l.phase)
+		level := l.hu + l.gravity*(y-l.c[1])
+		for i := i0; i <= i1; i++ {
+			q := j*p.nx + i
+			d := l.depth(p.x(i), y, p.z)
+			if d < p.lung[q] {
+				p.lung[q] = d
+			}
+			if alpha := min(1, .5-d/p.edge); alpha > 0 {
+				v := level + a*waves[2*(i-i0)] + b*waves[2*(i-i0)+1]
+				p.hu[q] += (v - p.hu[q]) * alpha
+			}
+		}
+	}
+}
+
+// septa are thickened interlobular septa: a mesh of 13 to 18 mm in the outer 28 mm of the lower lungs.
+func (c *chest) septa(r *stream) Fact {
+	f := func(a, b float64) float32 { return float32(r.in(a, b)) }
+	m := mesh{size: f(14, 19), half: f(.9, 1.4) * c.size, skew: f(.2, .4), brush: brush{f(-250, -50), inLung, 1}}
+	c.add(vec{-300, -300, c.at(0, 0, 40)[2]}, vec{300, 300, c.at(0, 0, float32(r.in(165, 215)))[2]}, due(septal), m)
+	return Fact{Side: "bilateral"}
+}
+
+type mesh struct {
+	size, half, skew float32
+	brush
+}
+
+func (m mesh) paint(p *plane, _ *object) {
+	wall := func(v float32) float32 {
+		q := v/m.size - float32(math.Floor(float64(v/m.size)))
+		return min(q, 1-q) * m.size
+	}
+	for j := range p.ny {
+		y := p.y(j)
+		b := wall(y - m.skew*p.z)
+		for i := range p.nx {
+			d := p.lung[j*p.nx+i]
+			if d > p.edge || d < -28 {
+				continue
+			}
+			x := p.x(i)
+			w := min(b, wall(x+m.skew*y), wall(p.z+m.skew*x))
+			if alpha := .5 - (w-m.half)/p.edge; alpha > 0 {
+				m.dab(p, j*p.nx+i, min(1, alpha)*.8)
+			}
+		}
+	}
+}
+
+// mosaic makes sharply bordered patches of denser and thinner lung that cancel on average.
+func (c *chest) mosaic() {
+	if !c.has(mosaic) {
+		return
+	}
+	r := c.finding(mosaic)
+	t := tiles{float32(r.in(10, 15)), float32(r.in(0, 6.28)), float32(r.in(60, 85)) * c.contrast}
+	for _, l := range c.lobes {
+		lo, hi := vec{}, vec{}
+		for i := range 3 {
+			lo[i], hi[i] = l[i]-c.lungR[i], l[i]+c.lungR[i]
+		}
+		if l[0] > c.shift[0] { // never twice where the two lungs' boxes meet
+			lo[0] = c.shift[0] + 1e-3
+		} else {
+			hi[0] = c.shift[0]
+		}
+		c.add(lo, hi, due(mosaic), t)
+	}
+	c.facts[mosaic] = Fact{Side: "bilateral"}
+}
+
+type tiles struct{ mm, phase, step float32 }
+
+func (t tiles) paint(p *plane, o *object) {
+	j0, j1 := p.rows(o.lo[1], o.hi[1])
+	i0, i1 := p.columns(o.lo[0], o.hi[0])
+	wx := make([]float32, i1-i0+1)
+	for i := range wx {
+		wx[i] = sin(p.x(i0+i)/t.mm + t.phase)
+	}
+	wz := sin(p.z/(t.mm*1.1) + t.phase)
+	for j := j0; j <= j1; j++ {
+		w := sin(p.y(j)/(t.mm*1.15)+t.phase) + wz
+		for i := i0; i <= i1; i++ {
+			q := j*p.nx + i
+			if p.lung[q] > -1 || p.hu[q] > softTissueHU-200 {
+				continue
+			}
+			if w+wx[i-i0] > 0 {
+				p.hu[q] += t.step
+			} else {
+				p.hu[q] -= t.step * .7
+			}
+		}
+	}
+}
