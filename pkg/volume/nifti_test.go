@@ -1,0 +1,196 @@
+package volume
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// TestNIfTIAgainstNibabel reads what testdata/make.py made and compares with what nibabel read (nifti.json).
+func TestNIfTIAgainstNibabel(t *testing.T) {
+	var want map[string]struct {
+		Shape     [3]int
+		SpacingMM [3]float64  `json:"spacing_mm"`
+		AffineLPS [16]float64 `json:"affine_lps"`
+		DType     string
+		Min, Max  int
+		SHA256    string
+	}
+	b, err := os.ReadFile("testdata/nifti.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &want); err != nil {
+		t.Fatal(err)
+	}
+	if len(want) < 40 {
+		t.Fatalf("%d files", len(want))
+	}
+	for name, w := range want {
+		v, err := ReadNIfTI(filepath.Join("testdata", name), HUSource{})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		s := v.Summary()
+		if v.Shape != w.Shape || v.StoredType != w.DType || v.Digest() != w.SHA256 || s.Min != w.Min || s.Max != w.Max {
+			t.Errorf("%s: %v %s [%d, %d] %.8s, want %v %s [%d, %d] %.8s", name, v.Shape, v.StoredType, s.Min, s.Max, v.Digest(), w.Shape, w.DType, w.Min, w.Max, w.SHA256)
+		}
+		if !near(v.AffineLPS[:], w.AffineLPS[:]) || !near(v.SpacingMM[:], w.SpacingMM[:]) {
+			t.Errorf("%s: affine %v spacing %v,\nwant %v %v", name, v.AffineLPS, v.SpacingMM, w.AffineLPS, w.SpacingMM)
+		}
+	}
+}
+
+// near allows for another order of float64 operations.
+func near(a, b []float64) bool {
+	for i := range a {
+		if math.Abs(a[i]-b[i]) > 1e-12*max(1, math.Abs(b[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestBadNIfTIIsRefused(t *testing.T) {
+	want := map[string]string{
+		"truncated.nii.gz": "truncated", "crc.nii.gz": "invalid checksum", "truncated.nii": "truncated: 113 of 120 bytes of voxels", "short-header.nii": "truncated: 200 of 348 bytes of header",
+		"short-gz.nii.gz": "truncated: 48 of 120 bytes of voxels", "dim-huge.nii": "the limit is 1073741824", "dim-huge.nii.gz": "truncated", "dim-7.nii": "the limit", "dim-overflow.nii": "the limit",
+		"dim-negative.nii": "dim[1] = -5", "dim-zero.nii": "dim[2] = 0", "dim0.nii": "dim[0] = 0", "4d.nii": "4 axes", "2d.nii": "2 axes", "inter.nii": "scl_inter is NaN",
+		"bitpix.nii": "16 bits a voxel, the header says 8", "rgb.nii": "datatype 128", "complex.nii": "datatype 32", "offset.nii": "voxels at byte -352", "offset-nan.nii": "voxels at byte NaN",
+		"magic.nii": "not NIfTI-1", "pair.nii": "in another file", "singular.nii": "singular", "zero-axis.nii": "spacing along file axis 0 is 0 mm", "nan-affine.nii": "is NaN",
+		"quaternion.nii": "longer than 1", "metres.nii": "metres", "nan.nii": "NaN", "empty.nii": "truncated", "text.nii": "not a NIfTI file",
+	}
+	files, _ := filepath.Glob("testdata/bad-*")
+	if len(files) != len(want) {
+		t.Errorf("%d files, %d messages", len(files), len(want))
+	}
+	for _, f := range files {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := ReadNIfTI(f, HUSource{})
+		runtime.ReadMemStats(&after)
+		msg, ok := want[strings.TrimPrefix(filepath.Base(f), "bad-")]
+		if err == nil || !ok || !strings.Contains(err.Error(), msg) || !strings.Contains(err.Error(), f) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: error %q, want %q", f, err, msg)
+		}
+		if grew := after.TotalAlloc - before.TotalAlloc; grew > 1<<20 {
+			t.Errorf("%s: %d bytes allocated", f, grew)
+		}
+	}
+	if _, err := ReadNIfTI("testdata/no-such.nii", HUSource{}); !os.IsNotExist(unwrapAll(err)) {
+		t.Errorf("missing file: %v", err)
+	}
+}
+
+func unwrapAll(err error) error {
+	for {
+		u, ok := err.(interface{ Unwrap() error })
+		if !ok || os.IsNotExist(err) {
+			return err
+		}
+		err = u.Unwrap()
+	}
+}
+
+// TestHUSource reads one file, stored int16 with slope 2.5 and intercept -1024, in the three ways.
+func TestHUSource(t *testing.T) {
+	read := func(src HUSource) []int16 {
+		v, err := ReadNIfTI("testdata/slope-2.5.nii", src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.HU
+	}
+	stored, header := read(HUSource{Kind: "already-hu"}), read(HUSource{Kind: "header"})
+	metadata := read(HUSource{Kind: "metadata", Slope: 1, Intercept: -8192})
+	for i, s := range stored {
+		if want := round(2.5*float64(s) - 1024); header[i] != want {
+			t.Fatalf("header: %d becomes %d, want %d", s, header[i], want)
+		}
+		if metadata[i] != s-8192 {
+			t.Fatalf("metadata: %d becomes %d", s, metadata[i])
+		}
+	}
+	for _, src := range []HUSource{{Kind: "metadata"}, {Kind: "metadata", Slope: math.NaN()}, {Kind: "metadata", Slope: 1, Intercept: math.Inf(1)}, {Kind: "guess"}} {
+		if _, err := ReadNIfTI("testdata/slope-2.5.nii", src); err == nil {
+			t.Errorf("%+v is taken", src)
+		}
+	}
+}
+
+func TestPlausible(t *testing.T) {
+	chest := func(shift int16) *Volume {
+		v := &Volume{HU: make([]int16, 1000), Shape: [3]int{10, 10, 10}}
+		for i := range v.HU {
+			v.HU[i] = []int16{-1000, -850, -100, 40, 60}[i%5] + shift
+		}
+		return v
+	}
+	if err := chest(0).Plausible(); err != nil {
+		t.Error(err)
+	}
+	for _, shift := range []int16{1024, -1024, 8192} { // the intercept forgotten, applied twice, CT-RATE's other one forgotten
+		err := chest(shift).Plausible()
+		if err == nil || !strings.Contains(err.Error(), "check hu_source") {
+			t.Errorf("shift %d: %v", shift, err)
+		}
+	}
+}
+
+// FuzzReadNIfTI looks for panics and for memory taken on a header's word.
+func FuzzReadNIfTI(f *testing.F) {
+	files, _ := filepath.Glob("testdata/*.nii*")
+	for _, name := range files {
+		b, _ := os.ReadFile(name)
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		path := filepath.Join(t.TempDir(), "f.nii")
+		os.WriteFile(path, b, 0o600)
+		v, err := ReadNIfTI(path, HUSource{})
+		if err != nil {
+			return
+		}
+		if n := v.Shape[0] * v.Shape[1] * v.Shape[2]; n != len(v.HU) || n > deflateMost*len(b) {
+			t.Errorf("%v from %d bytes", v.Shape, len(b))
+		}
+	})
+}
+
+// BenchmarkFileToDemo reads a 128^3 .nii.gz of noisy tissue and makes the demo tensor.
+func BenchmarkFileToDemo(b *testing.B) {
+	v := &Volume{HU: make([]int16, 128*128*128), Shape: [3]int{128, 128, 128}, SpacingMM: [3]float64{2.5, 2.8, 2.8}}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for i := range v.HU {
+		v.HU[i] = int16(rng.NormFloat64()*15) + []int16{-1000, -850, 40}[i/4096%3]
+	}
+	path := filepath.Join(b.TempDir(), "v.nii.gz")
+	f, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	z, _ := gzip.NewWriterLevel(f, 1)
+	if err := errors.Join(WriteNIfTI(z, v), z.Close(), f.Close()); err != nil {
+		b.Fatal(err)
+	}
+	demo, _ := PresetByName("demo")
+	b.SetBytes(int64(2 * len(v.HU)))
+	for b.Loop() {
+		v, err := ReadNIfTI(path, HUSource{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := demo.Tensor(v); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
