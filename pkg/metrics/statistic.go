@@ -68,15 +68,23 @@ func (a *aucStatistic) twoU(weight []int32) (twoU, positives, negatives int64) {
 	return twoU, positives, negatives
 }
 
-// balancedStatistic is balanced accuracy from each cluster's own confusion counts.
-type balancedStatistic struct{ counts []Confusion }
+// rateStatistic is a rate from each cluster's own confusion counts.
+type rateStatistic struct {
+	counts []Confusion
+	rate   func(Rates) *float64
+}
 
 // BalancedAccuracyStatistic resamples the balanced accuracy of predicted (present = 1) against the truth.
 func BalancedAccuracyStatistic(truth, predicted []int8, of Clusters) (Statistic, error) {
+	return RateStatistic(truth, predicted, of, func(r Rates) *float64 { return r.BalancedAccuracy })
+}
+
+// RateStatistic resamples any rate of predicted (present = 1) against the truth.
+func RateStatistic(truth, predicted []int8, of Clusters, rate func(Rates) *float64) (Statistic, error) {
 	if len(truth) != len(predicted) || len(truth) != len(of.Of) {
 		return nil, fmt.Errorf("metrics: %d labels against %d in %d cluster rows", len(truth), len(predicted), len(of.Of))
 	}
-	b := &balancedStatistic{make([]Confusion, of.N)}
+	b := &rateStatistic{make([]Confusion, of.N), rate}
 	for i, v := range truth {
 		if p := predicted[i]; (v == 0 || v == 1) && (p == 0 || p == 1) {
 			b.counts[of.Of[i]].add(v == 1, p == 1)
@@ -85,7 +93,7 @@ func BalancedAccuracyStatistic(truth, predicted []int8, of Clusters) (Statistic,
 	return b, nil
 }
 
-func (b *balancedStatistic) At(weight []int32) (float64, bool) {
+func (b *rateStatistic) At(weight []int32) (float64, bool) {
 	var sum Confusion
 	for c, n := range b.counts {
 		w := int(weight[c])
@@ -94,7 +102,7 @@ func (b *balancedStatistic) At(weight []int32) (float64, bool) {
 		sum.TN += w * n.TN
 		sum.FN += w * n.FN
 	}
-	r := sum.Rates().BalancedAccuracy
+	r := b.rate(sum.Rates())
 	if r == nil {
 		return 0, false
 	}
