@@ -1,0 +1,40 @@
+// Package engine compiles the nets of package net for fixed shapes and runs them: forward, and in training backward.
+//
+// Results are bit for bit the same at any GOMAXPROCS: work is cut by shape alone and sums are joined in a fixed order.
+package engine
+
+import "silverbeam/pkg/net"
+
+// Engine compiles nets.
+type Engine interface {
+	// Compile fixes the input shapes, all that the graph declares, by name. train: batch normalisation by the batch's
+	// statistics, and, if the graph has a loss, gradients. Parameters start at zero: Load them (net.Graph.Init).
+	Compile(g *net.Graph, shapes map[string][]int, train bool) (Program, error)
+}
+
+// Program is a net compiled for one batch shape. It is not safe for concurrent use; it uses all of GOMAXPROCS itself.
+type Program interface {
+	// Params are all parameters and buffers in the graph's order, the same pointers on every call.
+	Params() []*Param
+	// Run computes the outputs by name, and in training the gradients, overwriting the last. Inputs are read before it
+	// returns and not kept. Outputs have PyTorch's axis order and alias memory that the next Run overwrites. A tensor
+	// that is missing or does not fit is a *net.ShapeError; ids outside an embedding are one too.
+	Run(in map[string]net.Tensor) (map[string]net.Tensor, error)
+	// Export copies all parameters and buffers out, in PyTorch's layouts.
+	Export() map[string]net.Tensor
+	// Load copies all parameters and buffers in. Names the program lacks are ignored; one it has and all lacks is a
+	// *net.ShapeError, but for num_batches_tracked, which then starts at 0.
+	Load(all map[string]net.Tensor) error
+}
+
+// Param is a live parameter or buffer of a program.
+//
+// Value and Grad are flat and in the engine's own layout, which an element-wise optimiser need not know: the same index
+// is the same weight in both. Shape is PyTorch's, so that rules by rank ("no decay on 1-d") hold; only Export and Load
+// permute. Changing Value in place changes the program. Grad is nil for buffers and outside training.
+type Param struct {
+	Name        string
+	Shape       []int
+	Value, Grad []float32
+	Buffer      bool
+}
