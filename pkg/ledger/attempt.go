@@ -1,0 +1,127 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"silverbeam/pkg/taxonomy"
+)
+
+// Identity names an answer: see Store.Identity.
+type Identity [32]byte
+
+// Intent is what is written before an attempt is sent.
+type Intent struct {
+	Batch, Step, Study string
+	Identity           Identity
+	Report             Identity // of the normalised text alone
+	Model, PriceID     string
+	ReservePico        int64 // worst case
+	CapPico            int64 // of the whole run; 0: no cap
+}
+
+// Kinds of outcome.
+const (
+	Answered = "answered" // labels
+	Schema   = "schema"   // an answer that does not validate
+	Refused  = "refused"  // the model or its filter declined, or the answer was cut short by its length
+	Failed   = "error"    // an HTTP status that is no answer
+	Cut      = "cut"      // no whole answer came back
+	Unsent   = "unsent"   // no connection: nothing left this machine
+)
+
+// Outcome is what is written before an answer is used.
+type Outcome struct {
+	Kind      string
+	Status    int    // HTTP; 0: none came
+	RequestID string // and the next two: as the server sent them, plain characters only
+	ModelSeen string
+	Print     string // system_fingerprint
+	Usage     *Usage // nil: the server did not say
+	RawUsage  []byte
+	CostPico  *int64           // nil: unknown, so the reservation stands
+	Labels    []taxonomy.Label // of Answered; kept as codes
+}
+
+// Begin reserves the worst case and writes the intent. When it returns, both are on the disk. Where the cap leaves no
+// room it waits for calls in flight to settle for less, and returns ErrBudget once that cannot help.
+func (b *Book) Begin(ctx context.Context, in Intent) (attempt int64, err error) {
+	if err := b.reserve(ctx, in); err != nil {
+		return 0, err
+	}
+	attempt = b.lastID.Add(1)
+	err = b.d.do(func(tx *sql.Tx) error {
+		_, err := tx.Exec(`INSERT INTO attempts (id,batch,step,study,identity,model,price_id,started,reserved) VALUES (?,?,?,?,?,?,?,?,?)`,
+			attempt, in.Batch, in.Step, in.Study, in.Identity[:], in.Model, in.PriceID, time.Now().UnixNano(), in.ReservePico)
+		if err == nil {
+			_, err = tx.Exec(`INSERT OR IGNORE INTO asked VALUES (?,?,?,?,'call',0)`, in.Batch, in.Step, in.Study, in.Report[:])
+		}
+		return err
+	})
+	if err != nil {
+		b.release(in.ReservePico, 0, 0)
+		return 0, fmt.Errorf("ledger: %w", err)
+	}
+	return attempt, nil
+}
+
+// Settle writes what became of an attempt and, where its cost is known, gives back what it did not need. When it
+// returns, the row is on the disk.
+func (b *Book) Settle(attempt int64, in Intent, o Outcome) error {
+	var u Usage
+	var input, output *int64
+	if o.Usage != nil {
+		u = *o.Usage
+		input, output = &u.Input, &u.Output
+	}
+	var labels []byte
+	if o.Kind == Answered {
+		labels = encodeLabels(o.Labels)
+	}
+	err := b.exec(`UPDATE attempts SET ended=?,outcome=?,status=?,request_id=?,model_seen=?,fingerprint=?,usage=?,
+		input=?,cached=?,cache_write=?,output=?,reasoning=?,cost=?,labels=? WHERE id=?`,
+		time.Now().UnixNano(), o.Kind, o.Status, o.RequestID, o.ModelSeen, o.Print, string(o.RawUsage),
+		input, u.Cached, u.CacheWrite, output, u.Reasoning, o.CostPico, labels, attempt)
+	if err != nil || o.CostPico == nil {
+		b.release(in.ReservePico, 0, in.ReservePico)
+		return err
+	}
+	b.release(in.ReservePico, *o.CostPico, 0)
+	return nil
+}
+
+// Paid gives the labels of an answer that this run has paid for and that may not have reached the store: the process
+// may have died between the two.
+func (b *Book) Paid(id Identity) (a Answer, ok bool, err error) {
+	if !b.paid {
+		return a, false, nil
+	}
+	var labels []byte
+	err = b.d.db.QueryRow(`SELECT labels, coalesce(cost,0), model FROM attempts WHERE identity=? AND outcome=?`, id[:], Answered).
+		Scan(&labels, &a.CostPico, &a.Model)
+	if errors.Is(err, sql.ErrNoRows) {
+		return a, false, nil
+	}
+	if err == nil {
+		a.Labels, err = decodeLabels(labels)
+	}
+	if err != nil {
+		return a, false, fmt.Errorf("ledger: %s: %w", b.d.path, err)
+	}
+	return a, true, nil
+}
+
+// Spared notes a report that was answered without a call of its own: by an answer in the store, or by sharing the call
+// of an equal report. savedPico is what that answer had cost. What this run itself has paid for counts as shared.
+func (b *Book) Spared(in Intent, fromStore bool, savedPico int64) error {
+	kind := "dedupe"
+	if fromStore {
+		kind = "store"
+	}
+	return b.exec(`INSERT OR IGNORE INTO asked SELECT ?,?,?,?,
+		CASE WHEN EXISTS (SELECT 1 FROM attempts WHERE identity=?) THEN 'dedupe' ELSE ? END, ?`,
+		in.Batch, in.Step, in.Study, in.Report[:], in.Identity[:], kind, savedPico)
+}

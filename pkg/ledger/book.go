@@ -1,0 +1,128 @@
+// Package ledger counts what a run spends: money, tokens, attempts, computing, and what it did not have to spend.
+//
+// A Book is the ledger of one run (out/NAME/ledger.db). Every attempt has a row on the disk before its call is sent and
+// its outcome before its answer is used, so that after any death the book names what was in flight and bounds its price.
+// A Store keeps answers by identity for all runs. Prices are exact decimals, money is an int64 of pico-dollars, an
+// overflow is an error. No row holds report text, prompt, answer text or key.
+package ledger
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+)
+
+// ErrBudget says that the next call could exceed the cap.
+var ErrBudget = errors.New("budget reached")
+
+const bookSchema = `
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attempts (
+  id INTEGER PRIMARY KEY,
+  batch TEXT NOT NULL, step TEXT NOT NULL, study TEXT NOT NULL,
+  identity BLOB NOT NULL,              -- of the answer asked for: an HMAC under the site key
+  model TEXT NOT NULL, price_id TEXT NOT NULL,
+  started INTEGER NOT NULL,            -- Unix ns
+  reserved INTEGER NOT NULL,           -- pico-dollars, the worst case
+  ended INTEGER,                       -- NULL: in flight, or it was when the process died
+  outcome TEXT,                        -- answered, schema, refused, error, cut, unsent
+  status INTEGER, request_id TEXT, model_seen TEXT, fingerprint TEXT,
+  usage TEXT,                          -- as the server sent it, numbers only
+  input INTEGER, cached INTEGER, cache_write INTEGER, output INTEGER, reasoning INTEGER, -- NULL: the server did not say
+  cost INTEGER,                        -- pico-dollars; NULL: unknown, the reservation stands
+  labels BLOB                          -- codes of an answer, until the store has it
+);
+CREATE INDEX IF NOT EXISTS attempts_identity ON attempts (identity);
+CREATE TABLE IF NOT EXISTS asked (
+  batch TEXT NOT NULL, step TEXT NOT NULL, study TEXT NOT NULL,
+  report BLOB NOT NULL,                -- HMAC of the normalised text, to count distinct ones
+  kind TEXT NOT NULL,                  -- call, store, dedupe
+  saved INTEGER NOT NULL,              -- pico-dollars that the answer had cost
+  PRIMARY KEY (batch, step, study)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS compute (
+  batch TEXT NOT NULL, step TEXT NOT NULL, reports INTEGER NOT NULL, cpu_seconds REAL NOT NULL, gpu_seconds REAL NOT NULL,
+  PRIMARY KEY (batch, step)
+) WITHOUT ROWID;`
+
+// Book is the ledger of one run, held by this process alone. Its methods are safe for concurrent use.
+type Book struct {
+	d      *database
+	lastID atomic.Int64
+	paid   bool // attempts of an earlier process are in it
+
+	mu      sync.Mutex
+	spent   int64         // all known costs
+	dead    int64         // reservations that nothing will settle any more
+	live    int64         // reservations of calls in flight
+	settled chan struct{} // closed and replaced whenever live shrinks
+}
+
+// OpenBook makes or opens a ledger. A second opener gets ErrBusy with file and pid; so does a network file system, by name.
+func OpenBook(path string) (*Book, error) {
+	d, err := openDatabase(path, bookSchema)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	b := &Book{d: d, settled: make(chan struct{})}
+	var last int64
+	err = d.db.QueryRow(`SELECT coalesce(max(id),0), coalesce(sum(cost),0), coalesce(sum(CASE WHEN cost IS NULL THEN reserved END),0)
+		FROM attempts`).Scan(&last, &b.spent, &b.dead)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("ledger: %s: %w", path, err), d.close())
+	}
+	b.lastID.Store(last)
+	b.paid = last > 0
+	return b, nil
+}
+
+// Close folds the log into one file and lets it go. Closing twice is nothing.
+func (b *Book) Close() error { return b.d.close() }
+
+// Committed is what is spent and what unsettled calls may still cost.
+func (b *Book) Committed() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	total, err := sum(b.spent, b.dead, b.live)
+	if err != nil {
+		return math.MaxInt64
+	}
+	return total
+}
+
+// AddCompute books the computing of one step on one batch. Booking the same pair again replaces it. Work outside any
+// batch has the batch "".
+func (b *Book) AddCompute(batch, step string, reports int, cpuSeconds, gpuSeconds float64) error {
+	return b.exec(`INSERT OR REPLACE INTO compute VALUES (?,?,?,?,?)`, batch, step, reports, cpuSeconds, gpuSeconds)
+}
+
+// SetPrices notes the digest of the price file in use, as Prices.Digest has it.
+func (b *Book) SetPrices(digest string) error { return b.set("price_file", digest) }
+
+// SetEstimate notes what the plan expected the run to cost, in pico-dollars.
+func (b *Book) SetEstimate(low, expected, high int64) error {
+	return b.set("estimate", fmt.Sprintf("%d %d %d", low, expected, high))
+}
+
+// SetDistinct notes how many different reports the run has, where the one who cut the input knows it.
+func (b *Book) SetDistinct(reports int64) error {
+	return b.set("distinct_reports", fmt.Sprint(reports))
+}
+
+func (b *Book) set(key, value string) error {
+	return b.exec(`INSERT OR REPLACE INTO meta VALUES (?,?)`, key, value)
+}
+
+func (b *Book) exec(query string, args ...any) error {
+	err := b.d.do(func(tx *sql.Tx) error {
+		_, err := tx.Exec(query, args...)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	return nil
+}

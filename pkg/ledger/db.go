@@ -1,0 +1,166 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+
+	_ "modernc.org/sqlite" // the driver "sqlite", pure Go
+)
+
+// database is one SQLite file held by this process: write-ahead log, every commit synced to the disk, readers beside
+// one writer. Writes of many goroutines share a commit; each returns when its own is durable.
+type database struct {
+	path string
+	lock *os.File
+	db   *sql.DB
+	ops  chan op
+
+	mu     sync.RWMutex // held for reading while an op is handed over, so that none meets a closed channel
+	closed bool
+	done   chan struct{}
+}
+
+type op struct {
+	run func(*sql.Tx) error
+	err chan error
+}
+
+var errClosed = errors.New("closed")
+
+// openDatabase makes or opens a file for this process alone, mode 0600, and applies the schema.
+func openDatabase(path, schema string) (*database, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if fs := remote(filepath.Dir(path)); fs != "" {
+		return nil, fmt.Errorf("%s lies on a network file system (%s), whose locks cannot be trusted: put it on a local disk", path, fs)
+	}
+	lock, err := acquire(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &database{path: path, lock: lock, ops: make(chan op, 256), done: make(chan struct{})}
+	if d.db, err = openFile(path, schema); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	go d.write()
+	return d, nil
+}
+
+func openFile(path, schema string) (*sql.DB, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // its journal files inherit the mode
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", dsn(path, "rwc", "journal_mode(WAL)", "synchronous(FULL)"))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(4)
+	if _, err = db.Exec(schema); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+func dsn(path, mode string, pragmas ...string) string {
+	q := url.Values{"mode": {mode}, "_txlock": {"deferred"}, "_pragma": append([]string{"busy_timeout(10000)"}, pragmas...)}
+	if mode == "rwc" {
+		q.Set("_txlock", "immediate")
+	}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
+}
+
+// do runs f inside a transaction, perhaps with those of others, and returns when it is on the disk. f may run again if a
+// neighbour fails, so it must change nothing but the database and variables it sets anew.
+func (d *database) do(f func(*sql.Tx) error) error {
+	o := op{f, make(chan error, 1)}
+	d.mu.RLock()
+	if d.closed {
+		d.mu.RUnlock()
+		return fmt.Errorf("%s: %w", d.path, errClosed)
+	}
+	d.ops <- o
+	d.mu.RUnlock()
+	if err := <-o.err; err != nil {
+		return fmt.Errorf("%s: %w", d.path, err)
+	}
+	return nil
+}
+
+const groupSize = 512
+
+// write is the one writer: it commits all that waits, together. A group in which one op fails is done again one by one.
+func (d *database) write() {
+	defer close(d.done)
+	for first := range d.ops {
+		group := []op{first}
+	more:
+		for len(group) < groupSize {
+			select {
+			case o, ok := <-d.ops:
+				if !ok {
+					break more
+				}
+				group = append(group, o)
+			default:
+				break more
+			}
+		}
+		if err := d.commit(group); err == nil || len(group) == 1 {
+			tell(group, err)
+			continue
+		}
+		for i := range group {
+			tell(group[i:i+1], d.commit(group[i:i+1]))
+		}
+	}
+}
+
+func tell(group []op, err error) {
+	for _, o := range group {
+		o.err <- err
+	}
+}
+
+func (d *database) commit(group []op) error {
+	tx, err := d.db.BeginTx(context.Background(), nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	for _, o := range group {
+		if err := o.run(tx); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// close waits for what was handed over, folds the log into the file, and lets the file go. Closing twice is nothing.
+func (d *database) close() error {
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return nil
+	}
+	d.closed = true
+	close(d.ops)
+	d.mu.Unlock()
+	<-d.done
+	// A reader in another process may hold the log; the next opener folds it then.
+	_, _ = d.db.Exec("PRAGMA busy_timeout = 200; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE")
+	return errors.Join(d.db.Close(), d.lock.Close())
+}

@@ -1,0 +1,174 @@
+package ledger
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const storeSchema = `
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answers (
+  identity BLOB PRIMARY KEY, model TEXT NOT NULL, cost INTEGER NOT NULL, created INTEGER NOT NULL, labels BLOB NOT NULL
+) WITHOUT ROWID;`
+
+// Store keeps answers by identity, for all runs of a site. Its identities are HMACs under a site key kept in a file
+// beside it, so that neither a digest nor a lookup tells anything about a report to one without the key.
+type Store struct {
+	d   *database
+	key []byte
+}
+
+// OpenStore makes or opens a store: a path or a file: URL; "" is $XDG_STATE_HOME/silverbeam/results.db. File and key have
+// mode 0600. A second opener gets ErrBusy.
+func OpenStore(location string) (*Store, error) {
+	path, err := storePath(location)
+	if err != nil {
+		return nil, fmt.Errorf("results store: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("results store: %w", err)
+	}
+	d, err := openDatabase(path, storeSchema)
+	if err != nil {
+		return nil, fmt.Errorf("results store: %w", err)
+	}
+	s := &Store{d: d}
+	if err := s.readKey(path + ".key"); err != nil {
+		return nil, errors.Join(fmt.Errorf("results store: %w", err), d.close())
+	}
+	return s, nil
+}
+
+func storePath(location string) (string, error) {
+	if location == "" {
+		state := os.Getenv("XDG_STATE_HOME")
+		if state == "" {
+			home, err := os.UserHomeDir()
+			if err != nil {
+				return "", err
+			}
+			state = filepath.Join(home, ".local", "state")
+		}
+		return filepath.Join(state, "silverbeam", "results.db"), nil
+	}
+	scheme, _, found := strings.Cut(location, ":")
+	switch {
+	case found && scheme == "file":
+		u, err := url.Parse(location)
+		if err != nil || (u.Host != "" && u.Host != "localhost") || u.Path+u.Opaque == "" {
+			return "", errors.New("a file: URL must be file:///PATH or file:PATH")
+		}
+		return u.Path + u.Opaque, nil
+	case strings.Contains(location, "://"):
+		return "", fmt.Errorf("%s: stores are served; give a path or a file: URL", scheme)
+	}
+	return location, nil
+}
+
+// readKey reads the site key or, for a store without answers, makes one.
+func (s *Store) readKey(path string) error {
+	var check string
+	err := s.d.db.QueryRow(`SELECT value FROM meta WHERE key='key_check'`).Scan(&check)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && check == "" {
+		text, err = makeKey(path)
+	}
+	if err != nil {
+		return fmt.Errorf("site key: %w", err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("site key %s can be read by others: its mode must be 0600", path)
+	}
+	if s.key, err = hex.DecodeString(strings.TrimSpace(string(text))); err != nil || len(s.key) != 32 {
+		return fmt.Errorf("site key %s is not 64 hex digits", path)
+	}
+	own := hex.EncodeToString(s.mac([]byte("key check")))
+	switch check {
+	case own:
+		return nil
+	case "":
+		return s.d.do(func(tx *sql.Tx) error {
+			_, err := tx.Exec(`INSERT INTO meta VALUES ('key_check',?)`, own)
+			return err
+		})
+	}
+	return fmt.Errorf("site key %s is not the one this store was made with", path)
+}
+
+func makeKey(path string) ([]byte, error) {
+	key := make([]byte, 32)
+	rand.Read(key)
+	text := []byte(hex.EncodeToString(key) + "\n")
+	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, err
+	}
+	return text, os.Rename(path+".tmp", path)
+}
+
+// Identity is the HMAC-SHA-256 of the parts under the site key. ("a", "bc") and ("ab", "c") differ.
+func (s *Store) Identity(parts ...string) (id Identity) {
+	var b []byte
+	for _, p := range parts {
+		b = binary.LittleEndian.AppendUint64(b, uint64(len(p)))
+		b = append(b, p...)
+	}
+	copy(id[:], s.mac(b))
+	return id
+}
+
+func (s *Store) mac(b []byte) []byte {
+	m := hmac.New(sha256.New, s.key)
+	m.Write(b)
+	return m.Sum(nil)
+}
+
+// Get finds an answer.
+func (s *Store) Get(id Identity) (a Answer, ok bool, err error) {
+	var labels []byte
+	err = s.d.db.QueryRow(`SELECT labels, cost, model FROM answers WHERE identity=?`, id[:]).Scan(&labels, &a.CostPico, &a.Model)
+	if errors.Is(err, sql.ErrNoRows) {
+		return a, false, nil
+	}
+	if err == nil {
+		a.Labels, err = decodeLabels(labels)
+	}
+	if err != nil {
+		return a, false, fmt.Errorf("results store: %s: %w", s.d.path, err)
+	}
+	return a, true, nil
+}
+
+// Put keeps an answer unless there is one already. When it returns, the answer is on the disk.
+func (s *Store) Put(id Identity, a Answer) error {
+	err := s.d.do(func(tx *sql.Tx) error {
+		_, err := tx.Exec(`INSERT OR IGNORE INTO answers VALUES (?,?,?,?,?)`, id[:], a.Model, a.CostPico, time.Now().Unix(), encodeLabels(a.Labels))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("results store: %w", err)
+	}
+	return nil
+}
+
+// Close lets the store go. Closing twice is nothing.
+func (s *Store) Close() error { return s.d.close() }

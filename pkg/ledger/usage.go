@@ -1,0 +1,93 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"regexp"
+)
+
+// Usage is what a server says one attempt consumed, in tokens. A nil detail means that the server did not say, which is
+// not zero. Cached and CacheWrite are parts of Input; Reasoning is a part of Output.
+type Usage struct {
+	Input, Output                 int64
+	Cached, CacheWrite, Reasoning *int64
+}
+
+// Consistent says whether the parts fit into their wholes.
+func (u Usage) Consistent() bool {
+	c, w, r := known(u.Cached), known(u.CacheWrite), known(u.Reasoning)
+	return u.Input >= 0 && u.Output >= 0 && c >= 0 && w >= 0 && r >= 0 &&
+		c <= u.Input && w <= u.Input-c && r <= u.Output
+}
+
+func known(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+// ErrNoUsage says that an answer does not tell what it consumed.
+var ErrNoUsage = errors.New("the answer holds no usage")
+
+// ParseUsage reads the usage object of a chat completion. raw comes back with its numbers only, whatever a server put
+// beside them, so that no text can reach the ledger through it.
+func ParseUsage(object []byte) (u Usage, raw []byte, err error) {
+	var w struct {
+		Input   *int64 `json:"prompt_tokens"`
+		Output  *int64 `json:"completion_tokens"`
+		HitRate *int64 `json:"prompt_cache_hit_tokens"` // DeepSeek's name for cached
+		In      struct {
+			Cached *int64 `json:"cached_tokens"`
+			Write  *int64 `json:"cache_write_tokens"`
+		} `json:"prompt_tokens_details"`
+		Out struct {
+			Reasoning *int64 `json:"reasoning_tokens"`
+		} `json:"completion_tokens_details"`
+	}
+	if len(object) == 0 || bytes.Equal(object, []byte("null")) {
+		return u, nil, ErrNoUsage
+	}
+	if err := json.Unmarshal(object, &w); err != nil || w.Input == nil {
+		return u, nil, ErrNoUsage
+	}
+	u = Usage{*w.Input, known(w.Output), w.In.Cached, w.In.Write, w.Out.Reasoning}
+	if u.Cached == nil {
+		u.Cached = w.HitRate
+	}
+	return u, numbers(object), nil
+}
+
+var plainKey = regexp.MustCompile(`^[a-z0-9_]{1,40}$`)
+
+// numbers keeps the numeric leaves of a JSON object under plain keys.
+func numbers(object []byte) []byte {
+	var m map[string]any
+	d := json.NewDecoder(bytes.NewReader(object))
+	d.UseNumber()
+	if d.Decode(&m) != nil {
+		return nil
+	}
+	out, err := json.Marshal(onlyNumbers(m))
+	if err != nil {
+		return nil
+	}
+	return out
+}
+
+func onlyNumbers(m map[string]any) map[string]any {
+	for k, v := range m {
+		switch v := v.(type) {
+		case json.Number:
+		case map[string]any:
+			m[k] = onlyNumbers(v)
+		default:
+			delete(m, k)
+		}
+		if !plainKey.MatchString(k) {
+			delete(m, k)
+		}
+	}
+	return m
+}
