@@ -95,7 +95,7 @@ func (k *keeper) finish(ctx context.Context, runErr error) error {
 		r.Status = "done"
 	}
 	if runErr == nil {
-		r.Page, err = "page.html", errors.Join(err, k.save(), publish.Write(k.o.Dir))
+		r.Page, err = "page.html", errors.Join(err, k.save(), publish.Write(k.o.Dir, k.reportText()))
 	}
 	return errors.Join(err, k.save())
 }
@@ -142,6 +142,16 @@ func (k *keeper) tooMany(t *publish.Tally) bool {
 	for _, s := range t.Steps {
 		if float64(s.Rejects) > k.p.Tolerance*float64(s.In) {
 			return true
+		}
+	}
+	return false
+}
+
+// reportText says whether the file asks for reports on the page.
+func (k *keeper) reportText() bool {
+	for _, s := range k.p.Steps {
+		if o, ok := s.Options.(*publish.Options); ok {
+			return o.ReportText
 		}
 	}
 	return false

@@ -19,6 +19,7 @@ import (
 	"silverbeam/pkg/taxonomy"
 	"silverbeam/schemas"
 	"silverbeam/transforms/internal/batch"
+	"silverbeam/transforms/internal/result"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -67,31 +68,6 @@ func (*labelParts) Write(_ context.Context, path string, b *schemas.Batch) (sche
 	return schemas.Shard{Rows: n}, schemas.Passage{Unit: "studies", In: n, Out: n}, shard.WriteFile(path, buf.Bytes())
 }
 
-// LabelFigures compares the labels of one finding with the truth.
-type LabelFigures struct {
-	N        int `json:"n"`
-	NPresent int `json:"n_pos"` // in truth
-	metrics.Confusion
-	metrics.Rates
-	Interval *[2]float64 `json:"balanced_accuracy_ci"` // 95 %, patients resampled
-}
-
-// LabelResult is eval/NAME.json of an evaluate.Labels step: by split, "all" being every study.
-type LabelResult struct {
-	Step   string                `json:"step"`
-	Type   string                `json:"type"`
-	Truth  string                `json:"truth"`
-	Splits map[string]LabelSplit `json:"splits"`
-}
-
-// LabelSplit holds the figures of one split.
-type LabelSplit struct {
-	Studies int                     `json:"n_studies"`
-	Labels  map[string]LabelFigures `json:"labels"`
-	Macro   metrics.Interval        `json:"macro_balanced_accuracy"`
-	NLabels int                     `json:"n_labels"`
-}
-
 type labelsFn struct {
 	Name     string
 	Options  LabelsOptions
@@ -127,7 +103,7 @@ func (f *labelsFn) evaluate(g batch.Gathered) (m schemas.Model, err error) {
 			bySplit[s.Split] = append(bySplit[s.Split], lines...)
 		}
 	}
-	r := LabelResult{Step: f.Name, Type: LabelsName, Truth: filepath.Base(f.Options.Truth), Splits: map[string]LabelSplit{}}
+	r := result.Labels{Step: f.Name, Type: LabelsName, Truth: filepath.Base(f.Options.Truth), Splits: map[string]result.Split{}}
 	for split, lines := range bySplit {
 		if r.Splits[split], err = f.split(lines, known); err != nil {
 			return m, err
@@ -137,8 +113,8 @@ func (f *labelsFn) evaluate(g batch.Gathered) (m schemas.Model, err error) {
 }
 
 // split compares the labels of some studies with the truth.
-func (f *labelsFn) split(lines []labelLine, known truth) (LabelSplit, error) {
-	r := LabelSplit{Studies: len(lines), Labels: map[string]LabelFigures{}}
+func (f *labelsFn) split(lines []labelLine, known truth) (result.Split, error) {
+	r := result.Split{Studies: len(lines), Labels: map[string]result.Finding{}}
 	patients := make([]string, len(lines))
 	for i, l := range lines {
 		patients[i] = l.Patient
@@ -161,7 +137,7 @@ func (f *labelsFn) split(lines []labelLine, known truth) (LabelSplit, error) {
 			return r, err
 		}
 		stats, names = append(stats, st), append(names, name)
-		r.Labels[name] = LabelFigures{N: c.N(), NPresent: c.TP + c.FN, Confusion: c, Rates: c.Rates()}
+		r.Labels[name] = result.Finding{N: c.N(), NPresent: c.TP + c.FN, Confusion: c, Rates: c.Rates()}
 		if r.Labels[name].BalancedAccuracy != nil {
 			r.NLabels++
 		}

@@ -1,0 +1,200 @@
+package evaluate
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"silverbeam/pkg/fit"
+	"silverbeam/pkg/metrics"
+	"silverbeam/pkg/shard"
+	"silverbeam/pkg/taxonomy"
+	"silverbeam/schemas"
+	"silverbeam/transforms/internal/batch"
+	"silverbeam/transforms/internal/result"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+// Model evaluates a model on one split, in the way of a step type: PCollection<Model> → PCollection<Model> of one result,
+// eval/NAME.json.
+func Model(s beam.Scope, typ, name string, o ZeroShotOptions, run schemas.Run, in beam.PCollection) beam.PCollection {
+	return beam.ParDo(s.Scope(name), &modelFn{typ, name, o, run}, in)
+}
+
+type modelFn struct {
+	Type, Name string
+	Options    ZeroShotOptions
+	Run        schemas.Run
+}
+
+func (f *modelFn) ProcessElement(ctx context.Context, m schemas.Model, emit func(schemas.Model)) error {
+	out, err := f.evaluate(ctx, m)
+	if err != nil {
+		return batch.Stop(f.Run, fmt.Errorf("%s: %w", f.Name, err))
+	}
+	emit(out)
+	return nil
+}
+
+// pool is the split that is evaluated.
+type pool struct {
+	result.Header
+	tax      *taxonomy.Taxonomy
+	data     *shard.Dataset
+	rows     []shard.Row
+	patients []string
+	y        [][]int8 // finding → row: 1, 0 or -1 for unknown
+}
+
+func (f *modelFn) evaluate(ctx context.Context, m schemas.Model) (out schemas.Model, err error) {
+	h := result.Header{Step: f.Name, Type: f.Type, Model: m.Step, Split: f.Options.Split, Labels: "silver"}
+	if h.Split == "" {
+		h.Split = "valid"
+	}
+	if h.Inputs, err = f.inputs(m, h); err != nil {
+		return out, err
+	}
+	if m, ok := f.kept(h); ok {
+		return m, nil
+	}
+	data, err := shard.Open(filepath.Join(f.Run.Dir, "dataset"))
+	if err != nil {
+		return out, err
+	}
+	defer data.Close()
+	model, err := fit.LoadModel(filepath.Join(f.Run.Dir, m.Path))
+	if err != nil {
+		return out, err
+	}
+	p, err := f.open(h, data)
+	if err != nil {
+		return out, err
+	}
+	var r any
+	switch f.Type {
+	case ClassifierName:
+		r, err = f.classifier(ctx, model, p)
+	case ZeroShotName:
+		r, err = f.zeroShot(ctx, model, p)
+	case RetrievalName:
+		r, err = f.retrieval(ctx, model, p)
+	}
+	if err != nil {
+		return out, err
+	}
+	return save(f.Run, f.Name, r)
+}
+
+// inputs digests all that decides the result.
+func (f *modelFn) inputs(m schemas.Model, h result.Header) (string, error) {
+	manifest, err := os.ReadFile(filepath.Join(f.Run.Dir, "dataset", "manifest.json"))
+	if err != nil {
+		return "", err
+	}
+	var truth []byte
+	if f.Options.Truth != "" {
+		if truth, err = os.ReadFile(f.Options.Truth); err != nil {
+			return "", err
+		}
+	}
+	opts, err := json.Marshal(f.Options)
+	if err != nil {
+		return "", err
+	}
+	tax, err := taxonomy.Load(f.Options.Prompts)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %x %x %s %s", resultVersion, m.Digest, h.Split, sha256.Sum256(manifest), sha256.Sum256(truth), opts, tax.Digest()))
+	return fmt.Sprintf("%x", sum), nil
+}
+
+// resultVersion changes with the arithmetic or the shape of a result, so that an old one is not kept.
+const resultVersion = 1
+
+// kept finds the result of an earlier run on the same inputs.
+func (f *modelFn) kept(h result.Header) (m schemas.Model, ok bool) {
+	rel := filepath.Join("eval", f.Name+".json")
+	p, err := os.ReadFile(filepath.Join(f.Run.Dir, rel))
+	var old result.Header
+	if err != nil || json.Unmarshal(p, &old) != nil || old.Inputs != h.Inputs {
+		return m, false
+	}
+	return schemas.Model{Step: f.Name, Path: rel, Digest: fmt.Sprintf("%x", sha256.Sum256(p))}, true
+}
+
+// open reads the split's rows and what is known of them.
+func (f *modelFn) open(h result.Header, data *shard.Dataset) (p *pool, err error) {
+	p = &pool{Header: h, data: data}
+	if p.tax, err = taxonomy.Load(f.Options.Prompts); err != nil {
+		return nil, err
+	}
+	if p.rows, err = data.Rows(h.Split); err != nil {
+		return nil, err
+	}
+	if len(p.rows) == 0 {
+		return nil, fmt.Errorf("the data set has no split %q", h.Split)
+	}
+	for _, r := range p.rows {
+		p.patients = append(p.patients, r.Patient)
+	}
+	if f.Options.Truth == "" {
+		p.y = silver(p.rows, len(p.tax.Findings))
+		return p, nil
+	}
+	p.Labels = filepath.Base(f.Options.Truth)
+	known, err := readTruth(f.Options.Truth, p.tax.Names(), false)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range p.tax.Names() {
+		y := make([]int8, len(p.rows))
+		for i, r := range p.rows {
+			s, ok := known[name][r.Study]
+			if !ok {
+				s, ok = known[name][r.Volume]
+			}
+			y[i] = binary(s, ok)
+		}
+		p.y = append(p.y, y)
+	}
+	return p, nil
+}
+
+// silver are the data set's own labels: finding → row. What is uncertain is unknown.
+func silver(rows []shard.Row, findings int) [][]int8 {
+	y := make([][]int8, findings)
+	for k := range y {
+		y[k] = make([]int8, len(rows))
+		for i, r := range rows {
+			if s := r.Labels[k].State; s == taxonomy.Uncertain {
+				y[k][i] = metrics.Missing
+			} else if s == taxonomy.Present {
+				y[k][i] = 1
+			}
+		}
+	}
+	return y
+}
+
+// voxels are the volumes of rows.
+func voxels(rows []shard.Row) [][]int16 {
+	hu := make([][]int16, len(rows))
+	for i, r := range rows {
+		hu[i] = r.HU
+	}
+	return hu
+}
+
+func (f *modelFn) resampling() metrics.Resampling {
+	return metrics.Resampling{N: or(f.Options.Bootstrap, 1000), Seed: f.Options.Seed}
+}
+
+func init() {
+	register.DoFn3x1[context.Context, schemas.Model, func(schemas.Model), error](&modelFn{})
+}

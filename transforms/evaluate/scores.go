@@ -1,0 +1,124 @@
+package evaluate
+
+import (
+	"context"
+	"fmt"
+
+	"silverbeam/pkg/fit"
+	"silverbeam/pkg/metrics"
+	"silverbeam/transforms/internal/result"
+)
+
+// histogramBins is the number of HU intervals of the baseline's features: 40 HU each over [-1000, 1000].
+const histogramBins = 50
+
+// classifier scores a supervised model by its own outputs, beside a logistic regression on the HU histogram that learned
+// from the same labels of the same training volumes. Rows are volumes, resampled by patient.
+func (f *modelFn) classifier(ctx context.Context, m *fit.Model, p *pool) (*result.Scores, error) {
+	logits, err := m.Logits(ctx, voxels(p.rows))
+	if err != nil {
+		return nil, err
+	}
+	train, err := p.data.Rows("train")
+	if err != nil {
+		return nil, err
+	}
+	base, err := metrics.Baseline(histograms(voxels(train)), silver(train, len(p.y)), histograms(voxels(p.rows)), metrics.BaselineLambda)
+	if err != nil {
+		return nil, err
+	}
+	r := &result.Scores{Header: p.Header, Protocol: "each volume scored by the model's output for the finding", Chance: .5}
+	if err := f.score(r, p, columns(logits, len(p.y)), base); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// zeroShot scores a finding by how much nearer a volume lies to its positive prompt than to its negative one.
+func (f *modelFn) zeroShot(ctx context.Context, m *fit.Model, p *pool) (*result.Scores, error) {
+	volumes, err := m.EmbedVolumes(ctx, voxels(p.rows))
+	if err != nil {
+		return nil, err
+	}
+	var prompts []string
+	for _, x := range p.tax.Findings {
+		prompts = append(prompts, x.Positive, x.Negative)
+	}
+	texts, err := m.EmbedTexts(ctx, prompts)
+	if err != nil {
+		return nil, err
+	}
+	scores := make([][]float64, len(p.y))
+	for k := range scores {
+		for _, v := range volumes {
+			scores[k] = append(scores[k], dot(v, texts[2*k])-dot(v, texts[2*k+1]))
+		}
+	}
+	r := &result.Scores{Header: p.Header, Protocol: "cosine to the positive prompt minus cosine to the negative one", Chance: .5}
+	if err := f.score(r, p, scores, nil); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// score fills in the figures of scores and, with a baseline, of the baseline and the difference.
+func (f *modelFn) score(r *result.Scores, p *pool, scores, baseline [][]float64) (err error) {
+	t := metrics.Scores{Findings: p.tax.Names(), Y: p.y, S: scores, Patient: p.patients}
+	if r.ROC, err = curves(t); err != nil {
+		return err
+	}
+	if baseline == nil {
+		r.Summary, err = t.Summarise(f.resampling())
+		return err
+	}
+	if r.Summary, err = t.Compare(baseline, f.resampling()); err != nil {
+		return fmt.Errorf("baseline: %w", err)
+	}
+	t.S = baseline
+	if r.BaselineROC, err = curves(t); err != nil {
+		return err
+	}
+	r.Baseline, err = t.Summarise(f.resampling())
+	return err
+}
+
+func curves(t metrics.Scores) (map[string][]metrics.Point, error) {
+	out := map[string][]metrics.Point{}
+	for k, name := range t.Findings {
+		if t.S[k] == nil {
+			continue
+		}
+		points, err := metrics.ROC(t.Y[k], t.S[k], 100)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		out[name] = points
+	}
+	return out, nil
+}
+
+func histograms(hu [][]int16) [][]float64 {
+	out := make([][]float64, len(hu))
+	for i, v := range hu {
+		out[i] = metrics.HistogramFeatures(v, histogramBins)
+	}
+	return out
+}
+
+// columns turns row → finding into finding → row.
+func columns(rows [][]float32, findings int) [][]float64 {
+	out := make([][]float64, findings)
+	for k := range out {
+		for _, r := range rows {
+			out[k] = append(out[k], float64(r[k]))
+		}
+	}
+	return out
+}
+
+func dot(a, b []float32) (s float64) {
+	for i := range a {
+		s += float64(a[i]) * float64(b[i])
+	}
+	return s
+}

@@ -1,0 +1,73 @@
+// Package result holds the shapes of eval/*.json, which evaluation steps write and the page reads.
+package result
+
+import "silverbeam/pkg/metrics"
+
+// Header opens every result of a model.
+type Header struct {
+	Step   string `json:"step"`
+	Type   string `json:"type"`
+	Model  string `json:"model"`  // the step that made it
+	Split  string `json:"split"`  // evaluated on
+	Labels string `json:"labels"` // what the findings are judged by: a truth file's name, or silver
+	Inputs string `json:"inputs"` // digest of model, data and options: the same inputs are not evaluated again
+}
+
+// Finding compares the labels of one finding with the truth.
+type Finding struct {
+	N        int `json:"n"`
+	NPresent int `json:"n_pos"` // in truth
+	metrics.Confusion
+	metrics.Rates
+	Interval *[2]float64 `json:"balanced_accuracy_ci"` // 95 %, patients resampled
+}
+
+// Labels is eval/NAME.json of an evaluate.Labels step: by split, "all" being every study.
+type Labels struct {
+	Step   string           `json:"step"`
+	Type   string           `json:"type"`
+	Truth  string           `json:"truth"`
+	Splits map[string]Split `json:"splits"`
+}
+
+// Split holds the figures of one split.
+type Split struct {
+	Studies int                `json:"n_studies"`
+	Labels  map[string]Finding `json:"labels"`
+	Macro   metrics.Interval   `json:"macro_balanced_accuracy"`
+	NLabels int                `json:"n_labels"`
+}
+
+// Scores is eval/NAME.json of a step that scores findings.
+type Scores struct {
+	Header
+	Protocol    string                     `json:"protocol"`
+	Chance      float64                    `json:"chance_auc"`
+	Summary     *metrics.Summary           `json:"summary"`
+	ROC         map[string][]metrics.Point `json:"roc"`
+	Baseline    *metrics.Summary           `json:"baseline,omitempty"` // a logistic regression on each volume's HU histogram
+	BaselineROC map[string][]metrics.Point `json:"baseline_roc,omitempty"`
+}
+
+// Retrieval is eval/NAME.json of an evaluate.Retrieval step.
+type Retrieval struct {
+	Header
+	Reports   *metrics.StudyRecall     `json:"report_to_volume"` // pool and queries counted in studies
+	Intervals map[int]metrics.Interval `json:"report_recall_intervals"`
+	Volumes   *metrics.LabelRecall     `json:"volume_to_volume"`
+	CTCLIP    *metrics.VolumeMap       `json:"ctclip_volume_map"`
+	Gallery   []Query                  `json:"gallery"`
+}
+
+// Query is one report and the volumes it found.
+type Query struct {
+	Study string `json:"study"`
+	Hits  []Hit  `json:"hits"`
+}
+
+// Hit is one volume found.
+type Hit struct {
+	Volume string  `json:"volume"`
+	Study  string  `json:"study"`
+	Score  float64 `json:"score"` // cosine
+}

@@ -1,0 +1,229 @@
+package publish
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"silverbeam/pkg/html"
+	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/shard"
+	"silverbeam/schemas"
+	"silverbeam/transforms/internal/result"
+)
+
+// Write renders the page of the run in dir to page.html, whole or not at all. With reportText the gallery shows reports.
+func Write(dir string, reportText bool) error {
+	p, err := Build(dir, reportText)
+	if err != nil {
+		return err
+	}
+	var buf bytes.Buffer
+	if err := html.Render(&buf, p); err != nil {
+		return err
+	}
+	return shard.WriteFile(filepath.Join(dir, "page.html"), buf.Bytes())
+}
+
+// source is a run folder, read once.
+type source struct {
+	dir       string
+	report    schemas.Report
+	tally     *Tally
+	labels    *result.Labels
+	scores    []*result.Scores
+	retrieval *result.Retrieval
+	data      *shard.Dataset // nil where there is none yet
+}
+
+// Build makes the page of what the run folder holds so far.
+func Build(dir string, reportText bool) (*html.Page, error) {
+	src, err := read(dir)
+	if err != nil {
+		return nil, err
+	}
+	if src.data != nil {
+		defer src.data.Close()
+	}
+	p := &html.Page{Title: src.report.Name, Run: filepath.Base(dir), Status: src.report.Status, When: src.when(),
+		Flow: src.flow(), Labels: src.labelTable(), CoOccurrence: src.coOccurrence(), Training: src.training(),
+		Classification: src.classification(), Retrieval: src.retrievalTable(), Rejects: src.rejects(), Provenance: src.provenance()}
+	if _, err := os.Stat(filepath.Join(src.report.Params["data"], "truth.jsonl")); err == nil && src.report.Params["data"] != "" {
+		p.Caution = "Generated phantoms and reports: these figures show that the pipeline works, not how well it reads real scans."
+	}
+	if p.Gallery, err = src.gallery(reportText); err != nil {
+		return nil, err
+	}
+	if c, err := ledger.ReadCost(filepath.Join(dir, "ledger.db")); err == nil {
+		if b, err := json.Marshal(c); err == nil {
+			p.Cost = new(html.Cost)
+			if err := json.Unmarshal(b, p.Cost); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if p.Status == "done" {
+		p.Status = "ok"
+	}
+	p.Verdict = src.verdict(p)
+	return p, nil
+}
+
+func read(dir string) (*source, error) {
+	src := &source{dir: dir}
+	p, err := os.ReadFile(filepath.Join(dir, "run.json"))
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a run folder: %w", dir, err)
+	}
+	if err := json.Unmarshal(p, &src.report); err != nil {
+		return nil, fmt.Errorf("%s: run.json: %w", dir, err)
+	}
+	if src.tally, err = Count(dir); err != nil {
+		return nil, err
+	}
+	for _, s := range src.report.Steps {
+		p, err := os.ReadFile(filepath.Join(dir, "eval", s.Name+".json"))
+		if err != nil {
+			continue // not yet, or not such a step
+		}
+		switch s.Type {
+		case "evaluate.Labels":
+			err = json.Unmarshal(p, &src.labels)
+		case "evaluate.Classifier", "evaluate.ZeroShot":
+			var r result.Scores
+			err = json.Unmarshal(p, &r)
+			src.scores = append(src.scores, &r)
+		case "evaluate.Retrieval":
+			err = json.Unmarshal(p, &src.retrieval)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: eval/%s.json: %w", dir, s.Name, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "dataset", "manifest.json")); err == nil {
+		if src.data, err = shard.Open(filepath.Join(dir, "dataset")); err != nil {
+			return nil, err
+		}
+	}
+	return src, nil
+}
+
+func (src *source) when() string {
+	s := src.report.Started.Format("2 Jan 2006 15:04 UTC")
+	if e := src.report.Ended; e != nil {
+		s += ", " + e.Sub(src.report.Started).Round(time.Second).String()
+	}
+	return s
+}
+
+// flow says what became of every study. Steps that a batch passes are counted afresh; run.json has the rest.
+func (src *source) flow() *html.Flow {
+	f := &html.Flow{}
+	for _, s := range src.report.Steps {
+		row := html.FlowStep{Name: s.Name, Unit: s.Unit, In: s.In, Out: s.Out, Rejects: s.Rejects, Skipped: s.Skipped, Seconds: s.Seconds, CPU: s.CPUSeconds}
+		if s.Type != s.Name {
+			row.Type = s.Type
+		}
+		for _, q := range src.tally.Steps {
+			if q.Step == s.Name {
+				row.Unit, row.In, row.Out, row.Rejects, row.Seconds, row.CPU = q.Unit, q.In, q.Out, q.Rejects, q.Seconds, q.CPUSeconds
+			}
+		}
+		if row.Unit == "studies" || row.Unit == "volumes" {
+			row.Reasons = reasons(src.tally.Rejects, s.Name)
+			f.Steps = append(f.Steps, row)
+		}
+	}
+	f.Splits, f.SharedPatients = src.splits()
+	return f
+}
+
+func reasons(rejects []schemas.Reject, step string) (out []html.Reason) {
+	n := map[string]int{}
+	for _, r := range rejects {
+		if r.Step == step {
+			n[r.Class]++
+		}
+	}
+	for class, k := range n {
+		out = append(out, html.Reason{Class: class, N: k})
+	}
+	slices.SortFunc(out, func(a, b html.Reason) int {
+		return cmp.Or(cmp.Compare(b.N, a.N), strings.Compare(a.Class, b.Class))
+	})
+	return out
+}
+
+// splits counts patients, studies and volumes of the data set, and the patients that stand in two splits.
+func (src *source) splits() (out []html.Split, shared *int) {
+	if src.data == nil {
+		return nil, nil
+	}
+	where := map[string]string{}
+	both := map[string]bool{}
+	for _, name := range src.data.Splits() {
+		rows, err := src.data.Rows(name)
+		if err != nil {
+			continue
+		}
+		patients, studies := map[string]bool{}, map[string]bool{}
+		for _, r := range rows {
+			patients[r.Patient], studies[r.Study] = true, true
+			if w, ok := where[r.Patient]; ok && w != name {
+				both[r.Patient] = true
+			}
+			where[r.Patient] = name
+		}
+		out = append(out, html.Split{Name: name, Patients: len(patients), Studies: len(studies), Volumes: len(rows)})
+	}
+	n := len(both)
+	return out, &n
+}
+
+// rejects groups what left the chain by step and class.
+func (src *source) rejects() *html.Rejects {
+	r := &html.Rejects{Total: len(src.tally.Rejects), Of: src.tally.Total(), Tolerance: fmt.Sprintf("%g %%", src.report.Tolerance*100)}
+	at := map[[2]string]int{}
+	for _, x := range src.tally.Rejects {
+		key := [2]string{x.Step, x.Class}
+		i, ok := at[key]
+		if !ok {
+			i = len(r.Groups)
+			at[key] = i
+			r.Groups = append(r.Groups, html.RejectGroup{Step: x.Step, Class: x.Class, Reason: x.Reason})
+		}
+		if r.Groups[i].N++; len(r.Groups[i].Examples) < 5 {
+			r.Groups[i].Examples = append(r.Groups[i].Examples, x.Study)
+		}
+	}
+	return r
+}
+
+func (src *source) provenance() *html.Provenance {
+	r := src.report
+	run := html.Facts{Name: "Run", Facts: []html.Fact{{Name: "pipeline", Value: r.Name}, {Name: "configuration", Value: r.ConfigDigest},
+		{Name: "data set", Value: r.Digest}, {Name: "findings", Value: r.Findings}}}
+	var params, versions html.Facts
+	params.Name, versions.Name = "Parameters", "Versions"
+	for _, k := range sortedKeys(r.Params) {
+		params.Facts = append(params.Facts, html.Fact{Name: k, Value: r.Params[k]})
+	}
+	for _, k := range sortedKeys(r.Versions) {
+		versions.Facts = append(versions.Facts, html.Fact{Name: k, Value: r.Versions[k]})
+	}
+	return &html.Provenance{Groups: []html.Facts{run, params, versions}}
+}
+
+func sortedKeys(m map[string]string) (keys []string) {
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
