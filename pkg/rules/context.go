@@ -1,0 +1,265 @@
+package rules
+
+// flag is what a token does to scopes.
+type flag uint16
+
+const (
+	stop     flag = 1 << iota // ends every scope: but, except, ;
+	soft                      // ends a denial that runs forward: which, with, due to
+	comma                     // a comma or a dash
+	and                       // and
+	verb                      // a finite verb: is, was, shows
+	seen                      // a participle of perception: observed
+	fresh                     // opens a new noun phrase: a, mild, multiple
+	relative                  // which, that, who
+	denial                    // no, not, without
+	there                     // there (is), shows: what it introduces stands after it
+)
+
+// flagClasses are the word classes of classes.tsv that set flags.
+var flagClasses = map[string]flag{
+	"stop": stop, "soft": soft, "comma": comma, "and": and, "verb": verb, "seen": seen, "fresh": fresh,
+	"relative": relative, "denial": denial, "there": there,
+}
+
+// maxReach bounds a forward scope, in tokens; long lists under one "no" stay within it.
+const maxReach = 40
+
+// cue is a context rule that fired, with the tokens it speaks about.
+type cue struct {
+	row      int32
+	kind     kind
+	value    float32
+	from, to int32 // the words of the cue
+	low      int32 // the scope: tokens [low, high)
+	high     int32
+}
+
+// forward is the end of the scope of a denial whose words end before token i.
+//
+// It runs through a list ("no effusion, consolidation or mass") and stops where a new statement begins: at a stop word,
+// at "which" or "with", at a comma or "and" once the denied clause had its verb, or before "a", "mild", "multiple".
+func (s *scratch) forward(i, end int) int {
+	clauseHadVerb := false
+	for t := i; t < end; t++ {
+		f := s.toks[t].flags
+		nextFresh := t+1 < end && s.toks[t+1].flags&(fresh|there) != 0
+		switch {
+		case t >= i+maxReach, f&stop != 0, f&soft != 0 && t > i, s.toks[t].mark == ':':
+			return t
+		case f&(comma|and) != 0 && (clauseHadVerb || nextFresh):
+			if t+1 < end && s.is(t+1, "or", "nor") {
+				continue
+			}
+			return t
+		case f&(verb|seen) != 0:
+			clauseHadVerb = true
+		}
+	}
+	return end
+}
+
+// forwardHedge is the same for a hedge, which also ends at a comma that a verb follows.
+func (s *scratch) forwardHedge(i, end int) int {
+	high := s.forward(i, end)
+	for t := i; t < high; t++ {
+		if s.toks[t].flags&comma == 0 {
+			continue
+		}
+		for u := t + 1; u < high; u++ {
+			if s.toks[u].flags&verb != 0 {
+				return t
+			}
+		}
+	}
+	return high
+}
+
+// backward is the start of the subject of a verb phrase whose words start at token v: what "was not observed" denies.
+//
+// The subject reaches back to a stop word, or to the end of the previous clause: when there is an earlier verb, the first
+// comma or "and" after it (the last one after "there is", whose objects follow the verb).
+func (s *scratch) backward(v, start int) int {
+	low := start
+	for t := v - 1; t >= start; t-- {
+		if s.toks[t].flags&stop != 0 {
+			low = t + 1
+			break
+		}
+	}
+	for v > low && s.toks[v-1].flags&(verb|denial) != 0 {
+		v-- // the auxiliaries of this very verb
+	}
+	for p := v - 1; p >= low; p-- {
+		f := s.toks[p].flags
+		participle := f&seen != 0 && f&verb == 0
+		if f&verb == 0 && !participle {
+			continue
+		}
+		if p > low && s.toks[p-1].flags&relative != 0 || p > low+1 && s.toks[p-2].flags&relative != 0 {
+			continue // "the nodule which is 5 mm was not observed": the verb belongs to the subject
+		}
+		cut := s.clauseCut(p, v)
+		if cut < 0 && participle {
+			continue // "the nodule seen before was not observed"
+		}
+		if cut < 0 {
+			return p + 1
+		}
+		return cut + 1
+	}
+	return s.freshStart(low, v)
+}
+
+// clauseCut is the token that separates the clause of the verb at p from the subject of the verb at v, or -1.
+func (s *scratch) clauseCut(p, v int) int {
+	existential := s.toks[p].flags&there != 0
+	for q := p; q >= 0 && q >= p-2; q-- {
+		existential = existential || s.toks[q].flags&there != 0
+	}
+	cut := -1
+	for _, sep := range []flag{comma, and} {
+		for t := p + 1; t < v; t++ {
+			if s.toks[t].flags&sep == 0 {
+				continue
+			}
+			if cut = t; !existential {
+				return cut
+			}
+		}
+		if cut >= 0 {
+			return cut
+		}
+	}
+	return cut
+}
+
+// freshStart moves the start of a verbless list past items that stand for themselves: in "mild emphysema, effusion not
+// seen" the first item opens with a word that a denied list would not have.
+func (s *scratch) freshStart(low, v int) int {
+	for low < v && s.toks[low].flags&fresh != 0 {
+		next := -1
+		for t := low; t < v; t++ {
+			if s.toks[t].flags&comma != 0 {
+				next = t + 1
+				break
+			}
+			if s.toks[t].flags&verb != 0 {
+				return low
+			}
+		}
+		if next < 0 {
+			return low
+		}
+		low = next
+	}
+	return low
+}
+
+// is compares the folded word of a token.
+func (s *scratch) is(i int, words ...string) bool {
+	t := s.toks[i]
+	for _, w := range words {
+		if string(s.norm[t.normFrom:t.normTo]) == w {
+			return true
+		}
+	}
+	return false
+}
+
+// readCues keeps the context matches of a sentence, longest first where they overlap, and gives each its scope.
+func (s *scratch) readCues(l *Labeler, sent sentence) {
+	s.cues = s.cues[:0]
+	for _, m := range s.matches {
+		r := &l.rows[m.row]
+		if r.kind < deny || r.kind > halt {
+			continue
+		}
+		s.addCue(cue{row: m.row, kind: r.kind, value: r.value, from: m.from, to: m.to})
+	}
+	for i := range s.cues {
+		if c := &s.cues[i]; c.kind == halt {
+			s.toks[c.from].flags |= stop
+		}
+	}
+	for i := range s.cues {
+		s.scope(&s.cues[i], sent)
+	}
+	s.deniedHedges()
+}
+
+// addCue inserts a cue unless a longer one overlaps it; it replaces shorter ones.
+func (s *scratch) addCue(c cue) {
+	n := 0
+	for _, o := range s.cues {
+		overlap := c.from < o.to && o.from < c.to
+		if overlap && o.to-o.from >= c.to-c.from {
+			return
+		}
+	}
+	for _, o := range s.cues {
+		if !(c.from < o.to && o.from < c.to) {
+			s.cues[n] = o
+			n++
+		}
+	}
+	s.cues = append(s.cues[:n], c)
+}
+
+func (s *scratch) scope(c *cue, sent sentence) {
+	from, to := int(c.from), int(c.to)
+	low, high := from, from
+	switch c.kind {
+	case deny, goneOf, past:
+		low, high = to, s.forward(to, sent.to)
+	case ask, maybe:
+		low, high = to, s.forwardHedge(to, sent.to)
+	case near:
+		low, high = to, min(to+int(c.value), sent.to)
+	case denied, gone, unread, pastBack:
+		low, high = s.backward(from, sent.from), from
+	case perhaps:
+		low, high = s.backward(from, sent.from), from
+		if s.toks[from].mark == '?' {
+			low = s.questioned(from, sent.from)
+		}
+	}
+	c.low, c.high = int32(low), int32(high)
+}
+
+// questioned is the start of what a question mark doubts: the words just before it.
+func (s *scratch) questioned(q, start int) int {
+	t := q - 1
+	for ; t >= start && t > q-8; t-- {
+		if m := s.toks[t].mark; s.toks[t].flags&(stop|comma|verb) != 0 || m == '(' || m == ':' || m == '?' {
+			break
+		}
+	}
+	return t + 1
+}
+
+// deniedHedges turns "was not observed in favour of X" and "no finding suggesting X" into denials of X.
+func (s *scratch) deniedHedges() {
+	for i := range s.cues {
+		h := &s.cues[i]
+		if h.kind != maybe && h.kind != ask {
+			continue
+		}
+		for _, d := range s.cues {
+			close := d.kind == denied && d.to <= h.from && h.from <= d.to+6 && !s.anyFlag(int(d.to), int(h.from), comma|stop)
+			if close || d.kind == deny && d.low <= h.from && h.from < d.high {
+				h.kind = deny
+				break
+			}
+		}
+	}
+}
+
+func (s *scratch) anyFlag(from, to int, f flag) bool {
+	for t := from; t < to; t++ {
+		if s.toks[t].flags&f != 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,107 @@
+package rules
+
+import (
+	"strings"
+
+	"silverbeam/pkg/taxonomy"
+)
+
+// Mention is one line of the trace: one place where a finding is named, and what became of it.
+type Mention struct {
+	Finding  string
+	State    taxonomy.State // NotMentioned: the mention was dropped, Why says for what reason
+	P        float32
+	From, To int    // bytes of the report: the finding's words and the context that decided
+	Rule     string // the rule that named the finding, a finding's slug and number
+	Context  string // the context rule that decided, "" when none did
+	Why      string // why it was dropped
+	Sentence int    // from 0
+	Section  string // body, conclusion or background
+}
+
+// Label answers every finding of the taxonomy, in order. The error is a taxonomy.NotAssessable.
+//
+// A finding is present when any mention says so, else uncertain when any does (with the largest probability), else
+// absent, else not mentioned. Evidence is the first mention with the deciding state. Findings implied by a present one are
+// present.
+func (l *Labeler) Label(report string) ([]taxonomy.Label, error) {
+	if strings.TrimSpace(report) == "" {
+		return nil, taxonomy.NotAssessable{Class: "empty", Reason: "the report has no text"}
+	}
+	s := scratchPool.Get().(*scratch)
+	defer scratchPool.Put(s)
+	s.read(l, report)
+	labels := make([]taxonomy.Label, len(l.findings))
+	for i := range labels {
+		labels[i] = taxonomy.Label{State: taxonomy.NotMentioned, P: pNotMentioned}
+	}
+	for i := range s.says {
+		y := &s.says[i]
+		if b := &labels[y.finding]; stronger(y, b) {
+			*b = taxonomy.Label{State: y.state, P: max(y.p, b.P*same(y, b)), From: int(y.from), To: int(y.to), Source: l.source(y)}
+		}
+	}
+	for i, implied := range l.implied {
+		if labels[i].State != taxonomy.Present {
+			continue
+		}
+		for _, j := range implied {
+			if labels[j].State != taxonomy.Present {
+				labels[j] = labels[i]
+				labels[j].Source = "implied-by:" + slug(l.findings[i].Name)
+			}
+		}
+	}
+	return labels, nil
+}
+
+// weight orders the states by what wins.
+func weight(s taxonomy.State) int {
+	switch s {
+	case taxonomy.Present:
+		return 3
+	case taxonomy.Uncertain:
+		return 2
+	case taxonomy.Absent:
+		return 1
+	}
+	return 0
+}
+
+func stronger(y *saying, b *taxonomy.Label) bool {
+	w, v := weight(y.state), weight(b.State)
+	return w > v || w == v && w > 0 && y.p > b.P
+}
+
+// same is 1 when the state stays, so that P is the largest of the mentions with the winning state.
+func same(y *saying, b *taxonomy.Label) float32 {
+	if y.state == b.State {
+		return 1
+	}
+	return 0
+}
+
+func (l *Labeler) source(y *saying) string {
+	if y.cue < 0 {
+		return l.rows[y.row].id
+	}
+	return l.rows[y.row].id + "+" + l.rows[y.cue].id
+}
+
+// Explain lists every mention in reading order, dropped ones included. An empty report has none.
+func (l *Labeler) Explain(report string) []Mention {
+	s := scratchPool.Get().(*scratch)
+	defer scratchPool.Put(s)
+	s.read(l, report)
+	out := make([]Mention, 0, len(s.says))
+	for i := range s.says {
+		y := &s.says[i]
+		m := Mention{Finding: l.findings[y.finding].Name, State: y.state, P: y.p, From: int(y.from), To: int(y.to),
+			Rule: l.rows[y.row].id, Why: y.why, Sentence: int(y.sentence), Section: [...]string{"body", "conclusion", "background"}[y.section]}
+		if y.cue >= 0 {
+			m.Context = l.rows[y.cue].id
+		}
+		out = append(out, m)
+	}
+	return out
+}

@@ -1,0 +1,201 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// symbol is one element of a pattern: a set of words and stems. A token matches it or not.
+type symbol int32
+
+// bits is a set of symbols.
+type bits []uint64
+
+func (b bits) has(s symbol) bool { return b[s>>6]&(1<<(s&63)) != 0 }
+
+// lexicon turns a word into its class, the set of symbols it matches, in one walk over its bytes.
+//
+// Exact words match at their end and stems ("calcif*") as soon as they are read, so word boundaries hold by construction.
+// Every node's answer is worked out beforehand; a class is an index into sets.
+type lexicon struct {
+	symbols map[string]symbol // canonical alternatives to symbol
+	words   [][]string        // by symbol
+	nodes   []lexNode
+	sets    []bits            // by class; class 0 is the empty set
+	long    map[byte][]string // long words and stems by first letter, for slips of the pen
+	number  int32             // class of every number
+}
+
+type lexNode struct {
+	next          [lexLetters]int32
+	exact, prefix int32 // classes: the word ends here, the word goes on
+}
+
+// lexLetters: a-z, 0-9, and the marks a pattern may name.
+const lexLetters = 26 + 10 + 8
+
+func letter(c byte) int {
+	switch {
+	case c >= 'a' && c <= 'z':
+		return int(c - 'a')
+	case c >= '0' && c <= '9':
+		return 26 + int(c-'0')
+	}
+	if k := strings.IndexByte(",;:?()/-", c); k >= 0 {
+		return 36 + k
+	}
+	return -1
+}
+
+func newLexicon() *lexicon {
+	return &lexicon{symbols: map[string]symbol{}, long: map[byte][]string{}}
+}
+
+// symbol interns a set of alternatives: words, stems ending in *, or "#" for any number.
+func (x *lexicon) symbol(alternatives []string) (symbol, error) {
+	alternatives = slices.Clone(alternatives)
+	slices.Sort(alternatives)
+	alternatives = slices.Compact(alternatives)
+	for _, a := range alternatives {
+		stem := strings.TrimSuffix(a, "*")
+		if stem == "" || stem != "#" && strings.ContainsFunc(stem, func(r rune) bool { return r > 127 || letter(byte(r)) < 0 }) {
+			return 0, fmt.Errorf("%q is not a lower-case word, stem*, mark or #", a)
+		}
+	}
+	key := strings.Join(alternatives, "|")
+	if s, ok := x.symbols[key]; ok {
+		return s, nil
+	}
+	s := symbol(len(x.words))
+	x.symbols[key] = s
+	x.words = append(x.words, alternatives)
+	return s, nil
+}
+
+// build works out the class of every node. No symbol may be added later.
+func (x *lexicon) build() {
+	type own struct{ exact, stem []symbol }
+	owns := []own{{}}
+	x.nodes = []lexNode{{}}
+	var numbers []symbol
+	for s, alternatives := range x.words {
+		for _, a := range alternatives {
+			if a == "#" {
+				numbers = append(numbers, symbol(s))
+				continue
+			}
+			w, isStem := strings.CutSuffix(a, "*")
+			n := int32(0)
+			for i := range len(w) {
+				k := letter(w[i])
+				if x.nodes[n].next[k] == 0 {
+					x.nodes[n].next[k] = int32(len(x.nodes))
+					x.nodes = append(x.nodes, lexNode{})
+					owns = append(owns, own{})
+				}
+				n = x.nodes[n].next[k]
+			}
+			if isStem {
+				owns[n].stem = append(owns[n].stem, symbol(s))
+			} else {
+				owns[n].exact = append(owns[n].exact, symbol(s))
+			}
+			x.addLong(a)
+		}
+	}
+	size := (len(x.words) + 63) / 64
+	x.sets = []bits{make(bits, size)}
+	interned := map[string]int32{fmt.Sprint(x.sets[0]): 0}
+	class := func(from int32, add []symbol) int32 {
+		if len(add) == 0 {
+			return from
+		}
+		b := slices.Clone(x.sets[from])
+		for _, s := range add {
+			b[s>>6] |= 1 << (s & 63)
+		}
+		key := fmt.Sprint(b)
+		c, ok := interned[key]
+		if !ok {
+			c = int32(len(x.sets))
+			interned[key] = c
+			x.sets = append(x.sets, b)
+		}
+		return c
+	}
+	for n := range x.nodes { // parents come before children
+		x.nodes[n].prefix = class(x.nodes[n].prefix, owns[n].stem)
+		x.nodes[n].exact = class(x.nodes[n].prefix, owns[n].exact)
+		for _, child := range x.nodes[n].next {
+			if child != 0 {
+				x.nodes[child].prefix = x.nodes[n].prefix
+			}
+		}
+	}
+	x.number = class(0, numbers)
+}
+
+// class looks a folded word up.
+func (x *lexicon) class(w []byte) int32 {
+	n := int32(0)
+	for _, c := range w {
+		k := letter(c)
+		if k < 0 || x.nodes[n].next[k] == 0 {
+			if c := x.nodes[n].prefix; c != 0 || len(w) < fuzzyLetters {
+				return c
+			}
+			return x.fuzzy(w)
+		}
+		n = x.nodes[n].next[k]
+	}
+	if c := x.nodes[n].exact; c != 0 || len(w) < fuzzyLetters {
+		return c
+	}
+	return x.fuzzy(w)
+}
+
+func (x *lexicon) has(class int32, s symbol) bool { return x.sets[class].has(s) }
+
+// fuzzyLetters is the least length of a word whose single slip of the pen is forgiven; below it, other words are near.
+const fuzzyLetters = 7
+
+func (x *lexicon) addLong(w string) {
+	if len(strings.TrimSuffix(w, "*")) >= fuzzyLetters && !slices.Contains(x.long[w[0]], w) {
+		x.long[w[0]] = append(x.long[w[0]], w)
+	}
+}
+
+// fuzzy finds the class of a long word that is one insertion, deletion, substitution or swap away from a known long word
+// or stem with the same first letter; 0 when there is none.
+func (x *lexicon) fuzzy(w []byte) int32 {
+	for _, known := range x.long[w[0]] {
+		stem, isStem := strings.CutSuffix(known, "*")
+		if oneSlip(w, stem, isStem) {
+			return x.class([]byte(stem))
+		}
+	}
+	return 0
+}
+
+// oneSlip reports whether w, or with prefix the beginning of w, is exactly one slip away from known.
+func oneSlip(w []byte, known string, prefix bool) bool {
+	i := 0
+	for i < len(w) && i < len(known) && w[i] == known[i] {
+		i++
+	}
+	if i == len(known) || i < 2 {
+		return false // known is a prefix of w: a longer word, not a slip
+	}
+	rest, want := w[i:], known[i:]
+	fits := func(rest []byte, want string) bool {
+		return string(rest) == want || prefix && len(rest) > len(want) && string(rest[:len(want)]) == want
+	}
+	if len(rest) == 0 {
+		return len(want) == 1 && !prefix
+	}
+	return fits(rest[1:], want[1:]) || // substituted
+		fits(rest[1:], want) || // inserted
+		fits(rest, want[1:]) || // dropped
+		len(rest) > 1 && len(want) > 1 && rest[0] == want[1] && rest[1] == want[0] && fits(rest[2:], want[2:])
+}

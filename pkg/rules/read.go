@@ -1,0 +1,232 @@
+package rules
+
+import (
+	"silverbeam/pkg/taxonomy"
+)
+
+// saying is what one mention says about a finding.
+type saying struct {
+	finding  int16
+	state    taxonomy.State // NotMentioned: dropped, kept for the trace
+	p        float32
+	from, to int32 // bytes of the report
+	row      int32 // the rule that named the finding
+	cue      int32 // the row of the context rule that decided, or -1
+	why      string
+	sentence int32
+	section  sectionKind
+}
+
+// Probabilities of a flat statement. Hedges carry their own, in data/context.tsv.
+const (
+	pPresent      = 0.97
+	pAbsent       = 0.02
+	pNotMentioned = 0.04
+	presentFrom   = 0.85 // a hedge at least this strong is a statement
+	absentTo      = 0.2  // and one at most this strong a denial
+)
+
+// read fills s.says with everything a report says about the findings.
+func (s *scratch) read(l *Labeler, report string) {
+	s.tokenize(report)
+	for i := range s.toks {
+		t := &s.toks[i]
+		t.class = l.lex.class(s.norm[t.normFrom:t.normTo])
+		if t.kind == number {
+			t.class = l.lex.number
+		}
+		t.flags = l.flags[t.class]
+	}
+	s.split(l, report)
+	s.says = s.says[:0]
+	place := place{organ: -1, heading: -1}
+	for i, sent := range s.sents {
+		rest, headed := s.heading(l, sent, &place)
+		if sent.paragraph && !headed {
+			place.heading = -1
+		}
+		if sent.paragraph {
+			place.organ = place.heading
+		}
+		if rest.from < rest.to {
+			s.sentence(l, rest, i, &place)
+		}
+	}
+}
+
+// place is what is carried from one sentence to the next.
+type place struct {
+	section sectionKind
+	organ   int // the organ last spoken of, or -1
+	age     int // sentences since then
+	heading int // the organ of the heading ("Thyroid:"), or -1
+}
+
+// heading takes a heading off the front of a sentence and notes what it opens.
+func (s *scratch) heading(l *Labeler, sent sentence, p *place) (rest sentence, headed bool) {
+	s.matches = s.matches[:0]
+	s.matchAt(l, sent.from, sent.to)
+	best := match{row: -1}
+	for _, m := range s.matches {
+		k := l.rows[m.row].kind
+		whole := int(m.to) == sent.to && sent.paragraph && k == section
+		colon := int(m.to) < sent.to && s.toks[m.to].mark == ':'
+		if (k == section || k == organ && colon) && (whole || colon) && (best.row < 0 || m.to > best.to) {
+			best = m
+		}
+	}
+	if best.row < 0 {
+		return sent, false
+	}
+	r := l.rows[best.row]
+	rest = sent
+	rest.from = min(int(best.to)+1, sent.to)
+	if r.kind == section {
+		p.section, p.organ, p.heading = r.section, -1, -1
+		return rest, true
+	}
+	p.heading, p.organ, p.age = int(r.organ), int(r.organ), 0
+	if p.section == background {
+		p.section = body
+	}
+	return rest, true
+}
+
+// sentence reads one sentence.
+func (s *scratch) sentence(l *Labeler, sent sentence, number int, p *place) {
+	s.matches = s.matches[:0]
+	for i := sent.from; i < sent.to; i++ {
+		s.matchAt(l, i, sent.to)
+	}
+	s.readCues(l, sent)
+	for k := range s.matches {
+		m := s.matches[k]
+		r := &l.rows[m.row]
+		if r.kind != find && r.kind != normal || s.repeated(l, k) {
+			continue
+		}
+		y := saying{finding: r.finding, row: m.row, cue: -1, sentence: int32(number), section: p.section,
+			from: s.toks[m.from].from, to: s.toks[m.to-1].to, state: taxonomy.NotMentioned}
+		switch {
+		case !r.sure && s.unnamed(l, m, r.finding):
+			y.why = "another thing"
+		case p.section == background:
+			y.why = "background section"
+		case r.kind == normal:
+			s.judgeNormal(m, &y)
+		case !r.sure && !s.atHome(l, m, sent, p):
+			y.why = "another organ"
+		default:
+			s.judge(l, m, &y)
+		}
+		s.says = append(s.says, y)
+	}
+	s.carry(l, p)
+}
+
+// repeated reports whether an earlier match already names the same finding at the same place.
+func (s *scratch) repeated(l *Labeler, k int) bool {
+	m, r := s.matches[k], &l.rows[s.matches[k].row]
+	for _, o := range s.matches[:k] {
+		q := &l.rows[o.row]
+		if o.anchor == m.anchor && q.finding == r.finding && q.kind == r.kind && q.sure == r.sure && q.value == r.value && o.from == m.from {
+			return true
+		}
+	}
+	return false
+}
+
+// unnamed reports whether an exclusion covers the mention: its anchor or either end.
+func (s *scratch) unnamed(l *Labeler, m match, finding int16) bool {
+	for _, o := range s.matches {
+		r := &l.rows[o.row]
+		if r.kind != unname || r.finding != finding {
+			continue
+		}
+		covers := func(t int32) bool { return o.from <= t && t < o.to }
+		if covers(m.anchor) || covers(m.from) || covers(m.to-1) {
+			return true
+		}
+	}
+	return false
+}
+
+// judgeNormal says absent unless a denial sits inside or just before the match ("is not normal").
+func (s *scratch) judgeNormal(m match, y *saying) {
+	for _, c := range s.cues {
+		inside := c.from >= m.from && c.from < m.to && (c.kind == deny || c.kind == denied || c.kind == near || c.kind == unread)
+		if inside || c.kind == near && c.low < m.to && m.to <= c.high {
+			y.why, y.cue = "not normal", c.row
+			return
+		}
+	}
+	y.state, y.p = taxonomy.Absent, pAbsent
+}
+
+// judge lets the context decide what a mention says. Strongest first: what is no statement at all; a doubt that contains
+// a denial ("cannot be excluded"); denials; what has gone or is history; hedges; else it is present.
+func (s *scratch) judge(l *Labeler, m match, y *saying) {
+	r := &l.rows[m.row]
+	y.state, y.p = taxonomy.Present, pPresent
+	if r.value > 0 {
+		y.hedge(r.value)
+	}
+	rank := 0
+	for _, c := range s.cues {
+		if m.anchor < c.low || m.anchor >= c.high {
+			continue
+		}
+		k := 0
+		switch c.kind {
+		case ask, unread:
+			k = 6
+		case perhaps:
+			if k = 2; l.rows[c.row].id == "not-excluded" {
+				k = 5
+			}
+		case deny, denied, near:
+			k = 4
+		case gone, goneOf:
+			k = 3
+		case past, pastBack:
+			if k = 3; r.kept {
+				k = 0
+			}
+		case maybe:
+			k = 2
+		}
+		if k <= rank {
+			continue
+		}
+		rank, y.cue = k, c.row
+		switch k {
+		case 6:
+			y.state, y.p, y.why = taxonomy.NotMentioned, 0, l.rows[c.row].id
+		case 4, 3:
+			y.state, y.p, y.why = taxonomy.Absent, pAbsent, ""
+			if c.kind == past || c.kind == pastBack {
+				y.state, y.p, y.why = taxonomy.NotMentioned, 0, "history"
+			}
+		default:
+			y.hedge(c.value)
+		}
+		if c.from < m.from {
+			y.from = s.toks[c.from].from
+		} else if c.to > m.to {
+			y.to = s.toks[c.to-1].to
+		}
+	}
+}
+
+// hedge sets state and probability of a graded statement.
+func (y *saying) hedge(p float32) {
+	y.p, y.why = p, ""
+	switch {
+	case p >= presentFrom:
+		y.state = taxonomy.Present
+	case p <= absentTo:
+		y.state = taxonomy.Absent
+	default:
+		y.state = taxonomy.Uncertain
+	}
+}

@@ -1,0 +1,185 @@
+// Package rules labels a radiology report without a model, a key or a network.
+//
+// One pass: fold and cut the text into tokens with byte offsets, into sections and sentences; find the words of findings,
+// organs and context with one trie of words and stems; let context (denial before and after the noun, hedges, history,
+// questions, plans) decide what each mention says; put the mentions of a finding together, present before uncertain before
+// absent. The method follows NegEx/ConText (Chapman 2001, Harkema 2009), the order of CheXpert's labeler (Irvin 2019,
+// uncertainty that contains a denial comes first) and SARLE (Draelos 2021, recommendations are dropped). The words are our
+// own and are data: data/*.tsv.
+package rules
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+
+	"silverbeam/pkg/taxonomy"
+)
+
+// Options say which habits of annotation to follow.
+type Options struct {
+	// Convention is "ct-rate" (default when empty): any seen node counts as lymphadenopathy, consolidation alone is not
+	// opacity, and so on; or "clinical": size decides about nodes, infiltrates and consolidations are opacities.
+	Convention string
+}
+
+// Conventions lists the values of Options.Convention.
+func Conventions() []string { return []string{"ct-rate", "clinical"} }
+
+// Labeler labels reports by rules. It is read-only once made, so any number of goroutines may use it.
+type Labeler struct {
+	convention   string
+	findings     []taxonomy.Finding
+	lex          *lexicon
+	classes      map[string][]string
+	rows         []row
+	patterns     []pattern
+	starts       [][]int32 // by class: the patterns that can start with such a token
+	flags        []flag    // by class
+	organs       []string
+	home         []uint64 // by finding: the organs it may sit in, as bits; 0: anywhere
+	implied      [][]int  // by finding: findings it implies, closed under implication
+	abbreviation symbol
+	version      string
+}
+
+// New prepares the rules for a taxonomy. Findings with rules of their own (by name) use them, and synonyms that the shipped
+// taxonomy does not list; all others are found by synonyms.
+func New(t *taxonomy.Taxonomy, o Options) (*Labeler, error) {
+	if o.Convention == "" {
+		o.Convention = "ct-rate"
+	}
+	if !slices.Contains(Conventions(), o.Convention) {
+		return nil, fmt.Errorf("rules: convention %q is not one of %s", o.Convention, strings.Join(Conventions(), ", "))
+	}
+	l := &Labeler{convention: o.Convention, findings: t.Findings, lex: newLexicon(), home: make([]uint64, len(t.Findings))}
+	if err := l.load(t); err != nil {
+		return nil, err
+	}
+	l.index()
+	l.imply(t)
+	var err error
+	l.version, err = dataVersion(o.Convention)
+	return l, err
+}
+
+// load reads the data files and the taxonomy into rows.
+func (l *Labeler) load(t *taxonomy.Taxonomy) (err error) {
+	if l.classes, err = readClasses(); err != nil {
+		return err
+	}
+	if l.abbreviation, err = l.lex.symbol(l.classes["abbreviation"]); err != nil {
+		return err
+	}
+	if err = l.addContext(); err != nil {
+		return err
+	}
+	if err = l.addNames("organs.tsv", organ); err != nil {
+		return err
+	}
+	if err = l.addNames("sections.tsv", section); err != nil {
+		return err
+	}
+	known, err := l.addFindings(t.Index)
+	if err != nil {
+		return err
+	}
+	shipped, err := taxonomy.Load(taxonomy.Default)
+	if err != nil {
+		return err
+	}
+	for i, f := range t.Findings {
+		synonyms := append([]string{f.Name}, f.Synonyms...)
+		if known[i] {
+			ours := shipped.Findings[shipped.Index(f.Name)].Synonyms
+			synonyms = slices.DeleteFunc(slices.Clone(f.Synonyms), func(w string) bool { return slices.Contains(ours, w) })
+			f.Exclusions = nil // written as rules already
+		}
+		if err := l.addGeneric(i, f, synonyms); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// index builds the lexicon, the patterns' starting points and the flags of each class of words.
+func (l *Labeler) index() {
+	flagOf := map[symbol]flag{}
+	for name, f := range flagClasses {
+		s, err := l.lex.symbol(l.classes[name])
+		if err != nil {
+			panic("rules: class " + name + ": " + err.Error()) // embedded data, held by a test
+		}
+		flagOf[s] |= f
+	}
+	l.lex.build()
+	l.starts = make([][]int32, len(l.lex.sets))
+	l.flags = make([]flag, len(l.lex.sets))
+	for c := range l.lex.sets {
+		for k := range l.patterns {
+			if l.lex.has(int32(c), l.patterns[k].elements[0].symbol) {
+				l.starts[c] = append(l.starts[c], int32(k))
+			}
+		}
+		for s, f := range flagOf {
+			if l.lex.has(int32(c), s) {
+				l.flags[c] |= f
+			}
+		}
+	}
+}
+
+// imply closes the taxonomy's implications.
+func (l *Labeler) imply(t *taxonomy.Taxonomy) {
+	l.implied = make([][]int, len(t.Findings))
+	for i := range t.Findings {
+		reached := []int{i}
+		for k := 0; k < len(reached); k++ {
+			for _, name := range t.Findings[reached[k]].Implies {
+				if j := t.Index(name); j >= 0 && !slices.Contains(reached, j) {
+					reached = append(reached, j)
+				}
+			}
+		}
+		l.implied[i] = reached[1:]
+	}
+}
+
+// Version identifies the answers: the digest of the rule data and the convention. It does not cover the taxonomy.
+func (l *Labeler) Version() string { return l.version }
+
+func dataVersion(convention string) (string, error) {
+	h := sha256.New()
+	names, err := fs.Glob(files, "data/*.tsv")
+	if err != nil {
+		return "", fmt.Errorf("rules: %w", err)
+	}
+	for _, name := range names {
+		text, err := files.ReadFile(name)
+		if err != nil {
+			return "", fmt.Errorf("rules: %w", err)
+		}
+		fmt.Fprintf(h, "%s %d\n", name, len(text))
+		h.Write(text)
+	}
+	return "rules-" + engine + "-" + convention + "-" + hex.EncodeToString(h.Sum(nil))[:16], nil
+}
+
+// engine is raised whenever code changes what the same data answers.
+const engine = "1"
+
+// scratch is the working memory of one report.
+type scratch struct {
+	toks    []token
+	norm    []byte
+	sents   []sentence
+	matches []match
+	cues    []cue
+	says    []saying
+}
+
+var scratchPool = sync.Pool{New: func() any { return new(scratch) }}

@@ -1,0 +1,175 @@
+package rules
+
+import (
+	"unicode"
+	"unicode/utf8"
+)
+
+type tokenKind uint8
+
+const (
+	word tokenKind = iota
+	number
+	punct
+)
+
+// token is one word, number or punctuation mark. It is its own offset map: from and to are bytes of the report as
+// given, normFrom and normTo bytes of the folded text that patterns see.
+type token struct {
+	from, to         int32
+	normFrom, normTo int32
+	kind             tokenKind
+	mark             byte // the mark of a punct token: . , ; : ? ! ( ) / " - or \n
+	upper            bool // starts with an upper-case letter
+	spaced           bool // a blank, line end or the text's start comes before it
+	class            int32
+	flags            flag
+}
+
+// folds maps letters and signs outside ASCII to what a report means by them. Other letters stay unknown letters.
+var folds = map[rune]string{
+	'ı': "i", 'İ': "i", 'ş': "s", 'Ş': "s", 'ğ': "g", 'Ğ': "g", 'ç': "c", 'Ç': "c", 'ö': "o", 'Ö': "o", 'ü': "u", 'Ü': "u",
+	'é': "e", 'è': "e", 'ê': "e", 'ë': "e", 'á': "a", 'à': "a", 'â': "a", 'ä': "a", 'í': "i", 'ì': "i", 'î': "i", 'ï': "i",
+	'ó': "o", 'ò': "o", 'ô': "o", 'ú': "u", 'ù': "u", 'û': "u", 'ñ': "n", 'æ': "ae", 'œ': "oe", 'ß': "ss",
+	'ﬁ': "fi", 'ﬂ': "fl", 'ﬀ': "ff", 'ﬃ': "ffi", 'ﬄ': "ffl", '×': "x", 'µ': "u", 'μ': "u",
+	'‐': "-", '‑': "-", '‒': "-", '–': " - ", '—': " - ", '−': "-", '／': "/", '，': ",", '。': ".", '；': ";", '：': ":", '？': "?",
+	'•': "•", '●': "•", '▪': "•", '◦': "•", '■': "•", '·': "•", '‣': "•", '➢': "•", '\u2028': "\n", '\u2029': "\n", '\u0085': "\n",
+}
+
+// invisible signs are dropped: soft hyphen, zero-width marks, byte order mark, apostrophes and curly quotes.
+func invisible(r rune) bool {
+	switch r {
+	case '\u00ad', '\u200b', '\u200c', '\u200d', '\ufeff', '\'', '’', '‘', '`', '´', '“', '”', '„', '\u0307':
+		return true
+	}
+	return false
+}
+
+// bullet is the mark of a list item; '"' separates items as well.
+const bullet = '*'
+
+// tokenize fills s.toks and s.norm from the report.
+func (s *scratch) tokenize(report string) {
+	s.toks, s.norm = s.toks[:0], s.norm[:0]
+	spaced := true
+	for i := 0; i < len(report); {
+		c := report[i]
+		switch {
+		case c == ' ' || c == '\t' || c == '\r':
+			spaced = true
+			i++
+		case c == '\'' || c == '`':
+			i++
+		case isAlnum(c):
+			i = s.word(report, i, spaced)
+			spaced = false
+		case c < utf8.RuneSelf:
+			spaced = s.mark(report, i, i+1, c, spaced)
+			i++
+		default:
+			i, spaced = s.foreign(report, i, spaced)
+		}
+	}
+}
+
+func isAlnum(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z'
+}
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// foreign handles one rune outside ASCII.
+func (s *scratch) foreign(report string, i int, spaced bool) (next int, nowSpaced bool) {
+	r, n := utf8.DecodeRuneInString(report[i:])
+	switch f, known := folds[r]; {
+	case invisible(r):
+		return i + n, spaced
+	case known && f == "•":
+		return i + n, s.mark(report, i, i+n, bullet, true)
+	case known && f == " - ":
+		return i + n, s.mark(report, i, i+n, '-', true)
+	case known && !isAlnum(f[0]):
+		return i + n, s.mark(report, i, i+n, f[0], spaced)
+	case known || unicode.IsLetter(r):
+		return s.word(report, i, spaced), false
+	}
+	return i + n, true
+}
+
+// word reads a word or a number that starts at byte i. Numbers keep their decimals ("4.5", "4,5", "12x8"); hyphens end a word.
+func (s *scratch) word(report string, i int, spaced bool) (next int) {
+	t := token{from: int32(i), normFrom: int32(len(s.norm)), spaced: spaced}
+	r, _ := utf8.DecodeRuneInString(report[i:])
+	t.upper = unicode.IsUpper(r)
+	if isDigit(report[i]) {
+		t.kind = number
+	}
+	for i < len(report) {
+		c := report[i]
+		if isAlnum(c) {
+			if t.kind == number && !isDigit(c) && c != 'x' && c != 'X' {
+				break // 5mm: the unit is a word of its own
+			}
+			if c >= 'A' && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			s.norm = append(s.norm, c)
+			i++
+			continue
+		}
+		if t.kind == number && (c == '.' || c == ',') && i+1 < len(report) && isDigit(report[i+1]) {
+			s.norm = append(s.norm, '.')
+			i++
+			continue
+		}
+		if c == '\'' {
+			i++
+			continue
+		}
+		if c < utf8.RuneSelf {
+			break
+		}
+		r, n := utf8.DecodeRuneInString(report[i:])
+		f, known := folds[r]
+		if !known && !unicode.IsLetter(r) && !invisible(r) || known && !isAlnum(f[0]) {
+			break
+		}
+		if known {
+			s.norm = append(s.norm, f...)
+		} else if !invisible(r) {
+			s.norm = append(s.norm, '~') // a letter no pattern knows
+		}
+		i += n
+	}
+	t.to, t.normTo = int32(i), int32(len(s.norm))
+	if t.normTo > t.normFrom {
+		s.toks = append(s.toks, t)
+	}
+	return i
+}
+
+// mark handles a punctuation sign and says whether the next token counts as spaced.
+func (s *scratch) mark(report string, from, to int, c byte, spaced bool) bool {
+	atLineStart := len(s.toks) == 0 || s.toks[len(s.toks)-1].mark == '\n'
+	nextBlank := to >= len(report) || report[to] == ' ' || report[to] == '\t' || report[to] == '\n'
+	switch c {
+	case '.', ',', ';', ':', '?', '!', '(', ')', '/', '"', '\n', bullet:
+	case '[', ']', '{', '}':
+		c = '('
+	case '-':
+		if atLineStart && nextBlank {
+			c = bullet
+		} else if !spaced && !nextBlank {
+			return false // ground-glass: two words, no mark
+		} else {
+			c = '-'
+		}
+	case '+', '=', '<', '>', '%', '&', '~', '^', '_', '|', '#', '\\':
+		return true
+	default:
+		return true
+	}
+	n := int32(len(s.norm))
+	s.norm = append(s.norm, c)
+	s.toks = append(s.toks, token{from: int32(from), to: int32(to), normFrom: n, normTo: n + 1, kind: punct, mark: c, spaced: spaced})
+	return c == '\n'
+}
