@@ -1,57 +1,90 @@
 package shard
 
 import (
-	"fmt"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
-// WriteFile makes a file whole or not at all: it is written beside its place, synced and renamed, and its folder is
-// synced. Folders above it are made.
-func WriteFile(path string, data []byte) error {
-	return Replace(path, func(f *os.File) error {
-		_, err := f.Write(data)
+// tmpSuffix marks a file that is being written; CreateTemp adds digits after it.
+const tmpSuffix = ".tmp"
+
+// WriteFile puts b at path atomically and durably: beside its place, fsynced, renamed, its folder fsynced. Folders that
+// are missing are made. The file's mode is 0600, for what we write may hold report text.
+func WriteFile(path string, b []byte) error {
+	_, _, err := writeAtomic(path, func(w io.Writer) error {
+		_, err := w.Write(b)
 		return err
 	})
+	return err
 }
 
-// Replace is WriteFile for what is written piece by piece. Where write fails, nothing is left and path is as it was.
-func Replace(path string, write func(*os.File) error) (err error) {
+// writeAtomic is WriteFile for a stream. It also returns the hex SHA-256 and the number of bytes. Whatever goes wrong, no
+// part of a file stays behind.
+func writeAtomic(path string, write func(io.Writer) error) (digest string, bytes int64, err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+		return "", 0, err
 	}
-	tmp := fmt.Sprintf("%s.%d.tmp", path, os.Getpid()) // two attempts on one file are two processes
-	f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	f, err := os.CreateTemp(dir, filepath.Base(path)+tmpSuffix)
 	if err != nil {
-		return err
+		return "", 0, err
 	}
 	defer func() {
 		if err != nil {
-			f.Close()
-			os.Remove(tmp)
+			os.Remove(f.Name())
 		}
 	}()
-	if err = write(f); err != nil {
-		return err
+	w := &hashing{f: f, h: sha256.New()}
+	err = write(w)
+	if err == nil {
+		err = f.Sync()
 	}
-	if err = f.Sync(); err != nil {
-		return err
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", 0, err
 	}
-	if err = f.Close(); err != nil {
-		return err
+	if err = os.Rename(f.Name(), path); err != nil {
+		return "", 0, err
 	}
-	if err = os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return syncDir(dir)
+	return hex.EncodeToString(w.h.Sum(nil)), w.n, syncDir(dir)
 }
 
+// syncDir makes a rename durable, where the file system knows how to.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	return d.Sync()
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}
+
+// hashing digests what is written.
+type hashing struct {
+	f *os.File
+	h hash.Hash
+	n int64
+}
+
+func (w *hashing) Write(b []byte) (int, error) {
+	n, err := w.f.Write(b)
+	w.h.Write(b[:n])
+	w.n += int64(n)
+	return n, err
+}
+
+// Seek tells the position, which is all that the Arrow writer asks for.
+func (w *hashing) Seek(offset int64, whence int) (int64, error) {
+	if offset != 0 || whence != io.SeekCurrent {
+		return 0, errors.ErrUnsupported
+	}
+	return w.n, nil
 }

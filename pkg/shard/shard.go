@@ -1,0 +1,195 @@
+// Package shard keeps training data: Arrow files of labelled volumes, the manifest that names them, and tables of labels.
+//
+// A shard is one uncompressed Arrow IPC file a batch, a record batch a row: text columns patient, study, volume and
+// report; state and p, fixed-size lists over the findings; ct, an arrow.fixed_shape_tensor of int16 HU in z, y, x. The
+// same rows make the same bytes. A file is seen whole or not at all, and a reader checks its digest before it believes a
+// byte: Arrow v17 ends the process on a flipped bit.
+package shard
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"unsafe"
+
+	"silverbeam/pkg/taxonomy"
+	"silverbeam/pkg/volume"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/ipc"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+)
+
+// Schema is the version of the shards' columns and metadata; it is part of a manifest's digest.
+const Schema = "silverbeam.shard.1"
+
+// Row is one reconstruction with its study's report and labels.
+type Row struct {
+	Patient, Study, Volume string
+	Report                 string
+	Labels                 []taxonomy.Label // one a finding, in order; nil: none are known. A shard keeps State and P alone
+	HU                     []int16          // len = z*y*x of the preset's shape, clipped HU; read rows alias the file
+}
+
+// Spec is what a shard's rows have in common. It is kept in the file.
+type Spec struct {
+	Preset   volume.Preset
+	Findings []string
+	Split    string
+	HUSource string
+}
+
+// File is a shard that was written. Rows == 0: there was none, and there is no file.
+type File struct {
+	Rows   int
+	Digest string // hex SHA-256 of the file
+	Bytes  int64
+}
+
+// Write makes the shard at path of rows, holding one of them at a time. An error from rows, or of the disk, leaves nothing behind.
+func Write(path string, s Spec, rows iter.Seq2[Row, error]) (File, error) {
+	return write(path, s, rows, memory.DefaultAllocator)
+}
+
+func write(path string, s Spec, rows iter.Seq2[Row, error], mem memory.Allocator) (f File, err error) {
+	next, stop := iter.Pull2(rows)
+	defer stop()
+	first, err, ok := next()
+	if !ok || err != nil {
+		return f, err
+	}
+	schema, err := s.schema()
+	if err != nil {
+		return f, err
+	}
+	f.Digest, f.Bytes, err = writeAtomic(path, func(w io.Writer) error {
+		out, err := ipc.NewFileWriter(w.(io.WriteSeeker), ipc.WithSchema(schema), ipc.WithAllocator(mem))
+		if err != nil {
+			return err
+		}
+		for r, ok := first, true; ok; r, err, ok = next() {
+			if err != nil {
+				return err
+			}
+			if err := s.writeRow(out, schema, r, mem); err != nil {
+				return fmt.Errorf("volume %s: %w", r.Volume, err)
+			}
+			f.Rows++
+		}
+		return out.Close()
+	})
+	if err != nil {
+		return File{}, fmt.Errorf("shard: %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// Keys of a shard's metadata.
+const (
+	keySchema   = "silverbeam.schema"
+	keyPreset   = "silverbeam.preset"
+	keyDigest   = "silverbeam.preset_digest"
+	keyFindings = "silverbeam.findings"
+	keySplit    = "silverbeam.split"
+	keyHUSource = "silverbeam.hu_source"
+)
+
+func (s Spec) schema() (*arrow.Schema, error) {
+	preset, err := json.Marshal(s.Preset)
+	if err != nil {
+		return nil, err
+	}
+	findings, err := json.Marshal(s.Findings)
+	if err != nil {
+		return nil, err
+	}
+	md := arrow.NewMetadata(
+		[]string{keySchema, keyPreset, keyDigest, keyFindings, keySplit, keyHUSource},
+		[]string{Schema, string(preset), s.Preset.Digest(), string(findings), s.Split, s.HUSource})
+	return arrow.NewSchema(s.fields(), &md), nil
+}
+
+// fields are the columns. v17 has no arrow.fixed_shape_tensor, so its metadata stands by hand on the storage type
+// (Arrow columnar format, canonical extension types).
+func (s Spec) fields() []arrow.Field {
+	shape := strings.ReplaceAll(fmt.Sprint(s.Preset.Shape), " ", ",")
+	tensor := arrow.NewMetadata([]string{"ARROW:extension:name", "ARROW:extension:metadata"},
+		[]string{"arrow.fixed_shape_tensor", `{"shape":` + shape + `,"dim_names":["z","y","x"]}`})
+	fields := []arrow.Field{
+		{Name: "patient", Type: arrow.BinaryTypes.String}, {Name: "study", Type: arrow.BinaryTypes.String},
+		{Name: "volume", Type: arrow.BinaryTypes.String}, {Name: "report", Type: arrow.BinaryTypes.String},
+		{Name: "state", Type: arrow.FixedSizeListOf(int32(len(s.Findings)), arrow.PrimitiveTypes.Int8), Nullable: true},
+		{Name: "p", Type: arrow.FixedSizeListOf(int32(len(s.Findings)), arrow.PrimitiveTypes.Float32), Nullable: true},
+		{Name: "ct", Type: arrow.FixedSizeListOfNonNullable(int32(s.Preset.Len()), arrow.PrimitiveTypes.Int16), Metadata: tensor},
+	}
+	return fields
+}
+
+// writeRow writes one record batch. The voxels go out as they lie in memory.
+func (s Spec) writeRow(out *ipc.FileWriter, schema *arrow.Schema, r Row, mem memory.Allocator) error {
+	if len(r.HU) != s.Preset.Len() {
+		return fmt.Errorf("%d voxels for the shape %v", len(r.HU), s.Preset.Shape)
+	}
+	if r.Labels != nil && len(r.Labels) != len(s.Findings) {
+		return fmt.Errorf("%d labels for %d findings", len(r.Labels), len(s.Findings))
+	}
+	cols := []arrow.Array{text(r.Patient, mem), text(r.Study, mem), text(r.Volume, mem), text(r.Report, mem),
+		s.states(r.Labels, mem), s.probabilities(r.Labels, mem), tensor(schema.Field(6).Type, r.HU)}
+	rec := array.NewRecord(schema, cols, 1)
+	for _, c := range cols {
+		c.Release()
+	}
+	defer rec.Release()
+	return out.Write(rec)
+}
+
+func text(s string, mem memory.Allocator) arrow.Array {
+	b := array.NewStringBuilder(mem)
+	defer b.Release()
+	b.Append(s)
+	return b.NewArray()
+}
+
+// states: 1 present, 0 absent, -1 uncertain, null not mentioned.
+func (s Spec) states(labels []taxonomy.Label, mem memory.Allocator) arrow.Array {
+	b := array.NewFixedSizeListBuilder(mem, int32(len(s.Findings)), arrow.PrimitiveTypes.Int8)
+	defer b.Release()
+	b.Append(labels != nil)
+	v := b.ValueBuilder().(*array.Int8Builder)
+	for i := range s.Findings {
+		if labels == nil || labels[i].State == taxonomy.NotMentioned {
+			v.AppendNull()
+		} else {
+			v.Append(int8(labels[i].State))
+		}
+	}
+	return b.NewArray()
+}
+
+func (s Spec) probabilities(labels []taxonomy.Label, mem memory.Allocator) arrow.Array {
+	b := array.NewFixedSizeListBuilder(mem, int32(len(s.Findings)), arrow.PrimitiveTypes.Float32)
+	defer b.Release()
+	b.Append(labels != nil)
+	v := b.ValueBuilder().(*array.Float32Builder)
+	for i := range s.Findings {
+		if labels == nil {
+			v.AppendNull()
+		} else {
+			v.Append(labels[i].P)
+		}
+	}
+	return b.NewArray()
+}
+
+// tensor wraps the voxels without copying them.
+func tensor(t arrow.DataType, hu []int16) arrow.Array {
+	raw := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(hu))), 2*len(hu))
+	values := array.NewData(arrow.PrimitiveTypes.Int16, len(hu), []*memory.Buffer{nil, memory.NewBufferBytes(raw)}, nil, 0, 0)
+	defer values.Release()
+	list := array.NewData(t, 1, []*memory.Buffer{nil}, []arrow.ArrayData{values}, 0, 0)
+	defer list.Release()
+	return array.NewFixedSizeListData(list)
+}
