@@ -140,7 +140,7 @@ func (s *scratch) freshStart(low, v int) int {
 	for low < v && s.toks[low].flags&fresh != 0 {
 		next := -1
 		for t := low; t < v; t++ {
-			if s.toks[t].flags&comma != 0 {
+			if s.toks[t].mark == ',' {
 				next = t + 1
 				break
 			}

@@ -101,6 +101,8 @@ func compileElement(x *lexicon, classes map[string][]string, f string) (e elemen
 	for _, a := range strings.Split(strings.Trim(f, "()"), "|") {
 		if f == "(" || f == ")" {
 			a = f
+		} else if strings.ContainsAny(a, "()[]^") {
+			return e, fmt.Errorf("brackets inside %q", f)
 		}
 		if name, ok := strings.CutPrefix(a, "<"); ok {
 			words, ok := classes[strings.TrimSuffix(name, ">")]

@@ -40,8 +40,15 @@ func (s *scratch) read(l *Labeler, report string) {
 	s.split(l, report)
 	s.says = s.says[:0]
 	place := place{organ: -1, heading: -1}
+	last := s.lastBody(l)
 	for i, sent := range s.sents {
+		if place.section == background && i > last && i > place.opened {
+			place.section = body // no heading follows: a background cannot be all the rest
+		}
 		rest, headed := s.heading(l, sent, &place)
+		if headed {
+			place.opened = i
+		}
 		if sent.paragraph && !headed {
 			place.heading = -1
 		}
@@ -57,25 +64,41 @@ func (s *scratch) read(l *Labeler, report string) {
 // place is what is carried from one sentence to the next.
 type place struct {
 	section sectionKind
+	opened  int // the sentence whose heading opened the section
 	organ   int // the organ last spoken of, or -1
 	age     int // sentences since then
 	heading int // the organ of the heading ("Thyroid:"), or -1
 }
 
-// heading takes a heading off the front of a sentence and notes what it opens.
-func (s *scratch) heading(l *Labeler, sent sentence, p *place) (rest sentence, headed bool) {
-	s.matches = s.matches[:0]
-	s.matchAt(l, sent.from, sent.to)
-	best := match{row: -1}
-	for _, m := range s.matches {
-		k := l.rows[m.row].kind
-		whole := int(m.to) == sent.to && sent.paragraph && k == section
-		colon := int(m.to) < sent.to && s.toks[m.to].mark == ':'
-		if (k == section || k == organ && colon) && (whole || colon) && (best.row < 0 || m.to > best.to) {
-			best = m
+// lastBody is the last sentence that opens with a heading of findings, an impression or an organ; -1: there is none.
+func (s *scratch) lastBody(l *Labeler) int {
+	for i := len(s.sents) - 1; i >= 0; i-- {
+		if m, ok := s.findHeading(l, s.sents[i]); ok && l.rows[m.row].section != background {
+			return i
 		}
 	}
-	if best.row < 0 {
+	return -1
+}
+
+// findHeading is the longest heading at the front of a sentence: before a colon, or alone on its line.
+func (s *scratch) findHeading(l *Labeler, sent sentence) (best match, ok bool) {
+	s.matches = s.matches[:0]
+	s.matchAt(l, sent.from, sent.to)
+	for _, m := range s.matches {
+		k := l.rows[m.row].kind
+		alone := int(m.to) == sent.to && sent.paragraph && k == section
+		colon := int(m.to) < sent.to && s.toks[m.to].mark == ':' && (k == section || k == organ)
+		if (alone || colon) && (!ok || m.to > best.to) {
+			best, ok = m, true
+		}
+	}
+	return best, ok
+}
+
+// heading takes a heading off the front of a sentence and notes what it opens.
+func (s *scratch) heading(l *Labeler, sent sentence, p *place) (rest sentence, headed bool) {
+	best, ok := s.findHeading(l, sent)
+	if !ok {
 		return sent, false
 	}
 	r := l.rows[best.row]
