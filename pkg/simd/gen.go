@@ -97,9 +97,12 @@ func (g *gen) rows(s isa, m, nv int) {
 	used := bases[:(m+2)/3]
 	g.op("MOVQ %d(DI), R8", fLdA)
 	g.op("MOVQ %d(DI), SI", fAOff)
-	g.op("MOVQ %d(DI), DX", fB)
 	g.op("LEAQ (R8)(R8*2), R15")
 	g.label("block")
+	g.op("MOVQ %d(DI), DX", fBOff)
+	g.op("ADDQ $8, %d(DI)", fBOff)
+	g.op("MOVQ (DX), DX")
+	g.op("ADDQ %d(DI), DX", fB)
 	g.op("MOVQ (SI), AX")
 	g.op("ADDQ %d(DI), AX", fA)
 	for i := 1; i < len(used); i++ {

@@ -25,7 +25,7 @@ type tile struct {
 	b      *float32
 	ldB    int64
 	aOff   *int64
-	bOff   *int64 // columns kernels only; a rows kernel reads b's blocks one after the other
+	bOff   *int64 // moved on by rows kernels
 	blocks int64
 	k      int64
 	add    int64
@@ -47,29 +47,31 @@ func pick(want string) string {
 
 func ptr(s []float32, i int) *float32 { return (*float32)(unsafe.Pointer(&s[i])) }
 
-// Rows computes c[i][j] (+)= Σ_block Σ_k a[aOff[block] + i*ldA + k] * b[(block*kk + k)*ldB + j] for i < m, j < n.
+// Rows computes c[i][j] (+)= Σ_block Σ_k a[aOff[block] + i*ldA + k] * b[bOff[block] + k*ldB + j] for i < m, j < n.
 // Offsets and distances are in elements; n is a multiple of Lanes. With add, c's values are added to.
 // It is a product of matrices where there is one block, and one row of a convolution where blocks are its taps.
-func Rows(c []float32, ldC int, a []float32, ldA int, aOff []int64, b []float32, ldB, m, n, k int, add bool) {
+func Rows(c []float32, ldC int, a []float32, ldA int, aOff []int64, b []float32, ldB int, bOff []int64, m, n, k int, add bool) {
 	if m == 0 || n == 0 || k == 0 || len(aOff) == 0 {
 		return
 	}
 	if Level == "go" {
-		rowsGo(c, ldC, a, ldA, aOff, b, ldB, m, n, k, add)
+		rowsGo(c, ldC, a, ldA, aOff, b, ldB, bOff, m, n, k, add)
 		return
 	}
 	check(len(c), (m-1)*ldC+n)
-	check(len(b), (len(aOff)*k-1)*ldB+n)
+	check(len(b), int(slices.Max(bOff))+(k-1)*ldB+n)
+	check(len(bOff), len(aOff))
 	check(len(a), int(slices.Max(aOff))+(m-1)*ldA+k)
 	w := spaces.Get().(*space)
 	defer spaces.Put(w)
 	t := w.set(ldC, ldA, ldB, k, add)
 	t.aOff = bytesOf(&w.a, aOff)
+	bOffset := bytesOf(&w.b, bOff)
 	for j := 0; j < n; {
 		nv, tall, kernels := shape(n - j)
 		for i := 0; i < m; {
 			h := even(m-i, tall)
-			t.c, t.a, t.b, t.blocks = ptr(c, i*ldC+j), ptr(a, i*ldA), ptr(b, j), int64(len(aOff))
+			t.c, t.a, t.b, t.bOff, t.blocks = ptr(c, i*ldC+j), ptr(a, i*ldA), ptr(b, j), bOffset, int64(len(aOff))
 			kernels[h](t)
 			i += h
 		}

@@ -17,9 +17,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	MOVQ 72(DI), CX
@@ -57,9 +60,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	MOVQ 72(DI), CX
@@ -103,9 +109,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	MOVQ 72(DI), CX
@@ -155,9 +164,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -215,9 +227,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -281,9 +296,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -353,9 +371,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -433,9 +454,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -519,9 +543,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -611,9 +638,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -711,9 +741,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -817,9 +850,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -929,9 +965,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -1049,9 +1088,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -1175,9 +1217,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -1307,9 +1352,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -1447,9 +1495,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -1593,9 +1644,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -1745,9 +1799,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -1905,9 +1962,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -2071,9 +2131,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -2243,9 +2306,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -2423,9 +2489,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -2609,9 +2678,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -2861,9 +2933,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	MOVQ 72(DI), CX
@@ -2909,9 +2984,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	MOVQ 72(DI), CX
@@ -2968,9 +3046,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	MOVQ 72(DI), CX
@@ -3038,9 +3119,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -3121,9 +3205,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -3215,9 +3302,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -3320,9 +3410,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -3438,9 +3531,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -3567,9 +3663,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -3707,9 +3806,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -3860,9 +3962,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -4024,9 +4129,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -4266,9 +4374,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	MOVQ 72(DI), CX
@@ -4328,9 +4439,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	MOVQ 72(DI), CX
@@ -4409,9 +4523,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	MOVQ 72(DI), CX
@@ -4509,9 +4626,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -4630,9 +4750,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -4770,9 +4893,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -4871,9 +4997,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	MOVQ 72(DI), CX
@@ -4919,9 +5048,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	MOVQ 72(DI), CX
@@ -4978,9 +5110,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	MOVQ 72(DI), CX
@@ -5048,9 +5183,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -5131,9 +5269,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX
@@ -5225,9 +5366,12 @@ zero:
 begin:
 	MOVQ 24(DI), R8
 	MOVQ 48(DI), SI
-	MOVQ 32(DI), DX
 	LEAQ (R8)(R8*2), R15
 block:
+	MOVQ 56(DI), DX
+	ADDQ $8, 56(DI)
+	MOVQ (DX), DX
+	ADDQ 32(DI), DX
 	MOVQ (SI), AX
 	ADDQ 16(DI), AX
 	LEAQ (AX)(R15*1), BX

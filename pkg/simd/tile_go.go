@@ -1,7 +1,7 @@
 package simd
 
 // rowsGo is Rows in plain Go.
-func rowsGo(c []float32, ldC int, a []float32, ldA int, aOff []int64, b []float32, ldB, m, n, k int, add bool) {
+func rowsGo(c []float32, ldC int, a []float32, ldA int, aOff []int64, b []float32, ldB int, bOff []int64, m, n, k int, add bool) {
 	for i := range m {
 		row := c[i*ldC : i*ldC+n]
 		if !add {
@@ -10,7 +10,7 @@ func rowsGo(c []float32, ldC int, a []float32, ldA int, aOff []int64, b []float3
 		for t, o := range aOff {
 			ai := a[int(o)+i*ldA:]
 			for kk := range k {
-				x, br := ai[kk], b[(t*k+kk)*ldB:][:n]
+				x, br := ai[kk], b[int(bOff[t])+kk*ldB:][:n]
 				for j, y := range br {
 					row[j] += x * y
 				}

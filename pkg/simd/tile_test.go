@@ -42,11 +42,11 @@ func TestRows(t *testing.T) {
 		for range 300 {
 			m, n, k, blocks := 1+r.IntN(30), Lanes*(1+r.IntN(8)), 1+r.IntN(20), 1+r.IntN(5)
 			ldA, ldB, ldC, add := k+r.IntN(9), n+r.IntN(9), n+r.IntN(9), r.IntN(2) == 0
-			off := make([]int64, blocks)
+			off, ob := make([]int64, blocks), make([]int64, blocks)
 			for i := range off {
-				off[i] = int64(r.IntN(50))
+				off[i], ob[i] = int64(r.IntN(50)), int64(r.IntN(50))
 			}
-			a, b, c := random(r, 50+m*ldA+k), random(r, blocks*k*ldB+n), random(r, m*ldC+n)
+			a, b, c := random(r, 50+m*ldA+k), random(r, 50+k*ldB+n), random(r, m*ldC+n)
 			want := append([]float32(nil), c...)
 			for i := range m {
 				for j := range n {
@@ -56,13 +56,13 @@ func TestRows(t *testing.T) {
 					}
 					for bl := range blocks {
 						for kk := range k {
-							s += float64(a[int(off[bl])+i*ldA+kk]) * float64(b[(bl*k+kk)*ldB+j])
+							s += float64(a[int(off[bl])+i*ldA+kk]) * float64(b[int(ob[bl])+kk*ldB+j])
 						}
 					}
 					want[i*ldC+j] = float32(s)
 				}
 			}
-			Rows(c, ldC, a, ldA, off, b, ldB, m, n, k, add)
+			Rows(c, ldC, a, ldA, off, b, ldB, ob, m, n, k, add)
 			same(t, c, want)
 		}
 	})
@@ -106,15 +106,16 @@ func BenchmarkConvolution(b *testing.B) {
 		r := rand.New(rand.NewPCG(5, 6))
 		const rows = 8
 		a, w, c := random(r, (rows+4)*(s.w+2)*s.ch*3), random(r, 27*s.ch*s.ch), random(r, rows*s.w*s.ch)
-		off := make([]int64, 27)
+		off, taps := make([]int64, 27), make([]int64, 27)
 		for i := range off {
+			taps[i] = int64(i * s.ch * s.ch)
 			off[i] = int64((i/3%3*(s.w+2) + i%3) * s.ch)
 		}
 		flop := float64(rows*s.w*s.ch*s.ch*27) * 2
 		b.Run(fmt.Sprintf("rows/%dch", s.ch), func(b *testing.B) {
 			for b.Loop() {
 				for y := range rows {
-					Rows(c[y*s.w*s.ch:], s.ch, a[y*(s.w+2)*s.ch:], s.ch, off, w, s.ch, s.w, s.ch, s.ch, false)
+					Rows(c[y*s.w*s.ch:], s.ch, a[y*(s.w+2)*s.ch:], s.ch, off, w, s.ch, taps, s.w, s.ch, s.ch, false)
 				}
 			}
 			b.ReportMetric(flop*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
