@@ -98,6 +98,9 @@ const (
 )
 
 func (s Spec) schema() (*arrow.Schema, error) {
+	if len(s.Findings) == 0 || s.Preset.Len() < 1 {
+		return nil, fmt.Errorf("shard: %d findings and a tensor of %v: neither may be empty", len(s.Findings), s.Preset.Shape)
+	}
 	preset, err := json.Marshal(s.Preset)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,114 @@
+package shard
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ManifestName is the manifest's file in a dataset's folder.
+const ManifestName = "manifest.json"
+
+// Manifest names a dataset's shards. Readers see only what it names.
+type Manifest struct {
+	Digest   string           `json:"digest"` // hex SHA-256; Commit fills it in
+	Schema   string           `json:"schema"` // Commit fills it in
+	Preset   string           `json:"preset"` // what decides the tensors: the preset's digest, or more
+	Findings []string         `json:"findings"`
+	HUSource string           `json:"hu_source"`
+	Splits   map[string]Split `json:"splits"` // train, valid ...
+}
+
+// Split is the part of a dataset that is used together. No patient is in two of them.
+type Split struct {
+	Batches []BatchRef `json:"batches"` // by id
+}
+
+// BatchRef names one shard.
+type BatchRef struct {
+	ID     string `json:"id"`
+	File   string `json:"file"` // relative to the manifest's folder, with slashes
+	Rows   int    `json:"rows"`
+	Digest string `json:"digest"` // hex SHA-256 of the file
+}
+
+// digest is over schema, preset, findings and the sorted shard digests (split and HU source are in the shards): no time,
+// host, path, batch order or attempt.
+func (m Manifest) digest() string {
+	var shards []string
+	for _, s := range m.Splits {
+		for _, b := range s.Batches {
+			shards = append(shards, b.Digest)
+		}
+	}
+	slices.Sort(shards)
+	content, err := json.Marshal(struct {
+		Schema, Preset   string
+		Findings, Shards []string
+	}{m.Schema, m.Preset, m.Findings, shards})
+	if err != nil {
+		panic("shard: manifest: " + err.Error())
+	}
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}
+
+// Commit writes dir/manifest.json atomically, batches sorted by id, and returns its digest. It then removes shards that an earlier
+// process left half-written; call it when all of dir's shards are there.
+func Commit(dir string, m Manifest) (digest string, err error) {
+	m.Schema = Schema
+	splits := map[string]Split{}
+	for name, s := range m.Splits {
+		batches := slices.Clone(s.Batches)
+		slices.SortFunc(batches, func(a, b BatchRef) int { return cmp.Or(strings.Compare(a.ID, b.ID), strings.Compare(a.File, b.File)) })
+		for i := range batches {
+			batches[i].File = filepath.ToSlash(batches[i].File)
+		}
+		splits[name] = Split{batches}
+	}
+	m.Splits = splits
+	m.Digest = m.digest()
+	b, err := json.MarshalIndent(m, "", " ")
+	if err == nil {
+		err = WriteFile(filepath.Join(dir, ManifestName), append(b, '\n'))
+	}
+	if err != nil {
+		return "", fmt.Errorf("shard: %w", err)
+	}
+	return m.Digest, sweep(dir)
+}
+
+// sweep removes half-written shards from the folders of dir.
+func sweep(dir string) error {
+	orphans, err := filepath.Glob(filepath.Join(dir, "*", "*.arrow"+tmpSuffix+"*"))
+	for _, o := range orphans {
+		err = errors.Join(err, os.Remove(o))
+	}
+	return err
+}
+
+// ReadManifest reads dir/manifest.json and checks its digest and version.
+func ReadManifest(dir string) (m Manifest, err error) {
+	path := filepath.Join(dir, ManifestName)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return m, fmt.Errorf("shard: %w", err)
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return m, fmt.Errorf("shard: %s: %w", path, err)
+	}
+	if m.Schema != Schema {
+		return m, fmt.Errorf("shard: %s: schema %q, this version reads %q", path, m.Schema, Schema)
+	}
+	if got := m.digest(); got != m.Digest {
+		return m, fmt.Errorf("shard: %s: its digest is %.12s, it says %.12s", path, got, m.Digest)
+	}
+	return m, nil
+}
