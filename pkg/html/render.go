@@ -1,0 +1,113 @@
+package html
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+)
+
+// MaxBytes bounds a page; gallery queries are left out, last first, until it fits.
+const MaxBytes = 1_500_000
+
+//go:embed tmpl/*.html
+var templates embed.FS
+
+//go:embed tmpl/style.css
+var style string
+
+var layout = template.Must(template.New("page.html").Funcs(functions).ParseFS(templates, "tmpl/*.html"))
+
+// view is what the templates see.
+type view struct {
+	*Page
+	Sections    []section
+	Style       template.CSS
+	Policy      string
+	Queries     []Query // of the gallery that fit
+	QueriesLeft int
+	ReportText  bool
+	Heat        template.HTML
+	Table       *table // of Classification
+}
+
+type section struct{ ID, Name string }
+
+// Render writes the page. It fails on data that cannot be drawn (a co-occurrence table that is not square, an image that
+// is not inline), on a page that is too large even without its gallery, and on w's errors; it writes nothing before it
+// knows.
+func Render(w io.Writer, p *Page) error {
+	v := view{Page: p, Style: template.CSS(style), Policy: policy()}
+	if err := v.prepare(); err != nil {
+		return err
+	}
+	for {
+		var b bytes.Buffer
+		v.Sections = v.sections()
+		if err := layout.Execute(&b, v); err != nil {
+			return fmt.Errorf("html: %w", err)
+		}
+		if b.Len() <= MaxBytes {
+			_, err := w.Write(b.Bytes())
+			return err
+		}
+		if len(v.Queries) == 0 {
+			return fmt.Errorf("html: page of %d bytes, at most %d", b.Len(), MaxBytes)
+		}
+		left := len(v.Queries) / 2
+		v.QueriesLeft += len(v.Queries) - left
+		v.Queries = v.Queries[:left]
+	}
+}
+
+func (v *view) prepare() (err error) {
+	if v.Gallery != nil {
+		if v.Queries, v.QueriesLeft, err = v.Gallery.trim(); err != nil {
+			return err
+		}
+		for _, q := range v.Gallery.Queries {
+			v.ReportText = v.ReportText || q.ReportText != ""
+		}
+	}
+	if v.CoOccurrence != nil {
+		if v.Heat, err = v.CoOccurrence.heat(); err != nil {
+			return err
+		}
+	}
+	if v.Classification != nil {
+		v.Table = v.Classification.table()
+	}
+	return nil
+}
+
+// policy allows this style sheet and inline images, nothing else: no script, no network, no frame, no form.
+func policy() string {
+	sum := sha256.Sum256([]byte(style))
+	return "default-src 'none'; img-src data:; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'"
+}
+
+func (v *view) sections() (s []section) {
+	for _, x := range []struct {
+		there bool
+		section
+	}{
+		{v.Flow != nil, section{"flow", "Sample flow"}},
+		{v.Labels != nil, section{"labels", "Labels"}},
+		{v.CoOccurrence != nil, section{"together", "Co-occurrence"}},
+		{len(v.Training) > 0, section{"training", "Training"}},
+		{v.Classification != nil, section{"classification", "Classification"}},
+		{v.Retrieval != nil, section{"retrieval", "Retrieval"}},
+		{v.Gallery != nil, section{"gallery", "Gallery"}},
+		{v.Cost != nil, section{"cost", "Cost"}},
+		{v.Rejects != nil, section{"rejects", "Rejects"}},
+		{v.Provenance != nil, section{"provenance", "Provenance"}},
+	} {
+		if x.there {
+			s = append(s, x.section)
+		}
+	}
+	return s
+}
