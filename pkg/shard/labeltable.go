@@ -1,0 +1,194 @@
+package shard
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"silverbeam/pkg/taxonomy"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/apache/arrow/go/v17/parquet"
+	"github.com/apache/arrow/go/v17/parquet/compress"
+	"github.com/apache/arrow/go/v17/parquet/pqarrow"
+)
+
+// LabelForm says what a label table's cells hold.
+type LabelForm struct {
+	As        string // state (also ""): 1, 0, -1, empty; binary: 1 or 0; probability: 0 to 1
+	Uncertain string // of binary: one (also ""), zero, or missing, which is an empty cell
+}
+
+// MergeLabels joins parts, in the order given, to one table with the columns id and findings: Parquet in plain nullable columns
+// (int8, or float32 for probabilities) and CSV. An empty path leaves that file out. The digest is the CSV's SHA-256,
+// written or not. One part and one Parquet row group are in memory at a time.
+func MergeLabels(parts []string, findings []string, form LabelForm, outParquet, outCSV string) (rows int, digest string, err error) {
+	switch form.As {
+	case "", "state", "binary", "probability":
+	default:
+		return 0, "", fmt.Errorf("shard: labels as %q: must be state, binary or probability", form.As)
+	}
+	merge := func(csv io.Writer) error {
+		if outParquet == "" {
+			rows, err = form.merge(parts, findings, csv, nil)
+			return err
+		}
+		_, _, err := writeAtomic(outParquet, func(w io.Writer) error {
+			t, err := newParquetTable(w, findings, form.As == "probability")
+			if err != nil {
+				return err
+			}
+			defer t.release()
+			if rows, err = form.merge(parts, findings, csv, t); err != nil {
+				return err
+			}
+			return t.close()
+		})
+		return err
+	}
+	if outCSV != "" {
+		digest, _, err = writeAtomic(outCSV, merge)
+		return rows, digest, err
+	}
+	h := sha256.New()
+	err = merge(h)
+	return rows, hex.EncodeToString(h.Sum(nil)), err
+}
+
+func (f LabelForm) merge(parts []string, findings []string, csv io.Writer, pq *parquetTable) (rows int, err error) {
+	out := bufio.NewWriterSize(csv, 1<<16)
+	line := appendCell(nil, "id")
+	for _, n := range findings {
+		line = appendCell(append(line, ','), n)
+	}
+	out.Write(append(line, '\n'))
+	for _, path := range parts {
+		names, batch, err := ReadLabelPart(path)
+		if err == nil {
+			err = sameFindings(path, names, findings)
+		}
+		if err != nil {
+			return rows, err
+		}
+		for _, r := range batch {
+			line = appendCell(line[:0], r.ID)
+			for i := range findings {
+				line = append(line, ',')
+				if v, known := f.cell(r.Labels, i); known {
+					line = strconv.AppendFloat(line, float64(v), 'f', -1, 32)
+				}
+			}
+			out.Write(append(line, '\n')) // the writer keeps its first error
+			if pq != nil {
+				if err := pq.add(f, r); err != nil {
+					return rows, err
+				}
+			}
+			rows++
+		}
+	}
+	return rows, out.Flush()
+}
+
+// cell is label i's value; not known is an empty cell.
+func (f LabelForm) cell(labels []taxonomy.Label, i int) (v float32, known bool) {
+	if labels == nil {
+		return 0, false
+	}
+	l := labels[i]
+	switch f.As {
+	case "binary":
+		b, known := taxonomy.Binary(l, f.Uncertain)
+		return float32(b), known
+	case "probability":
+		return l.P, true
+	}
+	return float32(l.State), l.State != taxonomy.NotMentioned
+}
+
+// appendCell quotes as RFC 4180 asks, and text that starts or ends with a space too.
+func appendCell(b []byte, s string) []byte {
+	if !strings.ContainsAny(s, "\",\r\n") && strings.TrimSpace(s) == s && s != "" {
+		return append(b, s...)
+	}
+	b = append(b, '"')
+	b = append(b, strings.ReplaceAll(s, `"`, `""`)...)
+	return append(b, '"')
+}
+
+// groupRows is how many rows a Parquet row group has.
+const groupRows = 1 << 16
+
+// parquetTable collects rows into row groups.
+type parquetTable struct {
+	w       *pqarrow.FileWriter
+	builder *array.RecordBuilder
+	rows    int
+}
+
+func newParquetTable(w io.Writer, findings []string, probability bool) (*parquetTable, error) {
+	var cell arrow.DataType = arrow.PrimitiveTypes.Int8
+	if probability {
+		cell = arrow.PrimitiveTypes.Float32
+	}
+	fields := []arrow.Field{{Name: "id", Type: arrow.BinaryTypes.String}}
+	for _, n := range findings {
+		fields = append(fields, arrow.Field{Name: n, Type: cell, Nullable: true})
+	}
+	schema := arrow.NewSchema(fields, nil)
+	props := parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Snappy), parquet.WithDictionaryFor("id", false))
+	fw, err := pqarrow.NewFileWriter(schema, w, props, pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
+	if err != nil {
+		return nil, err
+	}
+	return &parquetTable{w: fw, builder: array.NewRecordBuilder(memory.DefaultAllocator, schema)}, nil
+}
+
+func (t *parquetTable) add(f LabelForm, r LabelRow) error {
+	t.builder.Field(0).(*array.StringBuilder).Append(r.ID)
+	for i, b := range t.builder.Fields()[1:] {
+		v, known := f.cell(r.Labels, i)
+		switch b := b.(type) {
+		case *array.Int8Builder:
+			if known {
+				b.Append(int8(v))
+			} else {
+				b.AppendNull()
+			}
+		case *array.Float32Builder:
+			if known {
+				b.Append(v)
+			} else {
+				b.AppendNull()
+			}
+		}
+	}
+	if t.rows++; t.rows == groupRows {
+		return t.flush()
+	}
+	return nil
+}
+
+func (t *parquetTable) flush() error {
+	rec := t.builder.NewRecord()
+	defer rec.Release()
+	t.rows = 0
+	return t.w.Write(rec)
+}
+
+func (t *parquetTable) close() error {
+	if t.rows > 0 {
+		if err := t.flush(); err != nil {
+			return err
+		}
+	}
+	return t.w.Close()
+}
+
+func (t *parquetTable) release() { t.builder.Release() }
