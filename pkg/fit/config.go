@@ -1,0 +1,126 @@
+package fit
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"silverbeam/pkg/net"
+	"silverbeam/pkg/shard"
+	"silverbeam/pkg/volume"
+)
+
+// Files of a model folder.
+const (
+	configFile     = "config.json" // written last: a folder that has it holds a whole model
+	weightsFile    = "model.safetensors"
+	vocabFile      = "vocab.txt" // with a text tower
+	checkpointFile = "checkpoint.safetensors"
+)
+
+// method is part of every identity: a change of what training computes, its augmentation or its constants, changes it.
+const method = "silverbeam.fit.1"
+
+// Config is config.json: what a model is and what it was made of.
+type Config struct {
+	Method string `json:"method"`
+	Recipe string `json:"recipe"`
+
+	Width int       `json:"width"`          // channels of the vision tower's first stage
+	Stem  int       `json:"stem"`           // edge and stride of its first convolution, in voxels
+	Text  *net.Bert `json:"text,omitempty"` // the text tower; nil: none
+	Dim   int       `json:"dim,omitempty"`  // of the common space of both towers
+
+	Tokens int `json:"tokens,omitempty"` // length of a text, [CLS] and [SEP] included
+
+	Preset       volume.Preset `json:"preset"`
+	PresetDigest string        `json:"preset_digest"`
+	Findings     []string      `json:"findings"`       // the columns of the logits
+	Taxonomy     string        `json:"taxonomy"`       // digest
+	Dataset      string        `json:"dataset"`        // digest of the manifest
+	Init         string        `json:"init,omitempty"` // digest of the initial model's weights
+
+	Epochs int     `json:"epochs"`
+	Batch  int     `json:"batch"`
+	LR     float64 `json:"lr"`
+	Seed   uint64  `json:"seed"`
+
+	Studies  int     `json:"studies"` // of the training split
+	Steps    int     `json:"steps"`
+	Identity string  `json:"identity"` // hex SHA-256 of everything above
+	Weights  string  `json:"weights"`  // hex SHA-256 of model.safetensors; "" while in training
+	Loss     float64 `json:"loss"`     // mean over the last epoch
+	Seconds  float64 `json:"seconds"`  // of training
+}
+
+// identify fills Identity.
+func (c *Config) identify() {
+	named := *c
+	named.Identity, named.Weights, named.Loss, named.Seconds = "", "", 0, 0
+	b, err := json.Marshal(named)
+	if err != nil {
+		panic("fit: " + err.Error()) // numbers are checked to be finite
+	}
+	c.Identity = hexDigest(b)
+}
+
+func hexDigest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// visual is the vision tower that the configuration describes.
+func (c *Config) visual() net.ResNet3D {
+	return net.ResNet3D{Width: c.Width, Kernel: [3]int{c.Stem, c.Stem, c.Stem}, Classes: len(c.Findings)}
+}
+
+// clip is the pair of towers that the configuration describes.
+func (c *Config) clip() net.CLIP {
+	v := c.visual()
+	v.Classes = 0
+	return net.CLIP{Visual: v, Text: *c.Text, Dim: c.Dim}
+}
+
+// readConfig reads a finished model's config.json; fs.ErrNotExist if there is none.
+func readConfig(dir string) (*Config, error) {
+	path := filepath.Join(dir, configFile)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &Config{}
+	if err := json.Unmarshal(b, c); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+func (c *Config) write(dir string) error {
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	return shard.WriteFile(filepath.Join(dir, configFile), append(b, '\n'))
+}
+
+// finished says whether dir holds the model that c describes, with its weights unharmed, and completes c from it.
+func (c *Config) finished(dir string) (bool, error) {
+	old, err := readConfig(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil || old.Identity != c.Identity {
+		return false, nil // another model, or none that can be read: it is made anew
+	}
+	b, err := os.ReadFile(filepath.Join(dir, weightsFile))
+	if err != nil || hexDigest(b) != old.Weights {
+		return false, nil
+	}
+	*c = *old
+	return true, nil
+}

@@ -1,0 +1,82 @@
+package fit
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"silverbeam/pkg/net"
+)
+
+// The text tower: small enough that some hundred studies train it.
+var textTower = net.Bert{Layers: 2, Hidden: 128, Heads: 4, Intermediate: 512}
+
+const (
+	vocabulary = 2048 // tokens at most, learned from the training split's reports
+	textLength = 192  // tokens; longer reports are cut. A report of the phantom has some 150
+	commonDim  = 128  // of the space that both towers project into
+)
+
+// describe fills in the configuration, with the identity that it gives, and returns the initial model's weights if any.
+func (j *job) describe(c *corpus, taxonomy string) (start map[string]net.Tensor, err error) {
+	o := j.options
+	if o.Batch > len(c.studies) {
+		return nil, fmt.Errorf("batch %d: the training split has %d studies", o.Batch, len(c.studies))
+	}
+	j.config = &Config{Method: method, Recipe: o.Recipe, Width: cmp.Or(o.Width, 16), Stem: cmp.Or(o.Stem, 4),
+		Preset: c.preset, PresetDigest: c.preset.Digest(), Findings: c.findings, Taxonomy: taxonomy, Dataset: c.digest,
+		Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed, Studies: len(c.studies), Steps: o.Epochs * (len(c.studies) / o.Batch)}
+	if o.Init != "" {
+		if start, err = j.startFrom(o.Init); err != nil {
+			return nil, fmt.Errorf("init: %w", err)
+		}
+	}
+	if o.Recipe == Clip {
+		j.tokens = net.LearnWordPiece(c.reports(), vocabulary)
+		text := textTower
+		text.Vocab, text.MaxPositions = j.tokens.Size(), textLength
+		j.config.Text, j.config.Tokens, j.config.Dim = &text, textLength, commonDim
+	}
+	j.config.identify()
+	return start, nil
+}
+
+// startFrom takes the shape of the vision tower from an initial model, and gives its weights.
+func (j *job) startFrom(dir string) (map[string]net.Tensor, error) {
+	old, weights, err := loadWeights(dir)
+	if err != nil {
+		return nil, err
+	}
+	c, o := j.config, j.options
+	if old.PresetDigest != c.PresetDigest {
+		return nil, fmt.Errorf("%s was trained on volumes of preset %s (%.12s), the data set has %s (%.12s)",
+			dir, old.Preset.Name, old.PresetDigest, c.Preset.Name, c.PresetDigest)
+	}
+	if o.Width != 0 && o.Width != old.Width || o.Stem != 0 && o.Stem != old.Stem {
+		return nil, fmt.Errorf("%s has width %d and stem %d, the options say %d and %d", dir, old.Width, old.Stem, o.Width, o.Stem)
+	}
+	c.Width, c.Stem, c.Init = old.Width, old.Stem, old.Weights
+	return weights, nil
+}
+
+// loadWeights reads a finished model's configuration and weights, and checks one against the other.
+func loadWeights(dir string) (*Config, map[string]net.Tensor, error) {
+	c, err := readConfig(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	path := filepath.Join(dir, weightsFile)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if d := hexDigest(b); d != c.Weights {
+		return nil, nil, fmt.Errorf("%s: digest %.12s, %s says %.12s", path, d, configFile, c.Weights)
+	}
+	weights, _, err := net.DecodeSafetensors(b)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, weights, nil
+}

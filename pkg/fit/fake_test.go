@@ -1,0 +1,122 @@
+package fit
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"silverbeam/pkg/engine"
+	"silverbeam/pkg/net"
+	"silverbeam/pkg/taxonomy"
+	"silverbeam/pkg/volume"
+)
+
+// fakeEngine runs logistic regression on the mean of each z plane, whatever net it is given: enough for the loop.
+type fakeEngine struct{ slow func() }
+
+type fakeProgram struct {
+	w, b, mean *engine.Param
+	planes, c  int
+	slow       func()
+}
+
+func (e fakeEngine) Compile(g *net.Graph, shapes map[string][]int, train bool) (engine.Program, error) {
+	planes, c := shapes["x"][2], shapes["labels"][1]
+	p := &fakeProgram{planes: planes, c: c, slow: e.slow}
+	p.w = &engine.Param{Name: "fc.weight", Shape: []int{c, planes}, Value: make([]float32, c*planes), Grad: make([]float32, c*planes)}
+	p.b = &engine.Param{Name: "fc.bias", Shape: []int{c}, Value: make([]float32, c), Grad: make([]float32, c)}
+	p.mean = &engine.Param{Name: "running_mean", Shape: []int{planes}, Value: make([]float32, planes), Buffer: true}
+	return p, nil
+}
+
+func (p *fakeProgram) Params() []*engine.Param { return []*engine.Param{p.w, p.b, p.mean} }
+
+func (p *fakeProgram) Run(in map[string]net.Tensor) (map[string]net.Tensor, error) {
+	if p.slow != nil {
+		p.slow()
+	}
+	n := in["x"].Shape[0]
+	clear(p.w.Grad)
+	clear(p.b.Grad)
+	loss, size := 0.0, len(in["x"].F32)/n/p.planes
+	for i := range n {
+		feature := make([]float32, p.planes)
+		for z := range feature {
+			for _, v := range in["x"].F32[(i*p.planes+z)*size:][:size] {
+				feature[z] += v / float32(size)
+			}
+			p.mean.Value[z] += 0.1 * (feature[z] - p.mean.Value[z])
+		}
+		for c := range p.c {
+			y := in["labels"].I32[i*p.c+c]
+			if y == unknown {
+				continue
+			}
+			logit := p.b.Value[c]
+			for z, f := range feature {
+				logit += p.w.Value[c*p.planes+z] * f
+			}
+			prob := 1 / (1 + math.Exp(-float64(logit)))
+			loss -= math.Log(pick(y == 1, prob, 1-prob)) / float64(n*p.c)
+			d := float32(prob-float64(y)) / float32(n*p.c)
+			p.b.Grad[c] += d
+			for z, f := range feature {
+				p.w.Grad[c*p.planes+z] += d * f
+			}
+		}
+	}
+	return map[string]net.Tensor{"loss": {Shape: []int{}, F32: []float32{float32(loss)}}}, nil
+}
+
+func (p *fakeProgram) Export() map[string]net.Tensor {
+	out := map[string]net.Tensor{"count.num_batches_tracked": {Shape: []int{}, I64: []int64{1}}}
+	for _, q := range p.Params() {
+		out[q.Name] = net.Tensor{Shape: q.Shape, F32: slices.Clone(q.Value)}
+	}
+	return out
+}
+
+func (p *fakeProgram) Load(all map[string]net.Tensor) error {
+	for _, q := range p.Params() {
+		if len(all[q.Name].F32) != len(q.Value) {
+			continue // first weights are those of the real net, whose layers are others: ours stay zero
+		}
+		copy(q.Value, all[q.Name].F32)
+	}
+	return nil
+}
+
+// toy is a corpus that logistic regression can learn: finding c is present where plane c is bright. Its voxels are larger
+// than any augmenting shift.
+func toy(studies int) *corpus {
+	p := volume.Preset{Name: "toy", SpacingMM: [3]float64{20, 20, 20}, Shape: [3]int{4, 6, 5}, LoHU: -1000, HiHU: 200}
+	c := &corpus{digest: "toy", preset: p, findings: []string{"a", "b"}}
+	for i := range studies {
+		r := stream(7, uint64(i))
+		s := study{id: fmt.Sprintf("toy_%d", i), report: "The lungs are clear. There is no effusion."}
+		for range 1 + i%2 {
+			s.volumes = append(s.volumes, make([]int16, p.Len()))
+		}
+		for f := range c.findings {
+			state := taxonomy.State(r.IntN(2))
+			for _, hu := range s.volumes {
+				for k := range hu[f*30 : f*30+30] {
+					hu[f*30+k] = int16(-600 + 400*int(state) + r.IntN(100))
+				}
+			}
+			if r.IntN(10) == 0 {
+				state = taxonomy.Uncertain
+			}
+			s.labels = append(s.labels, taxonomy.Label{State: state})
+		}
+		c.studies = append(c.studies, s)
+	}
+	return c
+}
+
+func sameWeights(a, b map[string]net.Tensor) bool {
+	return maps.EqualFunc(a, b, func(x, y net.Tensor) bool {
+		return slices.Equal(x.Shape, y.Shape) && slices.Equal(x.F32, y.F32) && slices.Equal(x.I64, y.I64)
+	})
+}

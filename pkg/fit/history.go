@@ -1,0 +1,134 @@
+package fit
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"time"
+
+	"silverbeam/pkg/shard"
+)
+
+// Record is one line of history.jsonl: one step of training.
+type Record struct {
+	Step     int     `json:"step"` // from 0
+	Epoch    int     `json:"epoch"`
+	Loss     float64 `json:"loss"`
+	GradNorm float64 `json:"grad_norm"` // before clipping
+	LR       float64 `json:"lr"`
+	Seconds  float64 `json:"seconds"` // of training so far, over all its processes
+}
+
+// Progress is what a training tells while it runs, after every step; progress.json holds the newest, at most a second old.
+type Progress struct {
+	Recipe  string    `json:"recipe"`
+	Epoch   int       `json:"epoch"` // from 1
+	Epochs  int       `json:"epochs"`
+	Step    int       `json:"step"` // steps done
+	Steps   int       `json:"steps"`
+	Loss    float64   `json:"loss"` // mean of the last steps, an epoch at most
+	LR      float64   `json:"lr"`
+	Seconds float64   `json:"seconds"`     // of training so far, over all its processes
+	ETA     float64   `json:"eta_seconds"` // to the last step, at the pace of this process
+	Updated time.Time `json:"updated"`
+}
+
+const (
+	historyFile  = "history.jsonl"
+	progressFile = "progress.json"
+)
+
+// ReadHistory reads a model folder's history. A line that a kill cut short ends it.
+func ReadHistory(dir string) ([]Record, error) {
+	f, err := os.Open(filepath.Join(dir, historyFile))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var out []Record
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		var r Record
+		if json.Unmarshal(lines.Bytes(), &r) != nil {
+			break
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// ReadProgress reads a model folder's progress.json.
+func ReadProgress(dir string) (p Progress, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, progressFile))
+	if err == nil {
+		err = json.Unmarshal(b, &p)
+	}
+	return p, err
+}
+
+func (p Progress) write(dir string) error {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return shard.WriteFile(filepath.Join(dir, progressFile), append(b, '\n'))
+}
+
+// history appends records to a file.
+type history struct {
+	f    *os.File
+	last []float64 // the newest losses, an epoch at most
+	span int
+}
+
+// openHistory keeps the records before step and drops the rest, which a resumed training makes again. seconds is the time
+// that the kept ones took.
+func openHistory(dir string, step, epochSteps int) (h *history, seconds float64, err error) {
+	h = &history{span: epochSteps}
+	path := filepath.Join(dir, historyFile)
+	old, err := ReadHistory(dir)
+	if err != nil && !os.IsNotExist(err) {
+		return nil, 0, err
+	}
+	var kept []byte
+	for _, r := range old {
+		if r.Step >= step {
+			break
+		}
+		kept = append(kept, r.line()...)
+		h.note(r.Loss)
+		seconds = r.Seconds
+	}
+	if err := shard.WriteFile(path, kept); err != nil {
+		return nil, 0, err
+	}
+	h.f, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	return h, seconds, err
+}
+
+func (r Record) line() []byte {
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic("fit: " + err.Error()) // losses are checked to be finite
+	}
+	return append(b, '\n')
+}
+
+func (h *history) add(r Record) error {
+	h.note(r.Loss)
+	_, err := h.f.Write(r.line())
+	return err
+}
+
+func (h *history) note(loss float64) {
+	h.last = append(h.last[max(0, len(h.last)+1-h.span):], loss)
+}
+
+// loss is the mean over the last epoch's worth of steps.
+func (h *history) loss() float64 {
+	sum := 0.0
+	for _, x := range h.last {
+		sum += x
+	}
+	return sum / float64(len(h.last))
+}

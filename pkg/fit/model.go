@@ -1,0 +1,155 @@
+package fit
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"silverbeam/pkg/engine"
+	"silverbeam/pkg/net"
+	"silverbeam/pkg/shard"
+)
+
+// Evaluation runs in batches of these sizes, the last filled up with zeros: one compiled program, and the same numbers
+// for a study whatever its neighbours are.
+const (
+	evalVolumes = 4
+	evalTexts   = 16
+)
+
+// Model is a trained model for evaluation. It is not safe for concurrent use.
+type Model struct {
+	Config *Config
+
+	engine  engine.Engine
+	weights map[string]net.Tensor
+	tokens  *net.WordPiece // nil without a text tower
+	image   engine.Program // nil until the first use
+	text    engine.Program
+}
+
+// LoadModel reads a finished model's folder, and checks its weights against config.json.
+func LoadModel(dir string) (*Model, error) { return loadModel(engine.Gorgonia(), dir) }
+
+func loadModel(e engine.Engine, dir string) (m *Model, err error) {
+	m = &Model{engine: e}
+	if m.Config, m.weights, err = loadWeights(dir); err != nil {
+		return nil, err
+	}
+	if m.Config.Text != nil {
+		m.tokens, err = net.LoadWordPiece(filepath.Join(dir, vocabFile))
+		if err == nil && m.tokens.Size() != m.Config.Text.Vocab {
+			err = fmt.Errorf("%s: %d tokens, %s says %d", filepath.Join(dir, vocabFile), m.tokens.Size(), configFile, m.Config.Text.Vocab)
+		}
+	}
+	return m, err
+}
+
+// Accepts says whether a data set's volumes are what the model was trained on: made with the same preset.
+func (m *Model) Accepts(d *shard.Dataset) error {
+	if have := d.Preset().Digest(); have != m.Config.PresetDigest {
+		return fmt.Errorf("fit: the model was trained on volumes of preset %s (%.12s), the data set has %s (%.12s)",
+			m.Config.Preset.Name, m.Config.PresetDigest, d.Preset().Name, have)
+	}
+	return nil
+}
+
+// Logits classifies volumes: a row of len(Config.Findings) a volume, before the sigmoid. Volumes are HU in z, y, x of
+// the model's preset, as shard.Row has them. A clip model has no classifier: an error.
+func (m *Model) Logits(ctx context.Context, volumes [][]int16) ([][]float32, error) {
+	if m.Config.Recipe != Supervised {
+		return nil, fmt.Errorf("a %s model has no classifier", m.Config.Recipe)
+	}
+	return m.volumes(ctx, "logits", volumes)
+}
+
+// EmbedVolumes gives a vector a volume: of length 1 in the space shared with texts for a clip model, the pooled features
+// for a supervised one.
+func (m *Model) EmbedVolumes(ctx context.Context, volumes [][]int16) ([][]float32, error) {
+	return m.volumes(ctx, pick(m.Config.Recipe == Clip, "image_embedding", "pooled"), volumes)
+}
+
+// EmbedTexts gives a vector of length 1 a text, whose product with a volume's is their likeness. A text longer than
+// Config.Tokens is cut. A supervised model has no text tower: an error.
+func (m *Model) EmbedTexts(ctx context.Context, texts []string) ([][]float32, error) {
+	if m.tokens == nil {
+		return nil, fmt.Errorf("a %s model has no text tower", m.Config.Recipe)
+	}
+	v := textView{tokens: m.tokens, length: m.Config.Tokens}
+	if m.text == nil {
+		g, err := net.TextEncoder(m.Config.clip())
+		if err != nil {
+			return nil, err
+		}
+		if m.text, err = m.compile(g, v.inputs(evalTexts)); err != nil {
+			return nil, err
+		}
+	}
+	return each(ctx, m.text, "text_embedding", blank(v.inputs(evalTexts)), evalTexts, len(texts), func(in map[string]net.Tensor, row, i int) error {
+		v.encode(in, row, texts[i])
+		return nil
+	})
+}
+
+func (m *Model) volumes(ctx context.Context, output string, volumes [][]int16) ([][]float32, error) {
+	v := newImageView(m.Config.Preset, augment{})
+	if m.image == nil {
+		g, err := m.imageGraph()
+		if err != nil {
+			return nil, err
+		}
+		if m.image, err = m.compile(g, v.inputs(evalVolumes)); err != nil {
+			return nil, err
+		}
+	}
+	n := m.Config.Preset.Len()
+	return each(ctx, m.image, output, blank(v.inputs(evalVolumes)), evalVolumes, len(volumes), func(in map[string]net.Tensor, row, i int) error {
+		if len(volumes[i]) != n {
+			return fmt.Errorf("volume %d has %d voxels, preset %s %d", i, len(volumes[i]), m.Config.Preset.Name, n)
+		}
+		m.Config.Preset.Window(in["x"].F32[row*n:][:n], volumes[i])
+		return nil
+	})
+}
+
+func (m *Model) imageGraph() (*net.Graph, error) {
+	if m.Config.Recipe == Clip {
+		return net.ImageEncoder(m.Config.clip())
+	}
+	return net.Supervised(m.Config.visual(), false, false)
+}
+
+func (m *Model) compile(g *net.Graph, in []input) (engine.Program, error) {
+	p, err := m.engine.Compile(g, shapes(in), false)
+	if err == nil {
+		err = p.Load(m.weights)
+	}
+	return p, err
+}
+
+// each runs n items in batches of size and copies out the rows of one output, in order.
+func each(ctx context.Context, p engine.Program, output string, in map[string]net.Tensor, size, n int, fill func(in map[string]net.Tensor, row, i int) error) ([][]float32, error) {
+	rows := make([][]float32, 0, n)
+	for from := 0; from < n; from += size {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		here := min(size, n-from)
+		for row := range here {
+			if err := fill(in, row, from+row); err != nil {
+				return nil, err
+			}
+		}
+		out, err := p.Run(in)
+		if err != nil {
+			return nil, err
+		}
+		t := out[output]
+		width := len(t.F32) / size
+		for row := range here {
+			rows = append(rows, slices.Clone(t.F32[row*width:][:width]))
+		}
+	}
+	return rows, nil
+}

@@ -1,0 +1,76 @@
+// Package fit trains models on a data set and runs them for evaluation.
+//
+// Train is one loop for every recipe: a loader prepares batches ahead, a compiled program gives loss and gradients, AdamW
+// updates in place, and a checkpoint keeps everything that the next step depends on. All randomness is drawn from
+// (seed, epoch, study), never from a shared stream, so the number of loader workers, a kill and a resume change nothing:
+// the same options and data give the same weights, bit for bit, on the same instruction set. It knows nothing of Beam.
+package fit
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// The recipes.
+const (
+	Supervised = "supervised" // 3D ResNet-18 and a linear head, binary cross entropy on the labels
+	Clip       = "clip"       // vision and text towers, InfoNCE, from a supervised model's vision weights
+)
+
+// Options say how a model is trained. Zero means the default of the recipe.
+type Options struct {
+	Recipe string  // supervised or clip
+	Width  int     // channels of the vision tower's first stage; 16; for clip the initial model's
+	Stem   int     // edge and stride of the first convolution, in voxels; 4; for clip the initial model's
+	Epochs int     // passes over the training studies; 10, clip 8
+	Batch  int     // studies a step; 8, clip 24
+	LR     float64 // highest learning rate; 0.002, clip 0.0005
+	Seed   uint64  // of weights, order and augmentation; 0 is 1
+	Init   string  // clip: folder of the model whose vision tower it starts from; "": from random weights
+
+	Workers    int           // goroutines that prepare batches; GOMAXPROCS; changes no result
+	Checkpoint time.Duration // between checkpoints within an epoch; 30 s; negative: after every step; changes no result
+}
+
+func (o Options) defaults() (Options, error) {
+	var errs []error
+	if o.Recipe != Supervised && o.Recipe != Clip {
+		errs = append(errs, fmt.Errorf("recipe %q: want %s or %s", o.Recipe, Supervised, Clip))
+	}
+	if slices.Min([]int{o.Width, o.Stem, o.Epochs, o.Batch, o.Workers}) < 0 || o.LR < 0 || o.LR > 1 {
+		errs = append(errs, fmt.Errorf("width %d, stem %d, epochs %d, batch %d, workers %d, lr %v: none may be negative, nor lr above 1",
+			o.Width, o.Stem, o.Epochs, o.Batch, o.Workers, o.LR))
+	}
+	if o.Recipe != Clip && o.Init != "" {
+		errs = append(errs, fmt.Errorf("init %q: only for recipe %s", o.Init, Clip))
+	}
+	clip := o.Recipe == Clip
+	o.Epochs = cmp.Or(o.Epochs, pick(clip, 8, 10))
+	o.Batch = cmp.Or(o.Batch, pick(clip, 24, 8))
+	o.LR = cmp.Or(o.LR, pick(clip, 0.0005, 0.002))
+	o.Seed = cmp.Or(o.Seed, 1)
+	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
+	o.Checkpoint = cmp.Or(o.Checkpoint, 30*time.Second)
+	return o, errors.Join(errs...)
+}
+
+func pick[T any](yes bool, a, b T) T {
+	if yes {
+		return a
+	}
+	return b
+}
+
+// hyper are the numbers of a recipe that no option sets.
+type hyper struct {
+	Beta1, Beta2 float64 // of AdamW
+	Eps          float64
+	Decay        float64 // of weights, not of biases, norms and the temperature
+	MaxNorm      float64 // gradients are scaled down to this norm
+	Warmup       float64 // share of all steps in which the learning rate climbs
+	Floor        float64 // of the learning rate, as a share of its peak
+}

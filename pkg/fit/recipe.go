@@ -1,0 +1,83 @@
+package fit
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"silverbeam/pkg/net"
+)
+
+// recipe is what a training does: a net with its loss, the views that feed it, and the numbers of its optimiser.
+type recipe struct {
+	graph *net.Graph
+	views []view
+	start map[string]net.Tensor      // weights that do not start at random, by name; nil: none
+	rate  func(param string) float64 // factor on the learning rate; nil: 1
+	hyper hyper
+}
+
+// Light augmentation: some voxels of shift, and the few HU and percent by which scanners and kernels differ.
+var lightly = augment{ShiftMM: 12, OffsetHU: 20, Gain: 0.03}
+
+// supervisedHyper: AdamW as torch ships it but for a decay that small data needs; a tenth of the steps to warm up, since
+// batch normalisation starts from nothing.
+var supervisedHyper = hyper{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 0.05, MaxNorm: 1, Warmup: 0.1, Floor: 0.01}
+
+// clipHyper: beta2 as in CLIP (Radford et al. 2021, table 18).
+var clipHyper = hyper{Beta1: 0.9, Beta2: 0.98, Eps: 1e-6, Decay: 0.2, MaxNorm: 1, Warmup: 0.1, Floor: 0.01}
+
+// visualRate slows the vision tower in CLIP where it starts from trained weights, which the text tower must first
+// catch up with.
+const visualRate = 0.1
+
+// newRecipe makes the net and views that a configuration describes. start is the initial model's weights.
+func newRecipe(c *Config, tokens *net.WordPiece, start map[string]net.Tensor) (r *recipe, err error) {
+	image := newImageView(c.Preset, lightly)
+	switch c.Recipe {
+	case Supervised:
+		r = &recipe{views: []view{image, labelView{len(c.Findings)}}, hyper: supervisedHyper}
+		r.graph, err = net.Supervised(c.visual(), true, false)
+	case Clip:
+		r = &recipe{views: []view{image, textView{tokens, c.Tokens, excerpts}}, hyper: clipHyper}
+		r.graph, err = net.NewCLIP(c.clip())
+		if start != nil {
+			r.start, err = visualOf(r.graph, start)
+			r.rate = func(name string) float64 { return pick(strings.HasPrefix(name, "visual."), visualRate, 1.0) }
+		}
+	default:
+		err = fmt.Errorf("recipe %q: want %s or %s", c.Recipe, Supervised, Clip)
+	}
+	return r, err
+}
+
+// excerpts is the share of texts that are some of a report's sentences: about half the texts stay whole reports, which
+// retrieval asks for, and half come near a prompt's length.
+const excerpts = 0.5
+
+// visualOf takes the vision tower's weights from a supervised or clip model.
+func visualOf(g *net.Graph, from map[string]net.Tensor) (map[string]net.Tensor, error) {
+	out := map[string]net.Tensor{}
+	for _, p := range g.Params {
+		name, ok := strings.CutPrefix(p.Name, "visual.")
+		if !ok {
+			continue
+		}
+		t, ok := from[name]
+		if !ok {
+			t, ok = from[p.Name]
+		}
+		if !ok {
+			return nil, fmt.Errorf("the initial model has no %s", name)
+		}
+		out[p.Name] = t
+	}
+	return out, nil
+}
+
+// weights are the recipe's first: random by seed, and start's in their place.
+func (r *recipe) weights(seed uint64) map[string]net.Tensor {
+	all := r.graph.Init(seed)
+	maps.Copy(all, r.start)
+	return all
+}

@@ -1,0 +1,217 @@
+package fit
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"silverbeam/pkg/engine"
+	"silverbeam/pkg/net"
+	"silverbeam/pkg/shard"
+	"silverbeam/pkg/taxonomy"
+)
+
+// Result is what became of a training.
+type Result struct {
+	Digest  string  // hex SHA-256 of the weights' file
+	Skipped bool    // the finished model was there already
+	Steps   int     // of the whole training
+	Loss    float64 // mean over the last epoch
+	Seconds float64 // of training, over all its processes
+}
+
+// Train makes the model in dir from the split train of data, whose findings are t's, and blocks until it is done.
+//
+// A finished model of the same options, data and initial model is left as it is, and given at once. A training that was
+// killed goes on from its checkpoint; one of other options starts anew. When ctx ends, a checkpoint is kept and ctx's
+// error returned. ErrBusy: another process trains in dir. progress, if not nil, is called after every step.
+func Train(ctx context.Context, data *shard.Dataset, t *taxonomy.Taxonomy, dir string, o Options, progress func(Progress)) (Result, error) {
+	c, err := newCorpus(data, t)
+	if err != nil {
+		return Result{}, fmt.Errorf("fit: %w", err)
+	}
+	res, err := train(ctx, engine.Gorgonia(), c, t.Digest(), dir, o, progress)
+	if err != nil {
+		return res, fmt.Errorf("fit: %s: %w", o.Recipe, err)
+	}
+	return res, nil
+}
+
+// job is one training.
+type job struct {
+	dir      string
+	options  Options
+	config   *Config
+	tokens   *net.WordPiece // nil without a text tower
+	recipe   *recipe
+	loader   *loader
+	program  engine.Program
+	adam     *AdamW
+	schedule Cosine
+	history  *history
+	progress func(Progress)
+
+	step     int       // steps done
+	before   float64   // seconds that earlier processes spent on them
+	began    time.Time // of this process
+	first    int       // steps done when it began
+	saved    time.Time // last checkpoint
+	reported time.Time // last progress.json
+}
+
+// train makes the model in dir, or finds it there.
+func train(ctx context.Context, e engine.Engine, c *corpus, taxonomyDigest, dir string, o Options, progress func(Progress)) (Result, error) {
+	o, err := o.defaults()
+	if err != nil {
+		return Result{}, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return Result{}, err
+	}
+	unlock, err := lock(dir)
+	if err != nil {
+		return Result{}, err
+	}
+	defer unlock()
+	j := &job{dir: dir, options: o, progress: progress}
+	start, err := j.describe(c, taxonomyDigest)
+	if err != nil {
+		return Result{}, err
+	}
+	if done, err := j.config.finished(dir); done || err != nil {
+		return j.config.result(true), err
+	}
+	if err := j.prepare(e, c, start); err != nil {
+		return Result{}, err
+	}
+	defer j.history.f.Close()
+	if err := j.run(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := j.finish(); err != nil {
+		return Result{}, err
+	}
+	return j.config.result(false), nil
+}
+
+func (c *Config) result(skipped bool) Result {
+	return Result{Digest: c.Weights, Skipped: skipped, Steps: c.Steps, Loss: c.Loss, Seconds: c.Seconds}
+}
+
+// prepare compiles the net for the batch, and goes to where an earlier process left off.
+func (j *job) prepare(e engine.Engine, c *corpus, start map[string]net.Tensor) (err error) {
+	if j.recipe, err = newRecipe(j.config, j.tokens, start); err != nil {
+		return err
+	}
+	j.loader = &loader{corpus: c, views: j.recipe.views, seed: j.config.Seed, workers: j.options.Workers,
+		order: order{seed: j.config.Seed, studies: len(c.studies), batch: j.config.Batch}}
+	if j.program, err = e.Compile(j.recipe.graph, shapes(j.loader.inputs()), true); err != nil {
+		return err
+	}
+	h := j.recipe.hyper
+	j.adam = &AdamW{Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Eps, Decay: h.Decay}
+	j.adam.Bind(j.program.Params(), j.recipe.rate)
+	j.schedule = Cosine{Peak: j.config.LR, Floor: h.Floor * j.config.LR, Warmup: int(h.Warmup * float64(j.config.Steps)), Steps: j.config.Steps}
+	if j.step, err = resume(j.dir, j.config.Identity, j.recipe.weights(j.config.Seed), j.program, j.adam); err != nil {
+		return err
+	}
+	j.history, j.before, err = openHistory(j.dir, j.step, j.loader.order.steps())
+	j.first, j.began, j.saved = j.step, time.Now(), time.Now()
+	return err
+}
+
+// run takes the steps that are left. When ctx ends, it keeps a checkpoint and returns ctx's error.
+func (j *job) run(ctx context.Context) error {
+	loading, stop := context.WithCancel(ctx)
+	defer stop()
+	ready, done := j.loader.run(loading, j.step, j.config.Steps)
+	for b := range ready {
+		err := j.take(b)
+		done(b)
+		if err != nil {
+			return err
+		}
+		if err := j.keep(ctx.Err() != nil); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return ctx.Err()
+}
+
+// take is one step of training.
+func (j *job) take(b *batch) error {
+	out, err := j.program.Run(b.in)
+	if err != nil {
+		return fmt.Errorf("step %d: %w", b.step, err)
+	}
+	loss, norm, lr := float64(out["loss"].F32[0]), j.adam.Norm(), j.schedule.At(b.step)
+	if math.IsNaN(loss+norm) || math.IsInf(loss+norm, 0) {
+		return fmt.Errorf("step %d: loss %v, gradient norm %v at learning rate %.3g: training diverged", b.step, loss, norm, lr)
+	}
+	j.adam.Step(lr, clip(norm, j.recipe.hyper.MaxNorm))
+	j.step = b.step + 1
+	return j.tell(Record{Step: b.step, Epoch: b.epoch, Loss: loss, GradNorm: norm, LR: lr, Seconds: j.seconds()})
+}
+
+// seconds is the time of training so far.
+func (j *job) seconds() float64 { return j.before + time.Since(j.began).Seconds() }
+
+// tell writes the history, and at most once a second progress.json.
+func (j *job) tell(r Record) error {
+	if err := j.history.add(r); err != nil {
+		return err
+	}
+	pace := time.Since(j.began).Seconds() / float64(j.step-j.first)
+	p := Progress{Recipe: j.config.Recipe, Epoch: r.Epoch + 1, Epochs: j.config.Epochs, Step: j.step, Steps: j.config.Steps,
+		Loss: j.history.loss(), LR: r.LR, Seconds: r.Seconds, ETA: pace * float64(j.config.Steps-j.step), Updated: time.Now().UTC()}
+	if j.progress != nil {
+		j.progress(p)
+	}
+	if time.Since(j.reported) < time.Second && j.step < j.config.Steps {
+		return nil
+	}
+	j.reported = time.Now()
+	return p.write(j.dir)
+}
+
+// keep makes a checkpoint when one is due: at the end of an epoch, after a while, or now.
+func (j *job) keep(now bool) error {
+	due := now || j.step%j.loader.order.steps() == 0 || time.Since(j.saved) >= j.options.Checkpoint
+	if !due || j.step == j.config.Steps {
+		return nil
+	}
+	if err := saveCheckpoint(j.dir, j.config.Identity, j.step, j.program, j.adam); err != nil {
+		return err
+	}
+	j.saved = time.Now()
+	return nil
+}
+
+// finish writes the model, its configuration last, and drops the checkpoint.
+func (j *job) finish() error {
+	meta := map[string]string{"format": "pt", "recipe": j.config.Recipe, "identity": j.config.Identity}
+	b, err := net.EncodeSafetensors(j.program.Export(), meta)
+	if err != nil {
+		return err
+	}
+	if j.tokens != nil {
+		if err := shard.WriteFile(filepath.Join(j.dir, vocabFile), j.tokens.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := shard.WriteFile(filepath.Join(j.dir, weightsFile), b); err != nil {
+		return err
+	}
+	j.config.Weights, j.config.Loss, j.config.Seconds = hexDigest(b), j.history.loss(), j.seconds()
+	if err := j.config.write(j.dir); err != nil {
+		return err
+	}
+	os.Remove(filepath.Join(j.dir, checkpointFile)) // what is left is ignored
+	return nil
+}
