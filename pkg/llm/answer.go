@@ -1,0 +1,115 @@
+package llm
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"silverbeam/pkg/taxonomy"
+)
+
+// The probabilities that stand for a code until somebody calibrates the model: a code alone says no more than this.
+const (
+	pPresent   = 0.95
+	pUncertain = 0.5
+	pAbsent    = 0.05
+	pSilent    = 0.05
+)
+
+var codes = map[string]taxonomy.Label{
+	"P": {State: taxonomy.Present, P: pPresent},
+	"N": {State: taxonomy.Absent, P: pAbsent},
+	"U": {State: taxonomy.Uncertain, P: pUncertain},
+	"B": {State: taxonomy.NotMentioned, P: pSilent},
+}
+
+// parseAnswer reads an answer: exactly the keys, each once, each with a known code. A code fence around it and white
+// space are forgiven, and so is another order of an object's keys. Errors tell positions and counts, never content.
+func parseAnswer(content string, keys []string, m mode) ([]taxonomy.Label, error) {
+	content = unfence(content)
+	pairs, err := objectPairs(content)
+	if m == oneLine && !strings.HasPrefix(content, "{") {
+		pairs, err = linePairs(content)
+	}
+	if err != nil {
+		return nil, err
+	}
+	index := make(map[string]int, len(keys))
+	for i, k := range keys {
+		index[k] = i
+	}
+	labels, seen := make([]taxonomy.Label, len(keys)), make([]bool, len(keys))
+	for n, p := range pairs {
+		i, known := index[p[0]]
+		label, ok := codes[p[1]]
+		switch {
+		case !known:
+			return nil, fmt.Errorf("entry %d has an unknown key", n+1)
+		case seen[i]:
+			return nil, fmt.Errorf("key %s stands twice", keys[i])
+		case !ok:
+			return nil, fmt.Errorf("key %s has no known code", keys[i])
+		}
+		labels[i], seen[i] = label, true
+	}
+	if len(pairs) != len(keys) {
+		return nil, fmt.Errorf("%d of %d keys", len(pairs), len(keys))
+	}
+	return labels, nil
+}
+
+func unfence(s string) string {
+	s = strings.TrimSpace(s)
+	if body, ok := strings.CutPrefix(s, "```"); ok {
+		if body, ok = strings.CutSuffix(body, "```"); ok {
+			return strings.TrimSpace(strings.TrimPrefix(body, "json"))
+		}
+	}
+	return s
+}
+
+var errNoObject = errors.New("no flat JSON object of strings")
+
+// objectPairs reads a JSON object token by token, because a map would hide a key that stands twice.
+func objectPairs(s string) (pairs [][2]string, err error) {
+	d := json.NewDecoder(bytes.NewReader([]byte(s)))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, errNoObject
+	}
+	for d.More() {
+		k, err := d.Token()
+		if err != nil {
+			return nil, errNoObject
+		}
+		v, err := d.Token()
+		value, ok := v.(string)
+		if err != nil || !ok {
+			return nil, errNoObject
+		}
+		pairs = append(pairs, [2]string{k.(string), value})
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, errNoObject
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("something follows the JSON object")
+	}
+	return pairs, nil
+}
+
+func linePairs(s string) (pairs [][2]string, err error) {
+	if strings.Contains(s, "\n") {
+		return nil, errors.New("more than one line")
+	}
+	for i, field := range strings.Fields(s) {
+		k, v, ok := strings.Cut(field, "=")
+		if !ok {
+			return nil, fmt.Errorf("entry %d is not key=code", i+1)
+		}
+		pairs = append(pairs, [2]string{k, v})
+	}
+	return pairs, nil
+}

@@ -1,0 +1,191 @@
+// Package llm labels reports through any server that speaks OpenAI's chat completions.
+//
+// One report is one call, however often it must be repeated: prompt and answer schema come from the taxonomy alone, the
+// answer is one letter a finding and is validated here. Equal reports share a call, answers in the results store are
+// never asked for again, and every attempt stands in the run's ledger before it is sent and after it came back. A report
+// that cannot be answered is a Refusal; every other error stops the run. No error holds report, prompt, answer or key.
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/taxonomy"
+
+	openai "github.com/sashabaranov/go-openai"
+)
+
+// Version names what this package makes of a taxonomy and an answer; it is part of every answer's identity.
+const Version = "llm/1"
+
+// Options say whom to ask and how hard.
+type Options struct {
+	Endpoint    string        // base URL, with or without its /v1; or fake://rules?seed=1&p429=0.05&...
+	Model       string        // as the server knows it; for fake:// by default fake-rules
+	KeyEnv      string        // name of the environment variable that holds the key; "" sends none
+	InFlight    int           // calls at once to one endpoint in this process; 0: 64
+	RPM, TPM    int           // requests and tokens a minute; 0: no limit of ours
+	Timeout     time.Duration // of one attempt; 0: 60 s
+	Deadline    time.Duration // of one report, from its first attempt on; 0: 10 min
+	MaxCostPico int64         // of the whole run; 0: no cap
+	Replay      bool          // answer from store and ledger only
+	Prices      string        // price file; "": the built-in one
+}
+
+// Client labels reports. It is safe for concurrent use. Book and store stay the caller's.
+type Client struct {
+	o        Options
+	findings int
+	book     *ledger.Book
+	store    *ledger.Store
+	site     site
+	price    ledger.Price
+	prompt   prompt
+	http     *http.Client
+	api      *openai.Client
+	gate     *gate
+	habits   habits
+	meter    meter
+	jitter   func(time.Duration) time.Duration // a random share of its argument
+
+	closed  sync.Once
+	mu      sync.Mutex
+	flights map[ledger.Identity]*flight
+	broken  error // the provider refused us: nothing more is sent
+}
+
+// Open makes a client. It sends nothing. A model without a price is refused here, before anything is spent; models at
+// loopback addresses and fake endpoints cost nothing unless the price file names them.
+func Open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Store) (*Client, error) {
+	return open(o, t, book, store, nil)
+}
+
+// open is Open with a transport of the test's own, if not nil.
+func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Store, rt http.RoundTripper) (*Client, error) {
+	s, err := parseSite(o.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	o.fill(s)
+	if o.Model == "" {
+		return nil, errors.New("llm: no model is named")
+	}
+	var key string
+	if o.KeyEnv != "" {
+		if key = os.Getenv(o.KeyEnv); key == "" {
+			return nil, fmt.Errorf("llm: environment variable %s holds no key", o.KeyEnv)
+		}
+	}
+	c := &Client{o: o, findings: len(t.Findings), book: book, store: store, site: s, prompt: newPrompt(t, o.Model), habits: newHabits(o.Model),
+		jitter: func(d time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(d) + 1)) }, flights: map[ledger.Identity]*flight{}}
+	if err := c.findPrice(); err != nil {
+		return nil, err
+	}
+	switch {
+	case s.fake != nil:
+		f, err := newFake(*s.fake, t, c.prompt.keys)
+		if err != nil {
+			return nil, err
+		}
+		rt, c.site.kind = f, f.version
+	case rt == nil:
+		rt = transport(o.InFlight)
+	}
+	c.http = &http.Client{Transport: rt, Timeout: o.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	config := openai.DefaultConfig(key)
+	config.BaseURL, config.HTTPClient = s.base, doer{c.http}
+	c.api = openai.NewClientWithConfig(config)
+	c.gate = openGate(o.Endpoint, o.InFlight, o.RPM, o.TPM)
+	return c, nil
+}
+
+func (o *Options) fill(s site) {
+	if o.InFlight == 0 {
+		o.InFlight = 64
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 60 * time.Second
+	}
+	if o.Deadline == 0 {
+		o.Deadline = 10 * time.Minute
+	}
+	if o.Model == "" && s.fake != nil {
+		o.Model = "fake-rules"
+	}
+}
+
+// findPrice settles what a token costs and notes the price file in the ledger.
+func (c *Client) findPrice() error {
+	prices, err := ledger.ReadPrices(c.o.Prices)
+	if err != nil {
+		return err
+	}
+	c.price, err = prices.Find(c.o.Model, time.Now())
+	switch {
+	case c.site.fake != nil && (err != nil || c.o.Prices == ""):
+		c.price = ledger.Price{ID: "fake", Model: c.o.Model}
+	case c.site.local && err != nil:
+		c.price = ledger.Price{ID: "local", Model: c.o.Model}
+	case err != nil:
+		return err
+	}
+	return c.book.SetPrices(prices.Digest)
+}
+
+// Close gives up the connections. Closing twice is nothing.
+func (c *Client) Close() error {
+	c.closed.Do(func() {
+		c.gate.close()
+		c.http.CloseIdleConnections()
+	})
+	return nil
+}
+
+// Call is one report to label, and where its cost is booked.
+type Call struct{ Batch, Step, Study, Report string }
+
+// Label answers all findings of one report, in the taxonomy's order, Source "llm:MODEL", without evidence offsets.
+// Its error is a taxonomy.NotAssessable or a Refusal where the report is to blame; ErrBudget, ErrProvider, ErrTemporary,
+// ErrReplay or the context's error where it is not.
+func (c *Client) Label(ctx context.Context, call Call) ([]taxonomy.Label, error) {
+	text := normalise(call.Report)
+	in := ledger.Intent{Batch: call.Batch, Step: call.Step, Study: call.Study, Identity: c.identity(text), Report: c.store.Identity("report", text),
+		Model: c.o.Model, PriceID: c.price.ID, CapPico: c.o.MaxCostPico}
+	switch {
+	case text == "":
+		return nil, c.unasked(in, taxonomy.NotAssessable{Class: "empty", Reason: "the report holds no text"})
+	case len(text) > maxReport:
+		return nil, c.unasked(in, Refusal{"length", fmt.Sprintf("the report has %d bytes, more than %d", len(text), maxReport)})
+	}
+	a, err := c.answer(ctx, in, text)
+	if err != nil {
+		return nil, err
+	}
+	labels := slices.Clone(a.Labels)
+	for i := range labels {
+		labels[i].Source = "llm:" + c.o.Model
+	}
+	return labels, nil
+}
+
+// unasked notes a report that leaves without a call of its own.
+func (c *Client) unasked(in ledger.Intent, why error) error {
+	if err := c.book.Spared(in, false, 0); err != nil {
+		return err
+	}
+	return why
+}
+
+// identity names the answer to one report. Where an answer came from matters only if a stand-in gave it: what a fake or
+// loopback server says under a model's name is never taken for that model's answer.
+func (c *Client) identity(text string) ledger.Identity {
+	return c.store.Identity(text, c.prompt.digest, c.o.Model, "temperature=0 seed=0", Version, c.site.kind)
+}

@@ -1,0 +1,22 @@
+package llm
+
+import (
+	"errors"
+
+	"silverbeam/pkg/ledger"
+)
+
+// Errors that stop a run. What they wrap names hosts, status codes and bounds, never text.
+var (
+	ErrBudget    = ledger.ErrBudget                            // the cap leaves no room for the next call
+	ErrProvider  = errors.New("the provider refuses the call") // key, quota, model or address
+	ErrTemporary = errors.New("the endpoint did not answer in time")
+	ErrReplay    = errors.New("replay: a call would be needed")
+)
+
+// Refusal says that this report leaves: no answer can be had for it. Classes: schema (no valid answer after all asks),
+// refusal (the model declined), length (report or answer too long), content-filter, bad-request, temporary (the server
+// fails on this report and says not to try again).
+type Refusal struct{ Class, Reason string }
+
+func (r Refusal) Error() string { return r.Class + ": " + r.Reason }

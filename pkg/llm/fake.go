@@ -1,0 +1,135 @@
+package llm
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync"
+
+	"silverbeam/pkg/rules"
+	"silverbeam/pkg/taxonomy"
+)
+
+// fake is an endpoint inside this process: it speaks chat completions, answers by the embedded rules, counts a token for
+// four bytes, and fails as it was told to. It lets users test a pipeline with everything but the bill.
+type fake struct {
+	faults
+	version string // what decides its answers
+	label   func(report string) ([]taxonomy.Label, error)
+	keys    []string
+
+	mu       sync.Mutex
+	attempts map[uint64]int // by a hash of the report
+}
+
+func newFake(f faults, t *taxonomy.Taxonomy, keys []string) (*fake, error) {
+	r, err := rules.New(t, rules.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("llm: fake endpoint: %w", err)
+	}
+	return &fake{faults: f, version: "fake://rules " + r.Version(), label: r.Label, keys: keys, attempts: map[uint64]int{}}, nil
+}
+
+type chatRequest struct {
+	Model    string `json:"model"`
+	Messages []struct {
+		Content string `json:"content"`
+	} `json:"messages"`
+}
+
+// RoundTrip answers one request.
+func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
+	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.WroteHeaders != nil {
+		trace.WroteHeaders()
+	}
+	var in chatRequest
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || len(in.Messages) != 2 {
+		return respond(r, http.StatusBadRequest, `{"error":{"message":"two messages are needed"}}`), nil
+	}
+	if f.latency > 0 {
+		if err := sleep(r.Context(), f.latency); err != nil {
+			return nil, err
+		}
+	}
+	report := fenced(in.Messages[1].Content)
+	what := f.next(report)
+	switch what {
+	case tooMany:
+		resp := respond(r, http.StatusTooManyRequests, `{"error":{"message":"slow down","code":"rate_limit_exceeded"}}`)
+		resp.Header.Set("Retry-After-Ms", "20")
+		return resp, nil
+	case broken:
+		return respond(r, http.StatusInternalServerError, `{"error":{"message":"something broke"}}`), nil
+	case cut:
+		return nil, io.ErrUnexpectedEOF
+	}
+	prompt := len(in.Messages[0].Content) + len(in.Messages[1].Content)
+	return respond(r, http.StatusOK, f.complete(in.Model, report, prompt, what == wrong)), nil
+}
+
+// next draws the fault of a report's next attempt.
+func (f *fake) next(report string) fault {
+	h := fnv.New64a()
+	h.Write([]byte(report))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.attempts[h.Sum64()]
+	f.attempts[h.Sum64()]++
+	return f.draw(report, n)
+}
+
+// complete is the body of a good answer, or of one that leaves the last finding out.
+func (f *fake) complete(model, report string, promptBytes int, short bool) string {
+	message := map[string]any{"role": "assistant"}
+	content := ""
+	if labels, err := f.label(report); err != nil {
+		message["refusal"] = "not assessable"
+	} else {
+		content = f.object(labels, short)
+	}
+	message["content"] = content
+	body, err := json.Marshal(map[string]any{
+		"id": "fake", "object": "chat.completion", "model": model, "system_fingerprint": "fake-rules",
+		"choices": []any{map[string]any{"index": 0, "finish_reason": "stop", "message": message}},
+		"usage": map[string]any{"prompt_tokens": promptBytes / 4, "completion_tokens": (len(content) + 3) / 4,
+			"prompt_tokens_details": map[string]int{"cached_tokens": 0}, "completion_tokens_details": map[string]int{"reasoning_tokens": 0}},
+	})
+	if err != nil {
+		panic("llm: " + err.Error()) // maps of plain values always marshal
+	}
+	return string(body)
+}
+
+func (f *fake) object(labels []taxonomy.Label, short bool) string {
+	var b strings.Builder
+	for i, l := range labels {
+		if short && i == len(labels)-1 {
+			break
+		}
+		for code, meaning := range codes {
+			if meaning.State == l.State {
+				fmt.Fprintf(&b, `,%q:%q`, f.keys[i], code)
+			}
+		}
+	}
+	return "{" + strings.TrimPrefix(b.String(), ",") + "}"
+}
+
+// fenced is what stands between the two fence lines of a user message.
+func fenced(message string) string {
+	lines := strings.Split(message, "\n")
+	if len(lines) < 3 {
+		return ""
+	}
+	return strings.Join(lines[2:len(lines)-1], "\n")
+}
+
+func respond(r *http.Request, status int, body string) *http.Response {
+	return &http.Response{Status: http.StatusText(status), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader([]byte(body))), ContentLength: int64(len(body))}
+}

@@ -1,0 +1,211 @@
+package llm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/taxonomy"
+)
+
+// next is what follows an attempt.
+type next int
+
+const (
+	done   next = iota // labels
+	again              // the answer does not validate: ask for another
+	adapt              // the server refused a field: ask without it
+	repeat             // the world is bad: wait and send it again
+	leave              // this report has no answer
+	stop               // the run ends
+)
+
+// verdict is what one attempt means.
+type verdict struct {
+	next    next
+	outcome ledger.Outcome
+	labels  []taxonomy.Label
+	err     error         // of leave and stop; of repeat, what to say when the deadline is over
+	wait    time.Duration // of repeat: what the server asks for at least; 0: nothing
+	calm    bool          // of repeat: every call to the endpoint should pause
+}
+
+// serverError is the error object of an answer, in the shapes that servers use.
+type serverError struct {
+	Error  json.RawMessage `json:"error"`
+	Detail json.RawMessage `json:"detail"`
+}
+
+type errorFields struct {
+	Message, Param string
+	Code, Type     any
+}
+
+// judge reads one attempt. Nothing of a body passes into an error but codes of plain characters.
+func (c *Client) judge(ctx context.Context, x *exchange, used habit) (v verdict, err error) {
+	v.outcome = ledger.Outcome{Status: x.status, RequestID: plain(x.header.Get("x-request-id")), Kind: ledger.Failed}
+	var usage struct {
+		Usage json.RawMessage `json:"usage"`
+	}
+	if x.whole && json.Unmarshal(x.body, &usage) == nil {
+		if u, raw, err := ledger.ParseUsage(usage.Usage); err == nil {
+			v.outcome.Usage, v.outcome.RawUsage = &u, raw
+		}
+	}
+	switch {
+	case !x.called:
+		v.stop(fmt.Errorf("%w: the model's name is none of a chat model", ErrProvider))
+		v.outcome.Kind = ledger.Unsent
+	case x.status == 0 || !x.whole:
+		c.judgeCut(ctx, x, &v)
+	case x.status >= 200 && x.status < 300:
+		c.judgeAnswer(x, used, &v)
+	default:
+		c.judgeStatus(x, used, &v)
+	}
+	return v, c.priceOf(&v.outcome)
+}
+
+// priceOf settles an outcome's cost: by its usage; nothing where nothing can have been consumed; else unknown. A gateway
+// that gives up says nothing of what its server did.
+func (c *Client) priceOf(o *ledger.Outcome) error {
+	free := c.price.Input == 0 && c.price.Output == 0
+	gateway := o.Status == 502 || o.Status == 504 || o.Status >= 520 && o.Status < 528
+	switch {
+	case o.Usage != nil:
+		cost, err := c.price.Cost(*o.Usage)
+		if err != nil {
+			return fmt.Errorf("llm: %w", err)
+		}
+		o.CostPico = &cost
+	case free || o.Kind == ledger.Unsent || o.Kind == ledger.Failed && !gateway:
+		o.CostPico = new(int64)
+	}
+	return nil
+}
+
+func (v *verdict) stop(err error) { v.next, v.err = stop, err }
+
+func (v *verdict) refuse(class, format string, args ...any) {
+	v.next, v.err = leave, Refusal{class, fmt.Sprintf(format, args...)}
+}
+
+// judgeCut reads an attempt without a whole answer.
+func (c *Client) judgeCut(ctx context.Context, x *exchange, v *verdict) {
+	v.outcome.Kind = ledger.Cut
+	if !x.left {
+		v.outcome.Kind = ledger.Unsent
+	}
+	switch {
+	case ctx.Err() != nil:
+		v.stop(ctx.Err())
+	case errors.Is(x.failed, errTooLarge):
+		v.next, v.err = again, Refusal{"schema", fmt.Sprintf("the answer has more than %d bytes", maxBody)}
+	default:
+		v.next, v.err = repeat, errors.New("no answer from "+c.site.host)
+	}
+}
+
+// judgeAnswer reads an answer with status 2xx.
+func (c *Client) judgeAnswer(x *exchange, used habit, v *verdict) {
+	v.outcome.ModelSeen, v.outcome.Print = plain(x.reply.Model), plain(x.reply.SystemFingerprint)
+	v.outcome.Kind = ledger.Refused
+	if x.failed != nil || len(x.reply.Choices) == 0 {
+		v.outcome.Kind = ledger.Schema
+		v.next, v.err = again, Refusal{"schema", "the answer is no chat completion"}
+		return
+	}
+	choice := x.reply.Choices[0]
+	labels, err := parseAnswer(choice.Message.Content, c.prompt.keys, used.mode)
+	switch {
+	case choice.FinishReason == "content_filter":
+		v.refuse("content-filter", "the provider's filter cut the answer")
+	case choice.Message.Refusal != "":
+		v.refuse("refusal", "the model declined")
+	case err == nil:
+		v.next, v.labels = done, labels
+		v.outcome.Kind, v.outcome.Labels = ledger.Answered, labels
+	case choice.FinishReason == "length":
+		v.refuse("length", "the answer did not end within %d tokens", c.prompt.maxTokens)
+	default:
+		v.outcome.Kind = ledger.Schema
+		v.next, v.err = again, Refusal{"schema", err.Error()}
+	}
+}
+
+// judgeStatus reads an answer that is an HTTP error.
+func (c *Client) judgeStatus(x *exchange, used habit, v *verdict) {
+	e := readError(x.body)
+	code := fmt.Sprintf("%v %v", orEmpty(e.Code), orEmpty(e.Type))
+	has := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(code, w) })
+	}
+	at := fmt.Sprintf("%s: status %d", c.site.host, x.status)
+	if id := v.outcome.RequestID; id != "" {
+		at += ", request " + id
+	}
+	should := x.header.Get("x-should-retry")
+	switch s := x.status; {
+	case s == 401 || s == 402 || s == 403 || has("insufficient_quota", "billing", "account_deactivated"):
+		v.stop(fmt.Errorf("%w: %s (key, quota or right)", ErrProvider, at))
+	case s < 400 || s == 404 || s == 405 || s == 410:
+		v.stop(fmt.Errorf("%w: %s (no such address or model)", ErrProvider, at))
+	case has("content_filter", "content_policy"):
+		v.outcome.Kind = ledger.Refused
+		v.refuse("content-filter", "the provider's filter refused the report (status %d)", s)
+	case s == 413 || has("context_length", "string_above_max_length"):
+		v.refuse("length", "the report is too long for the model (status %d)", s)
+	case c.habits.learn(used, s, e.Message, e.Param):
+		v.next, v.err = adapt, Refusal{"bad-request", fmt.Sprintf("status %d", s)}
+	case should != "false" && (s == 408 || s == 409 || s == 425 || s == 429 || s >= 500) || should == "true":
+		v.next, v.wait, v.err = repeat, retryAfter(x.header, time.Now()), errors.New(at)
+		v.calm = s == 429 || v.wait > 0
+	case s == 408 || s == 409 || s == 425 || s == 429 || s >= 500:
+		v.refuse("temporary", "status %d, and the server says not to try again", s)
+	default:
+		v.refuse("bad-request", "status %d", s)
+	}
+}
+
+// readError takes the error out of a body, whatever its shape. A body of another kind gives its first bytes as message:
+// they are searched for field names and never shown.
+func readError(body []byte) (e errorFields) {
+	var s serverError
+	if json.Unmarshal(body, &s) == nil {
+		if json.Unmarshal(s.Error, &e) == nil {
+			return e
+		}
+		if len(s.Error)+len(s.Detail) > 0 {
+			e.Message = string(s.Error) + string(s.Detail)
+			return e
+		}
+		if json.Unmarshal(body, &e) == nil && e.Message != "" {
+			return e
+		}
+	}
+	e = errorFields{Message: string(body[:min(len(body), 4096)])}
+	return e
+}
+
+func orEmpty(v any) any {
+	if v == nil {
+		return ""
+	}
+	return v
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9._:/@-]{1,100}$`)
+
+// plain lets a server's identifier through if it is one.
+func plain(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return ""
+}

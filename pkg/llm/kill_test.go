@@ -1,0 +1,3 @@
+package llm
+
+func child() bool { return false }

@@ -1,0 +1,160 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"silverbeam/pkg/ledger"
+)
+
+const (
+	maxAsks     = 3                      // further asks after an answer that does not validate
+	maxChanges  = 12                     // requests that only teach what the endpoint takes
+	firstWait   = 500 * time.Millisecond // doubles with every failure, as the vendor's own client does
+	longestWait = time.Minute
+)
+
+// ask sends one report until it has an answer, or a reason to give up. The book has every attempt.
+//
+// It is a loop of its own and not a library's retry policy: attempts of four kinds follow different counts, share one
+// deadline and one cooldown, and each is booked before and after.
+func (c *Client) ask(ctx context.Context, in ledger.Intent, text string) (ledger.Answer, error) {
+	var deadline time.Time // runs from the first attempt: waiting for a turn is nobody's fault
+	body := user(in.Identity, text)
+	asks, changes, failures := 0, 0, 0
+	for {
+		used := c.habits.get()
+		v, err := c.attempt(ctx, &in, used, body, asks, &deadline)
+		if err != nil {
+			return ledger.Answer{}, err
+		}
+		switch v.next {
+		case done:
+			return ledger.Answer{Labels: v.labels, Model: c.o.Model, CostPico: known(v.outcome.CostPico)}, nil
+		case leave:
+			return ledger.Answer{}, v.err
+		case stop:
+			return ledger.Answer{}, c.halt(v.err)
+		case again:
+			if asks++; asks > maxAsks {
+				return ledger.Answer{}, v.err
+			}
+		case adapt:
+			if changes++; changes > maxChanges {
+				return ledger.Answer{}, v.err
+			}
+		case repeat:
+			failures++
+			if err := c.rest(ctx, v, failures, deadline); err != nil {
+				return ledger.Answer{}, err
+			}
+		}
+	}
+}
+
+func known(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+// attempt waits for its turn, books the intent, sends, books the outcome.
+func (c *Client) attempt(ctx context.Context, in *ledger.Intent, used habit, body string, ask int, deadline *time.Time) (v verdict, err error) {
+	if err := c.halted(); err != nil {
+		return v, err
+	}
+	system := c.prompt.system[used.mode]
+	bytes := c.prompt.bytes[used.mode] + len(body)
+	leaveGate, err := c.gate.enter(ctx, c.meter.expect(bytes)+5*c.findings, *deadline)
+	if err != nil {
+		return v, err
+	}
+	defer leaveGate()
+	if deadline.IsZero() {
+		*deadline = time.Now().Add(c.o.Deadline)
+	}
+	if in.ReservePico, err = c.price.Worst(c.meter.bound(bytes), c.prompt.maxTokens); err != nil {
+		return v, fmt.Errorf("llm: %w", err)
+	}
+	id, err := c.book.Begin(ctx, *in)
+	if err != nil {
+		return v, err
+	}
+	x := c.send(ctx, used, system, body, ask)
+	v, err = c.judge(ctx, x, used)
+	if u := v.outcome.Usage; u != nil {
+		c.meter.learn(bytes, u.Input)
+	}
+	return v, errors.Join(err, c.book.Settle(id, *in, v.outcome))
+}
+
+// rest waits before a request is sent again: never less than the server asks for, else a random share of a bound that
+// doubles (full jitter: Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015).
+func (c *Client) rest(ctx context.Context, v verdict, failures int, deadline time.Time) error {
+	wait := c.jitter(min(longestWait, firstWait<<min(failures-1, 10)))
+	if v.wait > 0 {
+		wait = v.wait + min(wait, time.Second)
+	}
+	until := time.Now().Add(wait)
+	if v.calm {
+		c.gate.pause(time.Now().Add(max(v.wait, wait)))
+	}
+	if until.After(deadline) {
+		return fmt.Errorf("%w: %w after %d tries in %s", ErrTemporary, v.err, failures, c.o.Deadline)
+	}
+	return sleep(ctx, wait)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// retryAfter reads how long a server wants to be left alone: milliseconds, seconds, or a date (RFC 9110, 10.2.3).
+// 0: it did not say.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	if ms, err := strconv.ParseFloat(strings.TrimSpace(h.Get("retry-after-ms")), 64); err == nil && ms >= 0 {
+		return duration(ms / 1000)
+	}
+	text := strings.TrimSpace(h.Get("retry-after"))
+	if s, err := strconv.ParseFloat(text, 64); err == nil && s >= 0 {
+		return duration(s)
+	}
+	if at, err := http.ParseTime(text); err == nil && at.After(now) {
+		return at.Sub(now)
+	}
+	return 0
+}
+
+func duration(seconds float64) time.Duration {
+	const year = 365 * 24 * 3600
+	return time.Duration(min(seconds, year) * float64(time.Second))
+}
+
+// halt remembers an error of the provider, so that no other report is sent to meet it again.
+func (c *Client) halt(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken == nil && errors.Is(err, ErrProvider) {
+		c.broken = err
+	}
+	return err
+}
+
+func (c *Client) halted() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken
+}

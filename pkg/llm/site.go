@@ -1,0 +1,66 @@
+package llm
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// site is where calls go.
+type site struct {
+	base  string // what chat/completions is appended to
+	host  string // for messages
+	kind  string // part of the identity of answers: "" for real endpoints
+	local bool
+	fake  *faults
+}
+
+// parseSite reads an endpoint. A base URL without a path gets /v1.
+func parseSite(endpoint string) (s site, err error) {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return s, errors.New("llm: endpoint is not a URL") // url.Error would print it, and what it may hold
+	}
+	s.host = u.Host
+	switch u.Scheme {
+	case "fake":
+		f, err := parseFaults(u)
+		if err != nil {
+			return s, err
+		}
+		s.base, s.fake = "http://fake/v1", &f
+		return s, nil
+	case "http", "https":
+	default:
+		return s, fmt.Errorf("llm: endpoint has the scheme %.20q: http, https or fake is needed", u.Scheme)
+	}
+	if u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return s, errors.New("llm: endpoint must be scheme://host[:port][/path], without user, query or fragment")
+	}
+	if s.local = loopback(u.Hostname()); s.local {
+		s.kind = "local"
+	}
+	u.Path = strings.TrimSuffix(strings.TrimSuffix(u.Path, "/"), "/chat/completions")
+	if u.Path == "" {
+		u.Path = "/v1"
+	}
+	s.base = u.String()
+	return s, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// transport keeps a connection for every call that may be in flight.
+func transport(inFlight int) *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, inFlight
+	t.IdleConnTimeout = time.Minute
+	return t
+}
