@@ -97,6 +97,9 @@ func compileElement(x *lexicon, classes map[string][]string, f string) (e elemen
 		}
 		f = "#"
 	}
+	if f != "(" && f != ")" && strings.HasPrefix(f, "(") != strings.HasSuffix(f, ")") {
+		return e, fmt.Errorf("unbalanced %q; alternatives are single words", f)
+	}
 	var alternatives []string
 	for _, a := range strings.Split(strings.Trim(f, "()"), "|") {
 		if f == "(" || f == ")" {
