@@ -185,7 +185,7 @@ func (l *Labeler) addRow(r row, at line, patterns string) error {
 }
 
 // addFindings reads findings.tsv: [Finding name] headings, then kind<TAB>patterns[<TAB>options]. The kind "in" lists the
-// organs a finding may sit in. Options: p=0.5, sure, kept, convention=NAME. It returns which findings it knows.
+// organs a finding may sit in, with "carry" those of the sentence before when its own has none. Options: p=0.5, sure, kept, convention=NAME. It returns which findings it knows.
 func (l *Labeler) addFindings(index func(name string) int) (known map[int]bool, err error) {
 	lines, err := readData("findings.tsv")
 	if err != nil {
@@ -224,6 +224,7 @@ func (l *Labeler) addFindingRow(at line, finding int, id string) error {
 			}
 			l.home[finding] |= 1 << k
 		}
+		l.carries[finding] = len(at.fields) == 3 && at.fields[2] == "carry"
 		return nil
 	}
 	k, ok := kindNames[at.fields[0]]

@@ -74,7 +74,7 @@ func phrasePatterns(phrase string, loose bool) string {
 	}
 	out := strings.Join(straight, " ")
 	if loose && len(words) == 2 {
-		out += " ; ^" + words[1] + " ..6 " + words[0]
+		out += " ; ^" + words[1] + " ..9 (in|of|at|on) _6 " + words[0]
 	}
 	return out
 }

@@ -13,7 +13,8 @@ const carrySentences = 2
 // atHome reports whether the organ a mention belongs to is one its finding may sit in. The nearest organ of the sentence
 // decides; in a sentence without one, the organ carried from before or the heading's. No organ at all is fine.
 func (s *scratch) atHome(l *Labeler, m match, sent sentence, p *place) bool {
-	home := l.home[l.rows[m.row].finding]
+	finding := l.rows[m.row].finding
+	home := l.home[finding]
 	if home == 0 {
 		return true
 	}
@@ -27,8 +28,10 @@ func (s *scratch) atHome(l *Labeler, m match, sent sentence, p *place) bool {
 			best, at = d, int(r.organ)
 		}
 	}
-	if at < 0 {
+	if at < 0 && l.carries[finding] {
 		at = p.organ
+	} else if at < 0 {
+		at = p.heading
 	}
 	return at < 0 || home&(1<<at) != 0
 }

@@ -42,6 +42,7 @@ type Labeler struct {
 	flags        []flag    // by class
 	organs       []string
 	home         []uint64 // by finding: the organs it may sit in, as bits; 0: anywhere
+	carries      []bool   // by finding: an organ named earlier holds
 	implied      [][]int  // by finding: findings it implies, closed under implication
 	abbreviation symbol
 	version      string
@@ -56,7 +57,8 @@ func New(t *taxonomy.Taxonomy, o Options) (*Labeler, error) {
 	if !slices.Contains(Conventions(), o.Convention) {
 		return nil, fmt.Errorf("rules: convention %q is not one of %s", o.Convention, strings.Join(Conventions(), ", "))
 	}
-	l := &Labeler{convention: o.Convention, findings: t.Findings, lex: newLexicon(), home: make([]uint64, len(t.Findings))}
+	l := &Labeler{convention: o.Convention, findings: t.Findings, lex: newLexicon(),
+		home: make([]uint64, len(t.Findings)), carries: make([]bool, len(t.Findings))}
 	if err := l.load(t); err != nil {
 		return nil, err
 	}
