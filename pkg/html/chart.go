@@ -13,7 +13,12 @@ func (t Training) losses() template.HTML {
 	for _, p := range t.Points {
 		train, valid = appendPoint(train, p.Step, p.Loss), appendPoint(valid, p.Step, p.Valid)
 	}
-	return lines("loss", 210, []series{{"s1", "training", train}, {"s2", "held out", valid}})
+	train, span := averaged(train)
+	name := "training"
+	if span > 1 {
+		name = fmt.Sprintf("training, mean of %d", span)
+	}
+	return lines("loss", 210, []series{{"s1", name, train}, {"s2", "held out", valid}})
 }
 
 // rates draws the learning rate over steps.
@@ -36,6 +41,21 @@ func (t Training) last(valid bool) *float64 {
 		}
 	}
 	return nil
+}
+
+// averaged joins neighbours into their mean until at most 150 points are left, and says how many make one.
+func averaged(p [][2]float64) (out [][2]float64, span int) {
+	span = (len(p) + 149) / 150
+	for len(p) > 0 {
+		n := min(span, len(p))
+		var m [2]float64
+		for _, v := range p[:n] {
+			m[0] += v[0] / float64(n)
+			m[1] += v[1] / float64(n)
+		}
+		out, p = append(out, m), p[n:]
+	}
+	return out, span
 }
 
 type series struct {
@@ -101,7 +121,7 @@ func lines(what string, height float64, all []series) template.HTML {
 		s.text("", legend+21, 11.5, c.name)
 		legend += 40 + 6.2*float64(len(c.name))
 	}
-	s.text("e", width-right, 11.5, "by step")
+	s.text("e", width-right, 11.5, "step")
 	return s.done()
 }
 
@@ -139,13 +159,13 @@ func (c *CoOccurrence) heat() (template.HTML, error) {
 		}
 	}
 	keep := c.frequent()
-	const cell, left, top, right = 27.0, 196.0, 140.0, 118.0
+	const cell, left, top, right = 27.0, 216.0, 150.0, 130.0
 	n := float64(len(keep))
 	s := drawing("heat", left+cell*n+right, top+cell*n+4, "co-occurrence of findings; hover a cell for its numbers")
 	for r, i := range keep {
 		y := top + cell*float64(r)
-		s.text("e", left-8, y+cell/2+4, clip(c.Findings[i], 30))
-		s.slanted(left+cell*(float64(r)+.5)+3, top-7, clip(c.Findings[i], 28))
+		s.text("e", left-8, y+cell/2+4, clip(c.Findings[i], 34))
+		s.slanted(left+cell*(float64(r)+.5)+3, top-7, clip(c.Findings[i], 32))
 		for k, j := range keep {
 			x := left + cell*float64(k)
 			own, both := c.Count[i][i], c.Count[i][j]

@@ -87,21 +87,25 @@ func money(pico *big.Int) string {
 	return sign + "$" + grouped(whole) + "." + part
 }
 
-// perThousand is the money spent on 1,000 reports, "≈" before what had to be rounded to a pico-dollar.
+// perThousand is the money spent on 1,000 reports. What does not divide evenly is rounded to a millionth of a dollar, to a
+// pico-dollar below one cent, and has "≈" before it.
 func (c *Cost) perThousand() string {
 	if c.Reports == 0 {
 		return "undefined: no report"
 	}
-	n := big.NewInt(c.Reports)
+	const cent, millionth = 10_000_000_000, 1_000_000 // pico-dollars
 	total := new(big.Int).Mul(big.NewInt(c.Spent), big.NewInt(1000))
-	whole, rest := new(big.Int).QuoRem(total, n, new(big.Int))
+	each, rest := new(big.Int).QuoRem(total, big.NewInt(c.Reports), new(big.Int))
 	if rest.Sign() == 0 {
-		return money(whole)
+		return money(each)
 	}
-	if rest.Lsh(rest, 1).Cmp(n) >= 0 {
-		whole.Add(whole, big.NewInt(1))
+	unit := big.NewInt(1)
+	if each.Cmp(big.NewInt(cent)) >= 0 {
+		unit.SetInt64(millionth)
 	}
-	return "≈ " + money(whole)
+	per := new(big.Int).Mul(big.NewInt(c.Reports), unit) // round half up: (2 total + per) / (2 per)
+	each.Lsh(total, 1).Add(each, per).Quo(each, per.Lsh(per, 1))
+	return "≈ " + money(each.Mul(each, unit))
 }
 
 func (s Saved) total() *big.Int {

@@ -127,7 +127,7 @@ func fillModels(page *Page, rng *rand.Rand) {
 		{Name: "Report → volume, MRR", Protocol: "study-recall", Figure: around(.072, .02, 164), Chance: p(.034)},
 		{Name: "Report → volume, median rank", Protocol: "study-recall", Figure: Estimate{Value: p(46), N: 164}, Chance: p(82.5), Rank: true, Note: "lower is better"},
 		{Name: "Volume → volume, Jaccard@10", Protocol: "clean", Figure: around(.21, .02, 271), Chance: p(.151), Note: "without the query and its patient"},
-		{Name: "Volume → volume, “MAP”@50 as CT-CLIP's script has it", Protocol: "ctclip-volume-map", Figure: Estimate{Value: p(.437), N: 271}, Chance: p(.394), Note: "the query is in its own pool, a running mean over k"},
+		{Name: "Volume → volume, “MAP@50” as CT-CLIP ships it", Protocol: "ctclip-volume-map", Figure: Estimate{Value: p(.437), N: 271}, Chance: p(.394), Note: "the query is in its own pool, a running mean over k"},
 	}}
 }
 

@@ -5,15 +5,20 @@ import (
 	"math"
 )
 
-// forest draws estimates as dots with their intervals, one below the other, on the axis lo..hi with a line at mark
-// (chance). System i is drawn in colour i+1.
-func forest(lo, hi, mark float64, estimates ...Estimate) template.HTML {
-	const width, rowHeight, pad = 190.0, 9.0, 5.0
+// Width of a forest and the margin that leaves a dot at either end whole.
+const forestWidth, forestPad = 156.0, 5.0
+
+func forestScale(lo float64) scale { return scale{lo, 1, forestPad, forestWidth - forestPad} }
+
+// forest draws estimates as dots with their intervals, one below the other, on the axis lo..1 with a line at mark
+// (chance). Estimate i is drawn in colour i+1.
+func forest(lo, mark float64, estimates []Estimate) template.HTML {
+	const rowHeight = 9.0
 	height := rowHeight*float64(len(estimates)) + 5
-	s := drawing("forest", width, height, "intervals, given as numbers beside")
-	x := scale{lo, hi, pad, width - pad}
-	for _, t := range ticks(lo, hi, 5) {
-		if t >= lo && t <= hi {
+	s := drawing("forest", forestWidth, height, "intervals, given as numbers beside")
+	x := forestScale(lo)
+	for _, t := range ticks(lo, 1, 4) {
+		if t >= lo && t <= 1 {
 			s.line("grid", x.at(t), 0, x.at(t), height)
 		}
 	}
@@ -32,20 +37,20 @@ func forest(lo, hi, mark float64, estimates ...Estimate) template.HTML {
 }
 
 // axis is the head of a column of forests.
-func axis(lo, hi float64) template.HTML {
-	const width, pad = 190.0, 5.0
-	s := drawing("forest axis", width, 14, "axis")
-	x := scale{lo, hi, pad, width - pad}
-	for i, all := 0, ticks(lo, hi, 5); i < len(all); i++ {
-		if t := all[i]; t >= lo && t <= hi {
-			class := "m"
-			if x.at(t) < 12 {
-				class = ""
-			} else if x.at(t) > width-12 {
-				class = "e"
-			}
-			s.text(class, x.at(t), 11, short(t))
+func axis(lo float64) template.HTML {
+	s := drawing("forest axis", forestWidth, 14, "axis")
+	x := forestScale(lo)
+	for _, t := range ticks(lo, 1, 4) {
+		if t < lo || t > 1 {
+			continue
 		}
+		class := "m"
+		if x.at(t) < 12 {
+			class = ""
+		} else if x.at(t) > forestWidth-12 {
+			class = "e"
+		}
+		s.text(class, x.at(t), 11, short(t))
 	}
 	return s.done()
 }

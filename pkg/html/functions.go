@@ -18,7 +18,7 @@ var functions = template.FuncMap{
 	"seconds":  seconds,
 	"axis":     axis,
 	"forest":   forest,
-	"forestOf": func(lo float64, e []Estimate) template.HTML { return forest(lo, 1, 0.5, e...) },
+	"list":     func(e ...Estimate) []Estimate { return e },
 	"tick":     short,
 	"sum":      func(a, b int) int { return a + b },
 	"f3f":      func(v float64) string { return f3(&v) },

@@ -23,7 +23,7 @@ func TestPerThousandReports(t *testing.T) {
 	for _, c := range []struct {
 		spent, reports int64
 		want           string
-	}{{0, 0, "undefined: no report"}, {3, 1, "$0.000000003"}, {1, 3000, "≈ $0.00"}, {2, 3000, "≈ $0.000000000001"}, {9e18, 1, "$9,000,000,000.00"}} {
+	}{{0, 0, "undefined: no report"}, {3, 1, "$0.000000003"}, {1, 3000, "≈ $0.00"}, {2, 3000, "≈ $0.000000000001"}, {41_207_500_000, 636, "≈ $0.064792"}, {9e18, 1, "$9,000,000,000.00"}} {
 		if got := (&Cost{Spent: c.spent, Reports: c.reports}).perThousand(); got != c.want {
 			t.Errorf("%d pico over %d reports: %s, want %s", c.spent, c.reports, got, c.want)
 		}

@@ -42,7 +42,7 @@ func TestFullPage(t *testing.T) {
 			t.Errorf("section %s is missing or not in the navigation", id)
 		}
 	}
-	for _, want := range []string{"undefined: one class", "undefined: no positive", "$0.0412075", "not mentioned", "same study", "same patient", "goal ≥ 0.650 met", "≈ $0.064791666667"} {
+	for _, want := range []string{"undefined: one class", "undefined: no positive", "$0.0412075", "not mentioned", "same study", "same patient", "goal ≥ 0.650 met", "≈ $0.064792"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("page lacks %q", want)
 		}

@@ -21,7 +21,8 @@ var (
 // maxSide keeps an image of a 128³ or 480² volume at some 4 kB.
 const maxSide = 160
 
-// Slices cuts the middle axial, coronal and sagittal slice. hu is z*y*x, x fastest, in LPS; spacingMM is z, y, x in
+// Slices cuts the middle axial and coronal slice and the sagittal one through the middle of the right lung (a third of the
+// width; the very middle shows hardly any lung). hu is z*y*x, x fastest, in LPS; spacingMM is z, y, x in
 // millimetres per voxel, zero meaning equal. Images are shown as a radiologist holds them: the patient's right on the
 // left of axial and coronal, anterior on top of axial and on the left of sagittal, head up; a pixel is square, and at
 // most 160 of them make a side. JPEG, as noise makes PNG three times as large.
@@ -41,7 +42,7 @@ func Slices(hu []int16, shape [3]int, spacingMM [3]float64, w Window) (Images, e
 	c := slicer{hu, w}
 	axial := c.plane(z/2*y*x, y, x, x, 1, spacingMM[1], spacingMM[2])
 	coronal := c.plane((z-1)*y*x+y/2*x, z, x, -y*x, 1, spacingMM[0], spacingMM[2]) // rows run from the head down
-	sagittal := c.plane((z-1)*y*x+x/2, z, y, -y*x, x, spacingMM[0], spacingMM[1])
+	sagittal := c.plane((z-1)*y*x+x/3, z, y, -y*x, x, spacingMM[0], spacingMM[1])
 	var out Images
 	for _, p := range []struct {
 		img *image.Gray
