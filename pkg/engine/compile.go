@@ -1,0 +1,183 @@
+package engine
+
+import (
+	"fmt"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"silverbeam/pkg/net"
+)
+
+// Gorgonia is the engine that is always there: on the CPU, with gorgonia's graph, order and tape.
+func Gorgonia() Engine { return gorgonia{} }
+
+type gorgonia struct{}
+
+func (gorgonia) Compile(g *net.Graph, shapes map[string][]int, train bool) (Program, error) {
+	inferred, err := g.Infer(shapes)
+	if err != nil {
+		return nil, err
+	}
+	c := &compiler{g: g, graph: G.NewGraph(), train: train, grads: train && g.Loss != nil,
+		p: &program{g: g, inputs: map[string]*value{}}, params: map[string]*G.Node{}}
+	for i, n := range g.Nodes {
+		if err := c.add(n, inferred[i]); err != nil {
+			return nil, fmt.Errorf("engine: %s (%s): %w", n.Name, n.Op.Kind(), err)
+		}
+	}
+	if c.grads {
+		if _, err := G.Grad(c.nodes[g.Loss.Index], c.wrt...); err != nil {
+			return nil, fmt.Errorf("engine: gradients: %w", err)
+		}
+	}
+	c.p.values = c.values
+	c.p.vm = G.NewTapeMachine(c.graph)
+	return c.p, nil
+}
+
+// compiler turns nodes of net into layers.
+type compiler struct {
+	g            *net.Graph
+	graph        *G.ExprGraph
+	train, grads bool
+	p            *program
+	values       []*value  // by node
+	nodes        []*G.Node // by node
+	read         []bool    // by node: a layer takes its gradient
+	params       map[string]*G.Node
+	wrt          G.Nodes
+}
+
+func (c *compiler) add(n *net.Node, shape []int) error {
+	out := newValue(shape)
+	c.values, c.read = append(c.values, out), append(c.read, false)
+	if op, ok := n.Op.(net.Input); ok {
+		c.p.inputs[n.Name] = out
+		c.nodes = append(c.nodes, c.inputNode(n, op, out))
+		return nil
+	}
+	out.data = make([]float32, out.size())
+	l := &layer{name: n.Name, id: n.Index, out: out, result: view(shapeOf(out), out.data)}
+	var in G.Nodes
+	var xs []*value
+	for _, x := range n.In {
+		v, err := c.input(l, x)
+		if err != nil {
+			return err
+		}
+		in, xs = append(in, c.nodes[x.Index]), append(xs, v)
+	}
+	var ps []*param
+	for _, p := range n.Params {
+		q := newParam(p, c.grads)
+		ps = append(ps, q)
+		c.p.params, c.p.public = append(c.p.params, q), append(c.p.public, &q.Param)
+	}
+	var err error
+	if l.kernel, err = newKernel(n.Op, ps, xs, out, c.grads, c.train); err != nil {
+		return err
+	}
+	if k, ok := l.kernel.(interface{ check() error }); ok {
+		c.p.checks = append(c.p.checks, k.check)
+	}
+	for _, p := range ps {
+		if !p.Buffer {
+			in = append(in, c.param(l, p))
+		}
+	}
+	node, err := G.ApplyOp(l, in...)
+	c.nodes = append(c.nodes, node)
+	return err
+}
+
+// inputNode is a tensor of Run in gorgonia's graph. Ids stand as their buffer's view too; gorgonia never reads it.
+func (c *compiler) inputNode(n *net.Node, op net.Input, v *value) *G.Node {
+	of := tensor.Float32
+	if op.I32 {
+		of = tensor.Int32
+	}
+	node := G.NewTensor(c.graph, of, len(v.shape), G.WithShape(v.shape...), G.WithName(n.Name))
+	c.p.leaves = append(c.p.leaves, leaf{name: n.Name, node: node, v: v, ids: op.I32})
+	return node
+}
+
+// input makes x an input of l. One layer at most takes the gradient of a result; others would have to add theirs.
+func (c *compiler) input(l *layer, x *net.Node) (*value, error) {
+	v := c.values[x.Index]
+	if op, ok := x.Op.(net.Input); ok {
+		of := tensor.Float32
+		if op.I32 {
+			of = tensor.Int32
+		}
+		l.inputs = append(l.inputs, input{t: typeOf(len(v.shape), of), s: tensor.Shape(v.shape)})
+		return v, nil
+	}
+	in := input{t: typeOf(shapeOf(v).Dims(), tensor.Float32), s: shapeOf(v)}
+	if c.grads {
+		if c.read[x.Index] {
+			return nil, fmt.Errorf("a second layer reads %s in training: join them into one block", x.Name)
+		}
+		c.read[x.Index] = true
+		v.grad = make([]float32, v.size())
+		in.grad = view(in.s, v.grad)
+	}
+	l.inputs = append(l.inputs, in)
+	return v, nil
+}
+
+// param makes p an input of l.
+func (c *compiler) param(l *layer, p *param) *G.Node {
+	shape := tensor.Shape{len(p.Value)}
+	in := input{t: typeOf(1, tensor.Float32), s: shape}
+	if c.grads {
+		in.grad = view(shape, p.Grad)
+	}
+	l.inputs = append(l.inputs, in)
+	node := G.NewTensor(c.graph, tensor.Float32, 1, G.WithShape(shape...), G.WithName(p.Name), G.WithValue(view(shape, p.Value)))
+	c.wrt = append(c.wrt, node)
+	return node
+}
+
+// newKernel is the layer for an operation. grads: it will run backward; train: statistics of the batch.
+func newKernel(op net.Op, ps []*param, in []*value, out *value, grads, train bool) (kernel, error) {
+	x := in[0]
+	switch o := op.(type) {
+	case net.ConvBN:
+		if x.data != nil {
+			return nil, fmt.Errorf("only as the first layer") // net.BasicBlock has the others
+		}
+		o.FrozenBN = o.FrozenBN || !train
+		return newStem(o, ps, x, out, grads), nil
+	case net.BasicBlock:
+		o.FrozenBN = o.FrozenBN || !train
+		return newBasicBlock(o, ps, x, out, grads)
+	case net.AvgPool:
+		return &avgPool{x, out}, nil
+	case net.Linear:
+		var bias *param
+		if o.Bias {
+			bias = ps[1]
+		}
+		return &linearNode{newLinear(ps[0], bias, x.rows, grads, x.grad != nil), x, out}, nil
+	case net.BertEmbedding:
+		return newBertEmbedding(o, ps, x, out, grads), nil
+	case net.BertLayer:
+		return newBertLayer(o, ps, x, in[1], out, grads), nil
+	case net.CLS:
+		return &cls{x, out}, nil
+	case net.MeanPool:
+		return &meanPool{x, in[1], out}, nil
+	case net.L2Norm:
+		return &l2norm{x, out, make([]float32, x.rows)}, nil
+	case net.BCE:
+		k := &bce{x: x, labels: in[1], out: out}
+		if len(in) > 2 {
+			k.weight = in[2]
+		}
+		return k, nil
+	case net.InfoNCE:
+		return newInfoNCE(ps[0], x, in[1], out), nil
+	}
+	return nil, fmt.Errorf("no kernel for %T", op)
+}

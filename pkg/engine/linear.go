@@ -1,0 +1,114 @@
+package engine
+
+import "silverbeam/pkg/simd"
+
+// linear is x·Wᵀ + bias over rows of numbers, padded to whole lanes on both sides.
+type linear struct {
+	w     *weight
+	bias  *param    // nil: none
+	sums  []float32 // the bias's gradient by rowChunk of rows
+	wide  []float32 // the bias with padding
+	train bool
+}
+
+// rowChunk is how many rows one job takes; weightChunk how many are summed at a time into a weight's gradient, so that
+// they stay in cache.
+const (
+	rowChunk    = 96
+	weightChunk = 512
+	weightBlock = 32 // inputs of one job of a weight's gradient
+)
+
+func chunks(rows int) int { return (rows + rowChunk - 1) / rowChunk }
+
+// newLinear takes a weight and, unless nil, a bias, for at most so many rows.
+func newLinear(w, bias *param, rows int, train, input bool) *linear {
+	w.matrix()
+	l := &linear{w: newWeight(w, train, input), bias: bias, train: train}
+	if bias != nil {
+		l.wide = make([]float32, l.w.op)
+		if train {
+			l.sums = make([]float32, chunks(rows)*l.w.op)
+		}
+	}
+	return l
+}
+
+// pack refreshes copies of the parameters; once a step, before run.
+func (l *linear) pack() {
+	l.w.pack()
+	if l.bias != nil {
+		copy(l.wide, l.bias.Value)
+	}
+}
+
+// eachChunk runs f on chunks of rows in parallel.
+func eachChunk(rows int, f func(chunk, first, end int)) {
+	parallel(chunks(rows), func(c int) { f(c, c*rowChunk, min(rows, (c+1)*rowChunk)) })
+}
+
+// run computes rows first to end of y from those of x.
+func (l *linear) run(y, x []float32, first, end int) {
+	ip, op := l.w.ip, l.w.op
+	if l.bias != nil {
+		for r := first; r < end; r++ {
+			copy(y[r*op:(r+1)*op], l.wide)
+		}
+	}
+	simd.Rows(y[first*op:], op, x[first*ip:], ip, oneBlock, l.w.fwd, op, oneBlock, end-first, op, l.w.p.i, l.bias != nil)
+}
+
+// gradRows computes (or with add, adds to) rows first to end of the input's gradient, and the chunk's share of the bias's.
+// gx is nil where the input needs none.
+func (l *linear) gradRows(gx, gy []float32, chunk, first, end int, add bool) {
+	ip, op := l.w.ip, l.w.op
+	if gx != nil {
+		simd.Rows(gx[first*ip:], ip, gy[first*op:], op, oneBlock, l.w.bwd, ip, oneBlock, end-first, ip, l.w.p.o, add)
+	}
+	if l.bias != nil {
+		simd.ChannelSum(l.sums[chunk*op:(chunk+1)*op], gy[first*op:end*op])
+	}
+}
+
+// gradWeight computes the gradients of weight and bias, after gradRows of all chunks.
+func (l *linear) gradWeight(gy, x []float32, rows int) {
+	ip, op := l.w.ip, l.w.op
+	parallel((ip+weightBlock-1)/weightBlock, func(job int) {
+		i := job * weightBlock
+		for r := 0; r < rows; r += weightChunk {
+			k := min(weightChunk, rows-r)
+			simd.Cols(l.w.grad[i*op:], op, x[r*ip+i:], ip, oneBlock, gy[r*op:], op, oneBlock, min(weightBlock, ip-i), op, k, r > 0)
+		}
+	})
+	l.w.unpack()
+	if l.bias != nil {
+		foldChunks(l.bias.Grad, l.sums, l.w.op, chunks(rows))
+	}
+}
+
+// foldChunks sets dst to the sum of so many parts of a width, in order.
+func foldChunks(dst, parts []float32, width, n int) {
+	for c := range dst {
+		sum := 0.0
+		for p := range n {
+			sum += float64(parts[p*width+c])
+		}
+		dst[c] = float32(sum)
+	}
+}
+
+// linearNode is net.Linear.
+type linearNode struct {
+	l      *linear
+	x, out *value
+}
+
+func (k *linearNode) forward() {
+	k.l.pack()
+	eachChunk(k.x.rows, func(_, first, end int) { k.l.run(k.out.data, k.x.data, first, end) })
+}
+
+func (k *linearNode) backward() {
+	eachChunk(k.x.rows, func(c, first, end int) { k.l.gradRows(k.x.grad, k.out.grad, c, first, end, false) })
+	k.l.gradWeight(k.out.grad, k.x.data, k.x.rows)
+}

@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"fmt"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"silverbeam/pkg/net"
+)
+
+// program is a compiled graph.
+type program struct {
+	g      *net.Graph
+	inputs map[string]*value
+	leaves []leaf
+	values []*value
+	params []*param
+	checks []func() error
+	public []*Param
+	vm     G.VM
+}
+
+// leaf is a tensor of Run.
+type leaf struct {
+	name string
+	node *G.Node
+	v    *value
+	ids  bool
+}
+
+func (p *program) Params() []*Param { return p.public }
+
+func (p *program) Export() map[string]net.Tensor {
+	all := make(map[string]net.Tensor, len(p.params))
+	for _, q := range p.params {
+		all[q.Name] = q.tensor()
+	}
+	return all
+}
+
+func (p *program) Load(all map[string]net.Tensor) error {
+	for _, q := range p.params {
+		if err := q.load(all); err != nil {
+			return fmt.Errorf("engine: %w", err)
+		}
+	}
+	return nil
+}
+
+func (p *program) Run(in map[string]net.Tensor) (map[string]net.Tensor, error) {
+	for _, l := range p.leaves {
+		if err := p.set(l, in[l.name]); err != nil {
+			return nil, fmt.Errorf("engine: %w", err)
+		}
+	}
+	for _, check := range p.checks {
+		if err := check(); err != nil {
+			return nil, fmt.Errorf("engine: %w", err)
+		}
+	}
+	p.vm.Reset()
+	if err := p.vm.RunAll(); err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	out := make(map[string]net.Tensor, len(p.g.Outputs))
+	for _, o := range p.g.Outputs {
+		out[o.Name] = p.values[o.Node.Index].tensor()
+	}
+	return out, nil
+}
+
+// set binds an input to the caller's memory for this run.
+func (p *program) set(l leaf, t net.Tensor) error {
+	if err := net.Check(l.name, t, l.v.shape, l.ids); err != nil {
+		return err
+	}
+	backing := tensor.WithBacking(t.F32)
+	if l.v.data, l.v.ids = t.F32, nil; l.ids {
+		l.v.data, l.v.ids = nil, t.I32
+		backing = tensor.WithBacking(t.I32)
+	}
+	return G.Let(l.node, tensor.New(tensor.WithShape(l.v.shape...), backing))
+}
