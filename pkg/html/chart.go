@@ -181,7 +181,7 @@ func (c *CoOccurrence) heat() (template.HTML, error) {
 			share := float64(both) / float64(own)
 			s.cell("heat", x+.5, y+.5, cell-1, cell-1, .04+.9*share, fmt.Sprintf("%s of %s with %s also have %s (%.0f %%)", count(both), count(own), c.Findings[i], c.Findings[j], 100*share))
 			class := "m"
-			if share > .5 {
+			if share > .7 { // below, the darker text reads better on the blend
 				class = "m over"
 			}
 			s.text(class, x+cell/2, y+cell/2+3.5, fmt.Sprintf("%.0f", 100*share))
