@@ -184,15 +184,15 @@ func oneSlip(w []byte, known string, prefix bool) bool {
 	for i < len(w) && i < len(known) && w[i] == known[i] {
 		i++
 	}
-	if i == len(known) || i < 2 {
-		return false // known is a prefix of w: a longer word, not a slip
+	if i < 2 || i > len(known)-3 {
+		return false // another ending is another word ("defect", "defective"), not a slip
 	}
 	rest, want := w[i:], known[i:]
 	fits := func(rest []byte, want string) bool {
 		return string(rest) == want || prefix && len(rest) > len(want) && string(rest[:len(want)]) == want
 	}
 	if len(rest) == 0 {
-		return len(want) == 1 && !prefix
+		return false
 	}
 	return fits(rest[1:], want[1:]) || // substituted
 		fits(rest[1:], want) || // inserted

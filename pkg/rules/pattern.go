@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -84,7 +85,9 @@ func compilePattern(x *lexicon, classes map[string][]string, written string, row
 			anchored = anchored || e.anchor
 		}
 		v[0].anchor = v[0].anchor || !anchored
-		out = append(out, pattern{row, v})
+		if !slices.ContainsFunc(out, func(p pattern) bool { return slices.Equal(p.elements, v) }) {
+			out = append(out, pattern{row, v})
+		}
 	}
 	return out, nil
 }
@@ -132,6 +135,9 @@ type match struct {
 func (s *scratch) matchAt(l *Labeler, i, end int) {
 	for _, k := range l.starts[s.toks[i].class] {
 		p := &l.patterns[k]
+		if len(p.elements) > 1 && p.elements[1].gap == 0 && (i+1 >= end || !l.lex.has(s.toks[i+1].class, p.elements[1].symbol)) {
+			continue // most patterns end here
+		}
 		m := match{row: p.row, from: int32(i), anchor: int32(i)}
 		if s.follow(l, p.elements, i, end, &m) {
 			s.matches = append(s.matches, m)

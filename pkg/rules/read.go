@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"slices"
+
 	"silverbeam/pkg/taxonomy"
 )
 
@@ -80,8 +82,16 @@ func (s *scratch) lastBody(l *Labeler) int {
 	return -1
 }
 
+// longestHeading bounds a heading and its colon, in tokens.
+const longestHeading = 8
+
 // findHeading is the longest heading at the front of a sentence: before a colon, or alone on its line.
 func (s *scratch) findHeading(l *Labeler, sent sentence) (best match, ok bool) {
+	near := min(sent.to, sent.from+longestHeading)
+	colons := slices.ContainsFunc(s.toks[sent.from:near], func(t token) bool { return t.mark == ':' })
+	if !colons && (!sent.paragraph || near < sent.to) {
+		return best, false
+	}
 	s.matches = s.matches[:0]
 	s.matchAt(l, sent.from, sent.to)
 	for _, m := range s.matches {
