@@ -97,15 +97,15 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, used habit, bod
 // rest waits before a request is sent again: never less than the server asks for, else a random share of a bound that
 // doubles (full jitter: Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015).
 func (c *Client) rest(ctx context.Context, v verdict, failures int, deadline time.Time) error {
-	wait := c.jitter(min(longestWait, firstWait<<min(failures-1, 10)))
-	if v.wait > 0 {
-		wait = v.wait + min(wait, time.Second)
+	wait := v.wait + c.jitter(min(longestWait, firstWait<<min(failures-1, 10)))
+	now := time.Now()
+	switch {
+	case v.calm && v.wait > 0:
+		c.gate.pause(now.Add(v.wait))
+	case v.calm:
+		c.gate.pause(now.Add(wait))
 	}
-	until := time.Now().Add(wait)
-	if v.calm {
-		c.gate.pause(time.Now().Add(max(v.wait, wait)))
-	}
-	if until.After(deadline) {
+	if now.Add(wait).After(deadline) {
 		return fmt.Errorf("%w: %w after %d tries in %s", ErrTemporary, v.err, failures, c.o.Deadline)
 	}
 	return sleep(ctx, wait)
