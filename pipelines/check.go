@@ -1,9 +1,12 @@
 package pipelines
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"silverbeam/schemas"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -240,4 +243,20 @@ func (p *Pipeline) At(i int, err error) Problems {
 	s := p.Steps[i]
 	message := strings.TrimPrefix(err.Error(), fmt.Sprintf("%s: ", s.Name))
 	return Problems{{File: p.File, Line: s.Line, Column: s.Column, Step: s.Name, Message: message}}
+}
+
+// Dry builds the graph without its input, so that a file that loads is known to run. It opens no connection.
+func (p *Pipeline) Dry() error {
+	g, err := p.graph([]schemas.Batch{{}}) // one batch: a graph needs an element to know its type
+	if err == nil {
+		_, err = g.Build(schemas.Run{})
+	}
+	if err == nil {
+		return nil
+	}
+	var found Problems
+	if errors.As(err, &found) {
+		return found
+	}
+	return Problems{{File: p.File, Step: "pipeline", Message: strings.TrimPrefix(err.Error(), p.File+":")}}
 }

@@ -175,7 +175,7 @@ func TestReadReportsProblems(t *testing.T) {
 		"unknown input":           {chain + "  - {type: t.Map, input: t.Reed}\n", `f:3:26: t.Map: input: unknown step "t.Reed" (did you mean "t.Read"?)`},
 		"later input":             {chain + "  - {type: t.Map, input: later}\n  - {name: later, type: t.Map, input: t.Read}\n", `f:3:26: t.Map: input: "later" does not stand above this step`},
 		"wrong record":            {chain + "  - {type: t.Fit}\n  - {type: t.Map}\n", `f:4:5: t.Map: t.Map takes batches, and t.Fit gives model`},
-		"page only":               {"transforms: [{type: t.Page}]\n", `f:1:14: t.Page: t.Page takes run, and no step stands above it: a chain begins with t.Read`},
+		"page only":               {"transforms: [{type: t.Page}]\n", `f:1:14: t.Page: t.Page takes whole run, and no step stands above it: a chain begins with t.Read`},
 		"second source":           {chain + "  - {name: again, type: t.Read}\n", `f:3:5: again: t.Read is a source, and a source stands first`},
 		"input of a source":       {chain[:len(chain)-2] + ", input: t.Read}\n", `f:2:27: t.Read: input: "t.Read" does not stand above this step`},
 		"named step is unknown":   {chain + "  - {name: vision, type: t.Fit}\n  - {type: t.Fit, config: {init: vison}}\n", `f:4:34: t.Fit: init: unknown step "vison" (did you mean "vision"?)`},

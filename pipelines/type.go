@@ -20,7 +20,7 @@ const (
 	Weights Kind = "model"       // schemas.Model
 	Figures Kind = "figures"     // schemas.Model: the result of an evaluation
 	Page    Kind = "page"
-	Run     Kind = "run" // taken by a step that reads whatever the run has made by then
+	Run     Kind = "whole run" // taken by a step that reads whatever the run has made by then
 )
 
 // Type is one kind of step. Its name is the one name of the step everywhere: in YAML, as Go function, as Beam scope,

@@ -1,0 +1,320 @@
+package pipelines
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/rules"
+	"silverbeam/pkg/table"
+	"silverbeam/pkg/taxonomy"
+	"silverbeam/schemas"
+	"silverbeam/transforms/intake"
+	"silverbeam/transforms/label"
+)
+
+// Plan is what a run would do and cost, found without a call: the object of `silverbeam plan --json`.
+type Plan struct {
+	Pipeline string     `json:"pipeline"`
+	Steps    []PlanStep `json:"steps"`
+	Batches  int        `json:"batches"`
+	Rows     int64      `json:"rows"`
+	Distinct int64      `json:"distinct_reports"` // of different text, in batches that are not done
+	Calls    int64      `json:"calls"`            // at most: answers in the results store need none
+	Tokens   struct {
+		Input  Guess `json:"input"`
+		Output Guess `json:"output"`
+	} `json:"tokens"`
+	CostUSD Guess             `json:"cost_usd"`
+	Seconds Guess             `json:"seconds"` // of labelling; training is not foretold
+	Shuffle int64             `json:"shuffle_bytes"`
+	Skipped []Skip            `json:"skipped"`
+	Basis   map[string]string `json:"basis"` // digests and settings that the plan rests on; `run --plan` refuses if one has changed
+	pico    [3]int64
+}
+
+// PlanStep is one resolved step, defaults left as zeros.
+type PlanStep struct {
+	Name    string  `json:"name"`
+	Type    string  `json:"type"`
+	Input   string  `json:"input"` // "" for a source
+	Gives   Kind    `json:"gives"`
+	Options Options `json:"options"`
+}
+
+// Skip is what a run would not do again.
+type Skip struct {
+	Batches int    `json:"batches"`
+	Studies int    `json:"studies"`
+	Why     string `json:"why"`
+}
+
+// Guess is an estimate with its bounds.
+type Guess struct {
+	Low      float64 `json:"low"`
+	Expected float64 `json:"expected"`
+	High     float64 `json:"high"`
+}
+
+// Measures behind the estimates: low, expected, high. A token of English clinical text is 4 to 5 bytes in the encodings
+// of current models (1,836 characters came to about 430 tokens over CT-RATE's reports). An answer is one letter a finding:
+// 2 tokens as a line, 5 as JSON, more where a server writes it with spaces. A call takes 1 to 10 seconds. The rules do
+// some thousand reports a second.
+var (
+	bytesPerToken    = [3]float64{5.5, 4.3, 3}
+	tokensPerFinding = [3]float64{2, 5, 8}
+	secondsPerCall   = [3]float64{1, 3, 10}
+	rulesPerSecond   = [3]float64{20_000, 8_000, 2_000}
+)
+
+// Plan reads every report once, to count the different ones and their bytes. dir is the run's folder.
+func (g *Graph) Plan(run schemas.Run) (*Plan, error) {
+	p := &Plan{Pipeline: g.Pipeline.File, Batches: len(g.Batches), Skipped: []Skip{}, Basis: map[string]string{}}
+	p.addSteps(g.Pipeline)
+	todo := p.addSkipped(g, run.Dir)
+	o := g.Pipeline.labeling()
+	var texts counter
+	if o != nil {
+		t, err := o.Taxonomy()
+		if err != nil {
+			return nil, err
+		}
+		if err := texts.read(g, todo, o, t); err != nil {
+			return nil, err
+		}
+		p.Distinct, p.Calls = int64(len(texts.seen)), texts.calls
+		if err := p.price(o, t, texts); err != nil {
+			return nil, err
+		}
+	}
+	return p, p.rest(g, o, run)
+}
+
+func (p *Plan) addSteps(l *Pipeline) {
+	for _, s := range l.Steps {
+		ps := PlanStep{Name: s.Name, Type: s.Type, Gives: Find(Catalog, s.Type).Gives, Options: s.Options}
+		if s.Input >= 0 {
+			ps.Input = l.Steps[s.Input].Name
+		}
+		p.Steps = append(p.Steps, ps)
+	}
+}
+
+// addSkipped counts the batches that every sink has finished, and gives the others.
+func (p *Plan) addSkipped(g *Graph, dir string) (todo []schemas.Batch) {
+	skip := Skip{Why: "every step that writes has finished them in " + dir}
+	for _, b := range g.Batches {
+		n := studies(b)
+		p.Rows += int64(n)
+		p.Shuffle += shuffleBytes + int64(len(b.Scans))*scanBytes
+		if len(g.Sinks) > 0 && !slices.ContainsFunc(g.Sinks, func(o intake.Output) bool { _, ok := o.Done(dir, b); return !ok }) {
+			skip.Batches, skip.Studies = skip.Batches+1, skip.Studies+n
+			continue
+		}
+		todo = append(todo, b)
+	}
+	if skip.Batches > 0 {
+		p.Skipped = append(p.Skipped, skip)
+	}
+	return todo
+}
+
+// Prism keeps what passes the one shuffle in memory, a descriptor for each batch: measured, about 2.1 KB beside its scans.
+const shuffleBytes, scanBytes = 2100, 300
+
+func studies(b schemas.Batch) int {
+	switch {
+	case b.Scans != nil:
+		return len(b.Scans)
+	case b.Take > 0:
+		return b.Take
+	}
+	return int(b.Range.Rows)
+}
+
+// labeling gives the options of the step that labels, or nil.
+func (p *Pipeline) labeling() *label.Options {
+	for _, s := range p.Steps {
+		if o, ok := s.Options.(*label.Options); ok {
+			return o
+		}
+	}
+	return nil
+}
+
+// counter counts different reports and those that would be sent.
+type counter struct {
+	seen  map[[16]byte]bool // by the head of a SHA-256
+	calls int64
+	bytes int64 // of the reports that would be sent
+}
+
+func (c *counter) read(g *Graph, batches []schemas.Batch, o *label.Options, t *taxonomy.Taxonomy) error {
+	c.seen = map[[16]byte]bool{}
+	ask, err := asks(o, t)
+	if err != nil {
+		return err
+	}
+	columns := reportColumns(*g.Pipeline.Steps[0].Options.(*intake.Options))
+	for _, b := range batches {
+		rows, _, err := table.Read(b.Range, columns)
+		if err != nil {
+			return err
+		}
+		lines := map[int64]bool{}
+		for _, s := range b.Scans {
+			lines[s.Line] = true
+		}
+		for i, r := range rows {
+			if b.Scans != nil && !lines[r.Line] || b.Scans == nil && b.Take > 0 && i >= b.Take {
+				continue
+			}
+			sum := sha256.Sum256([]byte(r.Report))
+			key := [16]byte(sum[:16])
+			if c.seen[key] {
+				continue
+			}
+			c.seen[key] = true
+			if ask(r.Report) {
+				c.calls, c.bytes = c.calls+1, c.bytes+int64(len(r.Report))
+			}
+		}
+	}
+	return nil
+}
+
+// reportColumns are the columns that intake reads its reports from.
+func reportColumns(o intake.Options) table.Columns {
+	if o.Layout == "ct-rate" {
+		return table.Columns{Study: "VolumeName", Report: []string{"Findings_EN", "Impressions_EN"}}
+	}
+	c := table.Columns{Study: cmp.Or(o.Columns.Study, "id"), Report: o.Columns.Report}
+	if len(c.Report) == 0 {
+		c.Report = []string{"report"}
+	}
+	return c
+}
+
+// asks says for which reports a model would be called: all, none, or those where the rules before it doubt.
+func asks(o *label.Options, t *taxonomy.Taxonomy) (func(string) bool, error) {
+	llm := slices.Index(o.Labelers, "llm")
+	switch {
+	case len(o.Labelers) == 0 && o.Endpoint != "", llm == 0:
+		return func(report string) bool { return strings.TrimSpace(report) != "" }, nil
+	case llm < 0:
+		return func(string) bool { return false }, nil
+	}
+	l, err := rules.New(t, rules.Options{Convention: o.Convention})
+	return func(report string) bool {
+		labels, err := l.Label(report)
+		return err == nil && slices.ContainsFunc(labels, func(a taxonomy.Label) bool { return a.State == taxonomy.Uncertain })
+	}, err
+}
+
+// price turns reports into tokens, money and time.
+func (p *Plan) price(o *label.Options, t *taxonomy.Taxonomy, c counter) error {
+	free := float64(p.Distinct - c.calls)
+	p.Seconds = guess(func(i int) float64 { return free / rulesPerSecond[i] })
+	if c.calls == 0 {
+		return nil
+	}
+	instructions := 1200.0 // bytes around the findings
+	for _, f := range t.Findings {
+		instructions += float64(len(f.Name) + len(f.Definition) + len(strings.Join(f.Synonyms, "; ")) + len(strings.Join(f.Exclusions, "; ")) + 30)
+	}
+	calls := float64(c.calls)
+	p.Tokens.Input = guess(func(i int) float64 {
+		return math.Ceil((calls*instructions + float64(c.bytes)) / bytesPerToken[i])
+	})
+	p.Tokens.Output = guess(func(i int) float64 {
+		return math.Ceil(calls * (2 + tokensPerFinding[i]*float64(len(t.Findings))))
+	})
+	atOnce := float64(o.InFlight)
+	if atOnce == 0 {
+		atOnce = 64
+	}
+	calling := guess(func(i int) float64 { return calls / atOnce * secondsPerCall[i] })
+	if o.RPM > 0 {
+		calling.atLeast(60 * calls / float64(o.RPM))
+	}
+	p.Seconds.add(calling)
+	if strings.HasPrefix(o.Endpoint, "fake:") && o.Prices == "" {
+		return nil // free of charge unless a price is given
+	}
+	prices, err := ledger.ReadPrices(o.Prices)
+	if err != nil {
+		return err
+	}
+	p.Basis["prices"] = prices.Digest
+	price, err := prices.Find(o.Model, time.Now())
+	if errors.Is(err, ledger.ErrNoPrice) && loopback(o.Endpoint) {
+		return nil // a model on this machine is free where no price is given
+	}
+	if err != nil {
+		return err
+	}
+	in, out := p.Tokens.Input.all(), p.Tokens.Output.all()
+	for i := range p.pico {
+		if p.pico[i], err = price.Worst(int64(in[i]), int64(out[i])); err != nil {
+			return err
+		}
+	}
+	p.CostUSD = guess(func(i int) float64 { return float64(p.pico[i]) / 1e12 })
+	return nil
+}
+
+// loopback says whether an endpoint is on this machine.
+func loopback(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	return err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback())
+}
+
+// Pico is the estimate in pico-dollars: low, expected, high.
+func (p *Plan) Pico() (low, expected, high int64) { return p.pico[0], p.pico[1], p.pico[2] }
+
+func guess(f func(int) float64) Guess { return Guess{f(0), f(1), f(2)} }
+
+func (g Guess) all() [3]float64 { return [3]float64{g.Low, g.Expected, g.High} }
+
+func (g *Guess) add(o Guess) {
+	*g = Guess{g.Low + o.Low, g.Expected + o.Expected, g.High + o.High}
+}
+
+func (g *Guess) atLeast(x float64) {
+	*g = Guess{max(g.Low, x), max(g.Expected, x), max(g.High, x)}
+}
+
+// rest notes what the plan rests on.
+func (p *Plan) rest(g *Graph, o *label.Options, run schemas.Run) error {
+	h := sha256.New()
+	for _, b := range g.Batches {
+		fmt.Fprintln(h, b.ID)
+	}
+	p.Basis["input"] = fmt.Sprintf("%x", h.Sum(nil))
+	p.Basis["pipeline"] = g.Pipeline.Digest
+	p.Basis["cap"] = fmt.Sprint(run.MaxCostPico)
+	if o == nil {
+		return nil
+	}
+	id, err := o.Identity()
+	p.Basis["prompt"], p.Basis["model"], p.Basis["endpoint"] = id, o.Model, o.Endpoint
+	return err
+}
+
+// Changed names what a plan rested on and is no longer so, in order.
+func (p *Plan) Changed(now *Plan) (names []string) {
+	for _, k := range []string{"pipeline", "prompt", "model", "prices", "input", "endpoint", "cap"} {
+		if p.Basis[k] != now.Basis[k] {
+			names = append(names, k)
+		}
+	}
+	return names
+}

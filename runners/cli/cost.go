@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"silverbeam/pkg/ledger"
+
+	"github.com/spf13/cobra"
+)
+
+func costCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "cost RUN", Short: "say what a run's calls and computing came to", Args: exactly("RUN"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir, err := folder(args[0])
+			if err != nil {
+				return err
+			}
+			c, err := cost(dir)
+			if err != nil {
+				return badInput("%v", err)
+			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), c)
+			}
+			printCost(cmd, c)
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "as one object; money in 10^-12 US dollars")
+	return c
+}
+
+// cost reads a run's ledger, which a run that has just begun may not have yet.
+func cost(dir string) (*ledger.Cost, error) {
+	path := filepath.Join(dir, "ledger.db")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.New(dir + ": no ledger yet")
+	}
+	return ledger.ReadCost(path)
+}
+
+func printCost(cmd *cobra.Command, c *ledger.Cost) {
+	w := cmd.OutOrStdout()
+	line(w, "spent      $%s in %s (%s)", c.SpentUSD, count(int(c.Calls), "call"), count(int(c.Attempts), "attempt"))
+	if c.Wasted > 0 || c.UnsettledMax > 0 {
+		line(w, "wasted     $%s on attempts without a label; at most $%s unsettled", ledger.USD(c.Wasted), ledger.USD(c.UnsettledMax))
+	}
+	distinct := ""
+	if c.DistinctReports != nil {
+		distinct = fmt.Sprintf(", %s distinct", grouped(*c.DistinctReports))
+	}
+	line(w, "reports    %s%s", grouped(c.Reports), distinct)
+	line(w, "tokens     %s in, %s out", grouped(c.Tokens.Input), grouped(c.Tokens.Output))
+	line(w, "computing  %.1f CPU-s, %.1f GPU-s", c.Compute.CPUSeconds, c.Compute.GPUSeconds)
+	for _, s := range c.ByStep {
+		line(w, "  %-20s $%s in %s", s.Step, ledger.USD(s.Spent), count(int(s.Calls), "call"))
+	}
+	for _, m := range c.ByModel {
+		line(w, "  %-20s $%s in %s", m.Model, ledger.USD(m.Spent), count(int(m.Calls), "call"))
+	}
+}

@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"silverbeam/pipelines"
+	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/llm"
+	"silverbeam/runners/local"
+	"silverbeam/transforms/intake"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes, which never change.
+const (
+	codeOK        = 0
+	codeRejects   = 1  // finished, rejects above the tolerance or a required figure missed
+	codeUsage     = 2  // usage, configuration, pipeline file
+	codeInput     = 3  // bad input data
+	codeBudget    = 4  // budget reached, resumable
+	codeProvider  = 5  // the provider refused: key, quota
+	codeTemporary = 75 // temporary failure, run again
+	codeSignal    = 128
+)
+
+// Exit is an error that knows its exit code.
+type Exit struct {
+	Code int
+	Err  error
+	Next string // the next sensible command, or ""
+}
+
+func (e *Exit) Error() string { return e.Err.Error() }
+
+// Unwrap gives the error itself.
+func (e *Exit) Unwrap() error { return e.Err }
+
+// usage is a mistake in the command line.
+func usage(cmd *cobra.Command, format string, args ...any) error {
+	return &Exit{codeUsage, fmt.Errorf("%s: %s", cmd.Name(), fmt.Sprintf(format, args...)), "silverbeam help" + strings.TrimPrefix(cmd.CommandPath(), "silverbeam")}
+}
+
+// badInput is a fault of a file that was given.
+func badInput(format string, args ...any) error {
+	return &Exit{codeInput, fmt.Errorf(format, args...), ""}
+}
+
+// classes says which code an error of a lower layer means; the first that matches counts.
+var classes = []struct {
+	code int
+	is   func(error) bool
+}{
+	{codeTemporary, is(syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, local.ErrBusy, ledger.ErrBusy)},
+	{codeUsage, as[pipelines.Problems]},
+	{codeInput, is(intake.ErrInput)},
+	{codeBudget, is(llm.ErrBudget, llm.ErrReplay)},
+	{codeProvider, is(llm.ErrProvider)},
+	{codeTemporary, is(llm.ErrTemporary, context.DeadlineExceeded)},
+	{codeUsage, is(fs.ErrPermission, syscall.EROFS, syscall.ENOTDIR)},
+}
+
+func is(targets ...error) func(error) bool {
+	return func(err error) bool {
+		for _, t := range targets {
+			if errors.Is(err, t) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func as[T error](err error) bool {
+	var t T
+	return errors.As(err, &t)
+}
+
+// code is the exit code of an error. What is in no class is a fault of code or configuration, where running again would
+// not help: 2.
+func code(err error) int {
+	var i interrupted
+	var e *Exit
+	switch {
+	case err == nil:
+		return codeOK
+	case errors.As(err, &i):
+		return codeSignal + int(i.signal)
+	case errors.As(err, &e):
+		return e.Code
+	}
+	for _, c := range classes {
+		if c.is(err) {
+			return c.code
+		}
+	}
+	return codeUsage
+}
+
+// tell writes an error as a user reads it, what: where: why, then the next command, and gives its exit code.
+func tell(w io.Writer, err error) int {
+	c := code(err)
+	if err == nil {
+		return c
+	}
+	var e *Exit
+	var problems pipelines.Problems
+	next := ""
+	if errors.As(err, &e) {
+		next = e.Next
+	}
+	switch {
+	case c > codeSignal:
+		fmt.Fprintln(w, "silverbeam: interrupted: what was finished is kept")
+		if next == "" {
+			next = "the same command goes on"
+		}
+	case errors.As(err, &problems):
+		fmt.Fprintln(w, problems.Error())
+		fmt.Fprintf(w, "silverbeam: %s\n", count(len(problems), "problem"))
+	default:
+		fmt.Fprintln(w, "silverbeam: "+strings.Join(strings.Fields(err.Error()), " "))
+	}
+	if next == "" {
+		next = advice[c]
+	}
+	if next != "" {
+		fmt.Fprintln(w, "next: "+next)
+	}
+	return c
+}
+
+// advice is what to do next where an error does not say.
+var advice = map[int]string{
+	codeBudget:    "the same command with a higher --max-cost goes on where it stopped",
+	codeProvider:  "check the key's variable (--key-env) and the account, then the same command",
+	codeTemporary: "the same command goes on where it stopped",
+}
+
+// count is "1 problem" or "3 problems".
+func count(n int, noun string) string {
+	if n != 1 {
+		noun = plural(noun)
+	}
+	return fmt.Sprintf("%s %s", grouped(int64(n)), noun)
+}
+
+func plural(noun string) string {
+	switch {
+	case strings.HasSuffix(noun, "y"):
+		return strings.TrimSuffix(noun, "y") + "ies"
+	case strings.HasSuffix(noun, "ch"):
+		return noun + "es"
+	}
+	return noun + "s"
+}
+
+// grouped writes 1234567 as 1,234,567.
+func grouped(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,202 @@
+package cli
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"silverbeam/pipelines"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func labelCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "label reports|explain", Short: "label a table of reports, or show why one is labelled as it is",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return unknownVerb(cmd, args[0])
+		},
+	}
+	c.AddCommand(labelReportsCommand(), labelExplainCommand())
+	return c
+}
+
+// labelParams are the flags that become parameters of the pipeline label-reports, by the parameter's name.
+var labelParams = map[string]string{
+	"id-column": "id", "text-columns": "text", "findings": "findings", "convention": "convention", "labelers": "labelers",
+	"endpoint": "endpoint", "model": "model", "key-env": "key_env", "prices": "prices", "in-flight": "in_flight", "rpm": "rpm",
+	"tpm": "tpm", "timeout": "timeout", "deadline": "deadline", "batch-rows": "batch_rows", "limit": "limit", "as": "as",
+	"uncertain": "uncertain", "max-rejects": "tolerance",
+}
+
+func labelReportsCommand() *cobra.Command {
+	var flags runFlags
+	var out, keyCommand, mode string
+	c := &cobra.Command{
+		Use: "reports IN --out OUT", Short: "label a table of reports without writing a pipeline", Args: exactly("IN"),
+		Long: "Reads reports from a CSV, JSONL or Parquet file (the first two also as .gz; - is CSV on stdin) and writes one row of labels for\n" +
+			"each, in the same order: 1 present, 0 absent, -1 uncertain, empty not mentioned. A row that could not be labelled is all empty, and\n" +
+			"`silverbeam why` says why. The same command goes on where an earlier one stopped, and pays for no answer twice.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := flags.options(cmd)
+			if err != nil {
+				return err
+			}
+			if mode != "sync" {
+				return usage(cmd, "--mode: %q: one of sync", mode)
+			}
+			if err := writable(cmd, out); err != nil {
+				return err
+			}
+			in, done, err := input(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			defer done()
+			set := map[string]string{"in": in}
+			cmd.Flags().Visit(func(f *pflag.Flag) {
+				if p, ok := labelParams[f.Name]; ok {
+					set[p] = f.Value.String()
+				}
+			})
+			if keyCommand != "" {
+				if set["key_env"], err = keyFrom(cmd, keyCommand); err != nil {
+					return err
+				}
+			}
+			p, err := pipelines.Load("label-reports", set)
+			if err != nil {
+				return asFlags(cmd, err)
+			}
+			if o.Dir == "" {
+				if o.Dir, err = labelFolder(in, set); err != nil {
+					return err
+				}
+			}
+			_, runErr := execute(cmd, p, o)
+			var e *Exit
+			if runErr != nil && (!errors.As(runErr, &e) || e.Code != codeRejects) {
+				return runErr
+			}
+			if err := writeLabels(cmd.OutOrStdout(), filepath.Join(o.Dir, "dataset"), out); err != nil {
+				return err
+			}
+			line(cmd.ErrOrStderr(), "%-20s %s", "page", filepath.Join(o.Dir, "page.html"))
+			return runErr
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&out, "out", "", "table to write: .csv, .jsonl (both also .gz) or .parquet; - is CSV on stdout")
+	f.String("id-column", "id", "the column that names a report")
+	f.String("text-columns", "report", "columns of text, with commas between; joined with a newline")
+	f.String("findings", "ctrate-18", "taxonomy, by name or file")
+	f.String("convention", "ct-rate", "what counts as a finding: ct-rate or clinical")
+	f.String("as", "state", "what to write: state, binary or probability")
+	f.String("uncertain", "one", "how uncertain becomes binary: one, zero or missing")
+	f.String("labelers", "", "labelers in the order they are asked (default rules; with --endpoint llm)")
+	f.String("endpoint", "", "base URL of an OpenAI-compatible server; fake://rules costs nothing")
+	f.String("model", "", "the model to ask")
+	f.String("key-env", "", "the environment variable that holds the key")
+	f.StringVar(&keyCommand, "key-command", "", "a command that prints the key")
+	f.String("prices", "", "price file (default the built-in one)")
+	f.Int("in-flight", 64, "calls at once")
+	f.Int("rpm", 0, "requests a minute; 0: no limit of ours")
+	f.Int("tpm", 0, "tokens a minute; 0: no limit of ours")
+	f.Duration("timeout", 0, "of one call (default 60s)")
+	f.Duration("deadline", 0, "of one report, retries included (default 10m)")
+	f.StringVar(&mode, "mode", "sync", "how calls are made: sync")
+	f.Int("batch-rows", 5000, "rows a batch: the unit of resuming and of cost")
+	f.String("max-rejects", "0.1%", "exit with 1 if more reports than this are rejected")
+	flags.add(c)
+	c.MarkFlagsMutuallyExclusive("key-env", "key-command")
+	return c
+}
+
+// asFlags says what is wrong with a flag in the flag's terms: the user wrote no pipeline file.
+func asFlags(cmd *cobra.Command, err error) error {
+	var problems pipelines.Problems
+	if !errors.As(err, &problems) {
+		return err
+	}
+	var lines []string
+	for _, p := range problems {
+		key, rest, _ := strings.Cut(p.Message, ":")
+		for flag, param := range labelParams {
+			if param == key {
+				key = "--" + flag
+			}
+		}
+		if p.Nearest != "" {
+			rest += fmt.Sprintf(" (did you mean %q?)", p.Nearest)
+		}
+		lines = append(lines, key+":"+rest)
+	}
+	return usage(cmd, "%s", strings.Join(lines, "; "))
+}
+
+// input gives the path of the table to read; stdin is copied to where only this user may read, and done removes it.
+func input(cmd *cobra.Command, in string) (path string, done func(), err error) {
+	if in != "-" {
+		if _, err := os.Stat(in); err != nil {
+			return "", nil, badInput("%v", err)
+		}
+		return in, func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "silverbeam-*") // mode 0700
+	if err != nil {
+		return "", nil, err
+	}
+	done = func() { os.RemoveAll(dir) }
+	f, err := os.Create(filepath.Join(dir, "stdin.csv"))
+	if err != nil {
+		done()
+		return "", nil, err
+	}
+	_, err = io.Copy(f, cmd.InOrStdin())
+	if err = errors.Join(err, f.Close()); err != nil {
+		done()
+		return "", nil, fmt.Errorf("stdin: %w", err)
+	}
+	return f.Name(), done, nil
+}
+
+// keyFrom runs a command that prints a key, puts it in the environment of this process alone and gives the variable's name.
+func keyFrom(cmd *cobra.Command, command string) (variable string, err error) {
+	out, err := exec.CommandContext(cmd.Context(), "sh", "-c", command).Output()
+	key := strings.TrimSpace(string(out))
+	if err != nil || key == "" {
+		return "", usage(cmd, "--key-command: it printed no key: %v", err)
+	}
+	variable = "SILVERBEAM_KEY"
+	return variable, os.Setenv(variable, key)
+}
+
+// labelFolder names the run folder by the input's content and by what was asked of it.
+func labelFolder(in string, set map[string]string) (string, error) {
+	f, err := os.Open(in)
+	if err != nil {
+		return "", badInput("%v", err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", badInput("%s: %v", in, err)
+	}
+	for _, k := range slices.Sorted(maps.Keys(set)) {
+		if !slices.Contains([]string{"in", "key_env", "in_flight", "rpm", "tpm", "timeout", "deadline", "tolerance"}, k) {
+			fmt.Fprintf(h, "\n%s=%s", k, set[k])
+		}
+	}
+	return filepath.Join("out", fmt.Sprintf("label-%x", h.Sum(nil)[:6])), nil
+}

@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"silverbeam/pipelines"
+	"silverbeam/pkg/ledger"
+	"silverbeam/runners/local"
+	"silverbeam/schemas"
+	"silverbeam/transforms/intake"
+
+	"github.com/spf13/cobra"
+)
+
+// runFlags are the settings of a run that no pipeline file holds.
+type runFlags struct {
+	dir, store, maxCost, runner string
+	replay                      bool
+	limit                       int
+}
+
+// add makes the flags that `run` and `label reports` share.
+func (f *runFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.dir, "run", "", "run folder (default out/NAME)")
+	c.Flags().StringVar(&f.store, "store", "", "results store: a file or URL (default in the user's state folder)")
+	c.Flags().StringVar(&f.maxCost, "max-cost", "", "stop before more than so many US dollars are spent")
+	c.Flags().BoolVar(&f.replay, "replay", false, "refuse any call whose answer is not in the results store")
+	c.Flags().IntVar(&f.limit, "limit", 0, "only the first N studies")
+}
+
+// options turns the flags into the runner's settings.
+func (f *runFlags) options(cmd *cobra.Command) (o local.Options, err error) {
+	if f.runner != "" && f.runner != "local" {
+		return o, usage(cmd, "--runner: %q: one of local", f.runner)
+	}
+	if f.limit < 0 {
+		return o, usage(cmd, "--limit: %d: 0 or more", f.limit)
+	}
+	o.Dir, o.Store, o.Replay, o.Versions = f.dir, f.store, f.replay, versions()
+	if f.maxCost != "" {
+		if o.MaxCostPico, err = ledger.ParseUSD(f.maxCost); err != nil {
+			return o, usage(cmd, "--max-cost: %v", err)
+		}
+		if o.MaxCostPico == 0 {
+			return o, usage(cmd, "--max-cost: more than 0; --replay refuses every new call")
+		}
+	}
+	return o, nil
+}
+
+func runCommand() *cobra.Command {
+	var set map[string]string
+	var flags runFlags
+	var planFile string
+	c := &cobra.Command{
+		Use: "run FILE", Short: "run a pipeline; the same command resumes it", Args: exactly("FILE"),
+		Long: "Run checks a pipeline file, or one that ships (" + strings.Join(pipelines.Shipped, ", ") + "), and runs it. What an earlier run finished\n" +
+			"is found in the run folder and in the results store and not done again.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := flags.options(cmd)
+			if err != nil {
+				return err
+			}
+			p, err := pipelines.Load(args[0], set)
+			if err != nil {
+				return err
+			}
+			if flags.limit > 0 {
+				p.Steps[0].Options.(*intake.Options).Limit = flags.limit
+			}
+			if planFile != "" {
+				if err := hold(cmd, planFile, p, o); err != nil {
+					return err
+				}
+			}
+			if o.Dir == "" {
+				o.Dir = filepath.Join("out", p.Name)
+			}
+			r, err := execute(cmd, p, o)
+			if r != nil && r.Page != "" {
+				line(cmd.OutOrStdout(), "%s", filepath.Join(o.Dir, r.Page))
+			}
+			return err
+		},
+	}
+	setFlag(c, &set)
+	flags.add(c)
+	c.Flags().StringVar(&flags.runner, "runner", "local", "where the graph runs: local")
+	c.Flags().StringVar(&planFile, "plan", "", "a plan of `silverbeam plan`: refuse if what it rests on has changed")
+	return c
+}
+
+// execute runs a pipeline and says what became of it.
+func execute(cmd *cobra.Command, p *pipelines.Pipeline, o local.Options) (*schemas.Report, error) {
+	w := newWatcher(cmd.ErrOrStderr())
+	o.Progress = w.see
+	r, err := local.Run(cmd.Context(), p, o)
+	w.close()
+	if err != nil {
+		return r, err
+	}
+	summary(cmd.ErrOrStderr(), o.Dir, r)
+	if r.Exit != codeOK {
+		return r, &Exit{r.Exit, tooMany(o.Dir, r), "silverbeam why " + o.Dir}
+	}
+	return r, nil
+}
+
+// summary tells what each step did.
+func summary(w io.Writer, dir string, r *schemas.Report) {
+	for _, s := range r.Steps {
+		if s.Unit == "" || s.Unit == "results" {
+			continue
+		}
+		skipped := ""
+		if s.Skipped > 0 {
+			skipped = fmt.Sprintf(", %s done before", grouped(int64(s.Skipped)))
+		}
+		line(w, "%-20s %s %s in, %s out, %s%s", s.Name, grouped(int64(s.In)), s.Unit, grouped(int64(s.Out)), count(s.Rejects, "reject"), skipped)
+	}
+	if c, err := cost(dir); err == nil {
+		line(w, "%-20s $%s in %s", "cost", c.SpentUSD, count(int(c.Calls), "call"))
+	}
+}
+
+// tooMany names the step that refused the largest share.
+func tooMany(dir string, r *schemas.Report) error {
+	var worst schemas.StepReport
+	share := func(s schemas.StepReport) float64 { return float64(s.Rejects) / float64(max(s.In, 1)) }
+	for _, s := range r.Steps {
+		if share(s) > share(worst) {
+			worst = s
+		}
+	}
+	return fmt.Errorf("%s: %s: %s of %s %s rejected, more than the %.4g %% that the pipeline tolerates",
+		dir, worst.Name, grouped(int64(worst.Rejects)), grouped(int64(worst.In)), worst.Unit, 100*r.Tolerance)
+}

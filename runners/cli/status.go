@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"silverbeam/runners/local"
+
+	"github.com/spf13/cobra"
+)
+
+func statusCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "status RUN", Short: "say how far a run is, from its folder alone", Args: exactly("RUN"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir, err := folder(args[0])
+			if err != nil {
+				return err
+			}
+			s, err := local.Look(dir)
+			if err != nil {
+				return badInput("%v", err)
+			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), s)
+			}
+			line(cmd.OutOrStdout(), "%s: %s", s.State, describe(*s))
+			return printSteps(cmd, dir)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "as one object")
+	return c
+}
+
+// printSteps lists what each step took, gave and refused.
+func printSteps(cmd *cobra.Command, dir string) error {
+	r, err := report(dir)
+	if err != nil {
+		return err
+	}
+	for _, s := range r.Steps {
+		if s.Unit != "" {
+			line(cmd.OutOrStdout(), "  %-20s %s %s in, %s out, %s, %.1f s", s.Name, grouped(int64(s.In)), s.Unit, grouped(int64(s.Out)), count(s.Rejects, "reject"), s.Seconds)
+		}
+	}
+	if r.Error != "" {
+		line(cmd.OutOrStdout(), "  %s", r.Error)
+	}
+	return nil
+}
+
+// describe is one line on how a run stands.
+func describe(s local.State) string {
+	var parts []string
+	if s.Total > 0 {
+		parts = append(parts, fmt.Sprintf("%s %s of %s (%.0f %%)", s.Step, grouped(s.Done), grouped(s.Total), 100*float64(s.Done)/float64(s.Total)))
+	} else if s.Step != "" {
+		parts = append(parts, s.Step)
+	}
+	if s.RowsPerSecond > 0 {
+		parts = append(parts, fmt.Sprintf("%.3g/s", s.RowsPerSecond))
+	}
+	if s.ETASeconds > 0 {
+		parts = append(parts, time.Duration(s.ETASeconds*float64(time.Second)).Round(time.Second).String()+" left")
+	}
+	if s.Detail != "" {
+		parts = append(parts, s.Detail)
+	}
+	if s.SpentUSD > 0 {
+		parts = append(parts, fmt.Sprintf("$%.4f", s.SpentUSD))
+	}
+	if s.Rejects > 0 {
+		parts = append(parts, count(s.Rejects, "reject"))
+	}
+	return strings.Join(parts, ", ")
+}
