@@ -6,6 +6,9 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
+
+	"silverbeam/pkg/simd"
 )
 
 // Hit is one retrieved row of a pool.
@@ -46,8 +49,12 @@ func Normalise(vectors [][]float32) ([][]float32, error) {
 
 type search struct {
 	queries, pool [][]float32
-	norm          float64 // the longest row of the pool
+	norm          float64   // the longest row of the pool
+	panels        []float32 // the pool in panels of panelRows rows, each transposed (dimension by row), for simd.Rows
 }
+
+// A panel of 512 dimensions is 256 kB, which stays in a second-level cache while queries pass over it.
+const panelRows, queriesAtOnce = 128, 16
 
 func newSearch(queries, pool [][]float32) (*search, error) {
 	s := &search{queries: queries, pool: pool}
@@ -65,26 +72,65 @@ func newSearch(queries, pool [][]float32) (*search, error) {
 			}
 		}
 	}
+	s.pack()
 	return s, nil
+}
+
+func (s *search) pack() {
+	if len(s.pool) == 0 {
+		return
+	}
+	d := len(s.pool[0])
+	s.panels = make([]float32, (len(s.pool)+panelRows-1)/panelRows*panelRows*d)
+	for i, v := range s.pool {
+		panel := s.panels[i/panelRows*panelRows*d:]
+		for k, x := range v {
+			panel[k*panelRows+i%panelRows] = x
+		}
+	}
 }
 
 // each calls do for every query with its float32 scores of the whole pool, from as many goroutines as processors.
 func (s *search) each(do func(q int, scores []float32)) {
 	var wg sync.WaitGroup
-	workers := runtime.GOMAXPROCS(0)
-	for w := range workers {
+	var next atomic.Int64
+	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			scores := make([]float32, len(s.pool))
-			for q := w; q < len(s.queries); q += workers {
-				for i, p := range s.pool {
-					scores[i] = dot(s.queries[q], p)
+			var scores, block []float32
+			for {
+				from := int(next.Add(queriesAtOnce)) - queriesAtOnce
+				if from >= len(s.queries) {
+					return
 				}
-				do(q, scores)
+				to := min(from+queriesAtOnce, len(s.queries))
+				scores, block = s.scores(scores, block, from, to)
+				stride := len(scores) / queriesAtOnce
+				for q := from; q < to; q++ {
+					do(q, scores[(q-from)*stride:][:len(s.pool)])
+				}
 			}
 		})
 	}
 	wg.Wait()
 }
+
+// scores multiplies queries from..to with every panel. It returns its two buffers for the next call.
+func (s *search) scores(scores, block []float32, from, to int) (out, queries []float32) {
+	d := len(s.queries[from])
+	stride := (len(s.pool) + panelRows - 1) / panelRows * panelRows
+	if scores == nil {
+		scores, block = make([]float32, queriesAtOnce*stride), make([]float32, queriesAtOnce*d)
+	}
+	for q := from; q < to; q++ {
+		copy(block[(q-from)*d:], s.queries[q])
+	}
+	for p := 0; p < stride; p += panelRows {
+		simd.Rows(scores[p:], stride, block, d, zero, s.panels[p*d:], panelRows, zero, to-from, panelRows, d, false)
+	}
+	return scores, block
+}
+
+var zero = []int64{0} // a matrix product is one block at offset 0
 
 // margin bounds the error of a float32 score of query q in any order of summation: n u |q| |p|, u = 2^-24 (Higham,
 // Accuracy and Stability, 3.1), doubled for the products' own rounding.
@@ -149,22 +195,6 @@ func kthLargest(rows []int, scores []float32, k int) float32 {
 		}
 	}
 	return heap[0]
-}
-
-func dot(a, b []float32) float32 {
-	var s0, s1, s2, s3 float32
-	b = b[:len(a)]
-	for len(a) >= 4 && len(b) >= 4 {
-		s0 += a[0] * b[0]
-		s1 += a[1] * b[1]
-		s2 += a[2] * b[2]
-		s3 += a[3] * b[3]
-		a, b = a[4:], b[4:]
-	}
-	for i, x := range a {
-		s0 += x * b[i]
-	}
-	return s0 + s1 + (s2 + s3)
 }
 
 func dot64(a, b []float32) (sum float64) {

@@ -211,3 +211,13 @@ func TestChanceLevels(t *testing.T) {
 	}
 	near(t, "recall@50", *recall.RecallAtK[50], *recall.ChanceAtK[50], .04) // 3.5 standard errors
 }
+
+// 3,039 queries over a pool of as many, 512 dimensions, the size of CT-RATE's validation split.
+func BenchmarkTop100(b *testing.B) {
+	v := vectors(rand.New(rand.NewPCG(1, 1)), 3039, 512)
+	for b.Loop() {
+		if _, err := TopK(v, v, 100, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
