@@ -11,7 +11,7 @@ type Cost struct {
 	Calls           int64       `json:"calls"`
 	Attempts        int64       `json:"attempts"`
 	Reports         int64       `json:"reports"`
-	DistinctReports int64       `json:"distinct_reports"`
+	DistinctReports int64       `json:"distinct_reports"` // 0: nobody counted
 	Spent           int64       `json:"spent"`
 	Wasted          int64       `json:"wasted"`
 	UnsettledMax    int64       `json:"unsettled_max"`

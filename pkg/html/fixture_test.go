@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"sync"
 )
 
 // ctrate are CT-RATE's 18 findings.
@@ -158,14 +159,24 @@ func chest(rng *rand.Rand, n int) []int16 {
 	return hu
 }
 
-func gallery(rng *rand.Rand) *Gallery {
-	g := &Gallery{Note: "The first queries of the split in order of id; lung window."}
-	shots := func() Images {
+// chests are drawn once for all tests.
+var chests = sync.OnceValue(func() (all []Images) {
+	rng := rand.New(rand.NewPCG(2, 2))
+	for range 12 {
 		im, err := Slices(chest(rng, 64), [3]int{64, 64, 64}, [3]float64{5, 5, 5}, Lung)
 		if err != nil {
 			panic(err)
 		}
-		return im
+		all = append(all, im)
+	}
+	return all
+})
+
+func gallery(rng *rand.Rand) *Gallery {
+	g := &Gallery{Note: "The first queries of the split in order of id; lung window."}
+	shots := func() Images {
+		all := chests()
+		return all[rng.IntN(len(all))]
 	}
 	some := func() (f []string) {
 		for _, name := range ctrate {
