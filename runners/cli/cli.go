@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -21,6 +22,7 @@ import (
 
 // Main runs the command line in os.Args and gives the exit code.
 func Main() int {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // libraries' logs: what users need is in our own messages
 	ctx, stop := interruptible()
 	defer stop()
 	root := Root()

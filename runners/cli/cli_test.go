@@ -101,7 +101,7 @@ func TestGrouped(t *testing.T) {
 
 func TestJSONLines(t *testing.T) {
 	var b bytes.Buffer
-	if err := csvToJSONL(&b, strings.NewReader("id,A \"x\",B\n<1>,1,\n\"2,\",-1,0.25\n")); err != nil {
+	if err := csvToJSONL(&b, strings.NewReader("id,\"A \"\"x\"\"\",B\n<1>,1,\n\"2,\",-1,0.25\n")); err != nil {
 		t.Fatal(err)
 	}
 	want := "{\"id\":\"<1>\",\"A \\\"x\\\"\":1,\"B\":null}\n{\"id\":\"2,\",\"A \\\"x\\\"\":-1,\"B\":0.25}\n"

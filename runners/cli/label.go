@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"silverbeam/pipelines"
+	"silverbeam/pkg/table"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -42,7 +43,8 @@ var labelParams = map[string]string{
 
 func labelReportsCommand() *cobra.Command {
 	var flags runFlags
-	var out, keyCommand, mode string
+	var out, keyCommand, mode, evidenceFile string
+	var quotes bool
 	c := &cobra.Command{
 		Use: "reports IN --out OUT", Short: "label a table of reports without writing a pipeline", Args: exactly("IN"),
 		Long: "Reads reports from a CSV, JSONL or Parquet file (the first two also as .gz; - is CSV on stdin) and writes one row of labels for\n" +
@@ -52,6 +54,9 @@ func labelReportsCommand() *cobra.Command {
 			o, err := flags.options(cmd)
 			if err != nil {
 				return err
+			}
+			if quotes && evidenceFile == "" {
+				return usage(cmd, "--quotes: only with --evidence")
 			}
 			if mode != "sync" {
 				return usage(cmd, "--mode: %q: one of sync", mode)
@@ -64,7 +69,7 @@ func labelReportsCommand() *cobra.Command {
 				return err
 			}
 			defer done()
-			set := map[string]string{"in": in}
+			set := map[string]string{"in": in, "id": "id", "text": "report"}
 			cmd.Flags().Visit(func(f *pflag.Flag) {
 				if p, ok := labelParams[f.Name]; ok {
 					set[p] = f.Value.String()
@@ -92,6 +97,15 @@ func labelReportsCommand() *cobra.Command {
 			if err := writeLabels(cmd.OutOrStdout(), filepath.Join(o.Dir, "dataset"), out); err != nil {
 				return err
 			}
+			if evidenceFile != "" {
+				var columns *table.Columns
+				if quotes {
+					columns = &table.Columns{Study: set["id"], Report: strings.Split(set["text"], ",")}
+				}
+				if err := writeEvidence(evidenceFile, o.Dir, columns); err != nil {
+					return fmt.Errorf("--evidence: %w", err)
+				}
+			}
 			line(cmd.ErrOrStderr(), "%-20s %s", "page", filepath.Join(o.Dir, "page.html"))
 			return runErr
 		},
@@ -118,6 +132,8 @@ func labelReportsCommand() *cobra.Command {
 	f.StringVar(&mode, "mode", "sync", "how calls are made: sync")
 	f.Int("batch-rows", 5000, "rows a batch: the unit of resuming and of cost")
 	f.String("max-rejects", "0.1%", "exit with 1 if more reports than this are rejected")
+	f.StringVar(&evidenceFile, "evidence", "", "also write offsets and the rule or model behind each label, as .jsonl")
+	f.BoolVar(&quotes, "quotes", false, "with the evidence's words from the reports")
 	flags.add(c)
 	c.MarkFlagsMutuallyExclusive("key-env", "key-command")
 	return c

@@ -121,7 +121,7 @@ func summary(w io.Writer, dir string, r *schemas.Report) {
 		}
 		line(w, "%-20s %s %s in, %s out, %s%s", s.Name, grouped(int64(s.In)), s.Unit, grouped(int64(s.Out)), count(s.Rejects, "reject"), skipped)
 	}
-	if c, err := cost(dir); err == nil {
+	if c, err := cost(dir); err == nil && c.Attempts > 0 {
 		line(w, "%-20s $%s in %s", "cost", c.SpentUSD, count(int(c.Calls), "call"))
 	}
 }

@@ -26,7 +26,11 @@ func statusCommand() *cobra.Command {
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), s)
 			}
-			line(cmd.OutOrStdout(), "%s: %s", s.State, describe(*s))
+			if s.State == "running" || s.State == "dead" {
+				line(cmd.OutOrStdout(), "%s: %s", s.State, describe(*s))
+			} else {
+				line(cmd.OutOrStdout(), "%s", s.State)
+			}
 			return printSteps(cmd, dir)
 		},
 	}
@@ -41,7 +45,7 @@ func printSteps(cmd *cobra.Command, dir string) error {
 		return err
 	}
 	for _, s := range r.Steps {
-		if s.Unit != "" {
+		if s.Unit != "" && s.Unit != "results" {
 			line(cmd.OutOrStdout(), "  %-20s %s %s in, %s out, %s, %.1f s", s.Name, grouped(int64(s.In)), s.Unit, grouped(int64(s.Out)), count(s.Rejects, "reject"), s.Seconds)
 		}
 	}
