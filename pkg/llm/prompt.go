@@ -140,27 +140,27 @@ func user(id ledger.Identity, text string) string {
 }
 
 // normalise makes reports equal that read the same: no control, format or private-use characters (zero-width, bidi, tags),
-// valid UTF-8, one kind of line end and of space, no space at line ends or around the text.
+// valid UTF-8, one kind of line end and of space, no space at a line's ends or around the text.
 func normalise(report string) string {
 	report = strings.ReplaceAll(strings.ReplaceAll(report, "\r\n", "\n"), "\r", "\n")
 	var b strings.Builder
 	b.Grow(len(report))
-	space := 0 // blanks not yet written
+	space, begun := false, false // a blank is not yet written; the line has text
 	for _, r := range report {
 		switch {
 		case r == '\n':
-			space = 0
+			space, begun = false, false
 			b.WriteByte('\n')
 		case r == utf8.RuneError, unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs) && r != '\t', unicode.Is(unicode.Variation_Selector, r):
 		case unicode.IsSpace(r):
-			space++
+			space = begun
 		default:
-			if space > 0 {
+			if space {
 				b.WriteByte(' ')
-				space = 0
 			}
+			space, begun = false, true
 			b.WriteRune(r)
 		}
 	}
-	return strings.Trim(b.String(), "\n ")
+	return strings.Trim(b.String(), "\n")
 }

@@ -1,0 +1,280 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/taxonomy"
+)
+
+// slow answers after a while and notes how many requests it holds at once.
+type slow struct {
+	script
+	now, most atomic.Int64
+}
+
+func (s *slow) RoundTrip(r *http.Request) (*http.Response, error) {
+	n := s.now.Add(1)
+	defer s.now.Add(-1)
+	for m := s.most.Load(); n > m && !s.most.CompareAndSwap(m, n); m = s.most.Load() {
+	}
+	if err := sleep(r.Context(), 5*time.Millisecond); err != nil {
+		return nil, err
+	}
+	return s.script.RoundTrip(r)
+}
+
+func slowBench(t *testing.T, o Options) (bench, *slow) {
+	s := &slow{script: script{keys: newPrompt(ctRate(t), "").keys}}
+	o.Endpoint, o.Model = "https://slow.invalid", "gpt-4.1-mini"
+	return set(t, t.TempDir(), o, s), s
+}
+
+func TestEqualReportsShareACall(t *testing.T) {
+	b, s := slowBench(t, Options{})
+	_, errs := b.labelAll(t, 64, 16)
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	c := b.cost(t)
+	if s.sent() != 4 || c.Calls != 4 || c.Reports != 64 || *c.DistinctReports != 4 || c.Saved.Dedupe != 60*perAnswer || c.Saved.Store != 0 {
+		t.Errorf("%d requests, %+v", s.sent(), c)
+	}
+}
+
+func TestInFlightIsOneLimitForAllClientsOfAnEndpoint(t *testing.T) {
+	b, s := slowBench(t, Options{InFlight: 3})
+	second, err := open(b.o, ctRate(t), b.book, b.store, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	two := bench{second, b.book, b.store, b.dir}
+	var wg sync.WaitGroup
+	wg.Go(func() { b.labelAll(t, 40, 1) })
+	wg.Go(func() { two.labelAll(t, 80, 1) })
+	wg.Wait()
+	if s.most.Load() != 3 {
+		t.Errorf("%d calls at once, want 3", s.most.Load())
+	}
+}
+
+func TestACancelledCallerDoesNotTakeOthersAlong(t *testing.T) {
+	b, s := slowBench(t, Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	first := make(chan error, 1)
+	go func() {
+		_, err := b.Label(ctx, Call{"b", "s", "1", report(1)})
+		first <- err
+	}()
+	for s.now.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	second := make(chan error, 1)
+	go func() {
+		_, err := b.Label(t.Context(), Call{"b", "s", "2", report(1)})
+		second <- err
+	}()
+	cancel()
+	if err := <-first; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if err := <-second; err != nil {
+		t.Error(err)
+	}
+	if c := b.cost(t); c.Spent != perAnswer {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestBudgetStopsTheRun(t *testing.T) {
+	b, s := slowBench(t, Options{MaxCostPico: 100 * perAnswer})
+	_, errs := b.labelAll(t, 200, 1)
+	stopped := 0
+	for _, err := range errs {
+		if errors.Is(err, ErrBudget) {
+			stopped++
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := b.cost(t)
+	if stopped == 0 || c.Spent > 100*perAnswer || int64(s.sent()) != c.Attempts || c.Attempts != int64(200-stopped) || c.Attempts == 0 {
+		t.Errorf("%d stopped, %d sent, spent %d", stopped, s.sent(), c.Spent)
+	}
+	if w := b.book.Committed(); w != c.Spent {
+		t.Errorf("committed %d, spent %d", w, c.Spent)
+	}
+}
+
+func TestReplaySendsNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := &script{keys: newPrompt(ctRate(t), "").keys}
+	o := Options{Endpoint: "https://model.invalid", Model: "gpt-4.1-mini"}
+	b := set(t, dir, o, s)
+	if _, err := b.Label(t.Context(), Call{"b", "s", "1", report(1)}); err != nil {
+		t.Fatal(err)
+	}
+	b.shut(t)
+	os.Remove(filepath.Join(dir, "ledger.db"))
+	o.Replay = true
+	b = set(t, dir, o, s)
+	labels, err := b.Label(t.Context(), Call{"b", "s", "1", report(1)})
+	if err != nil || labels[0].State != taxonomy.Absent {
+		t.Error(err)
+	}
+	if _, err := b.Label(t.Context(), Call{"b", "s", "2", report(2)}); !errors.Is(err, ErrReplay) {
+		t.Error(err)
+	}
+	if c := b.cost(t); s.sent() != 1 || c.Saved.Store != perAnswer || c.Spent != 0 || c.Attempts != 0 {
+		t.Errorf("%d requests, %+v", s.sent(), c)
+	}
+}
+
+// An answer that was paid for but never reached the store is found in the run's own book.
+func TestPaidAnswersSurviveALostStore(t *testing.T) {
+	dir := t.TempDir()
+	s := &script{keys: newPrompt(ctRate(t), "").keys}
+	o := Options{Endpoint: "https://model.invalid", Model: "gpt-4.1-mini"}
+	for range 2 {
+		b := set(t, dir, o, s)
+		if _, err := b.Label(t.Context(), Call{"b", "s", "1", report(1)}); err != nil {
+			t.Fatal(err)
+		}
+		b.shut(t)
+		os.Remove(filepath.Join(dir, "results.db")) // the key stays, the answers go
+	}
+	if s.sent() != 1 {
+		t.Errorf("%d requests", s.sent())
+	}
+}
+
+func TestPrices(t *testing.T) {
+	dir := t.TempDir()
+	book, err := ledger.OpenBook(filepath.Join(dir, "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	store, err := ledger.OpenStore(filepath.Join(dir, "results.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	file := filepath.Join(dir, "prices.csv")
+	header := "price_id,model,effective_from,currency,input,cached,cache_write,output,batch_input,batch_output,batch_cached,threshold_tokens,input_over,output_over,source,checked_on\n"
+	if err := os.WriteFile(file, []byte(header+"own,tiny,2026-01-01,USD,1,,,2,,,,,,,me,2026-01-01\nfree,gratis,2026-01-01,USD,0,,,0,,,,,,,me,2026-01-01\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ endpoint, model, prices, id string }{
+		{"https://h", "gpt-4.1-mini", "", "gpt-4.1-mini@2026-11-23"},
+		{"https://h", "nobody-knows", "", ""},
+		{"https://h", "gratis", file, ""},
+		{"https://h", "tiny", file, "own"},
+		{"http://127.0.0.1:1", "nobody-knows", "", "local"},
+		{"http://localhost:1", "gratis", file, "local"},
+		{"http://[::1]:1", "tiny", file, "own"},
+		{"http://10.0.0.1:1", "nobody-knows", "", ""},
+		{"fake://rules", "", "", "fake"},
+		{"fake://rules", "gpt-4.1-mini", "", "fake"},
+		{"fake://rules", "tiny", file, "own"},
+	} {
+		client, err := Open(Options{Endpoint: c.endpoint, Model: c.model, Prices: c.prices}, ctRate(t), book, store)
+		if c.id == "" {
+			if !errors.Is(err, ledger.ErrNoPrice) {
+				t.Errorf("%v: %v", c, err)
+			}
+			continue
+		}
+		if err != nil || client.price.ID != c.id {
+			t.Errorf("%v: %v", c, err)
+			continue
+		}
+		client.Close()
+	}
+}
+
+func TestParseAnswer(t *testing.T) {
+	keys := []string{"a", "b"}
+	for _, c := range []struct {
+		content string
+		m       mode
+		ok      bool
+	}{
+		{`{"a":"P","b":"U"}`, strictSchema, true},
+		{" \n{\"b\":\"U\",\n\"a\":\"P\"} ", anyObject, true},
+		{"```json\n{\"a\":\"P\",\"b\":\"U\"}\n```", anyObject, true},
+		{"a=P b=U", oneLine, true},
+		{`{"a":"P","b":"U"}`, oneLine, true},
+		{"a=P b=U", strictSchema, false},
+		{`{"a":"P"}`, strictSchema, false},
+		{`{"a":"P","a":"P","b":"U"}`, strictSchema, false},
+		{`{"a":"P","b":"U","c":"N"}`, strictSchema, false},
+		{`{"a":"P","b":"u"}`, strictSchema, false},
+		{`{"a":"P","b":1}`, strictSchema, false},
+		{`{"a":"P","b":null}`, strictSchema, false},
+		{`{"a":"P","b":["U"]}`, strictSchema, false},
+		{`{"a":"P","b":"U"}{}`, strictSchema, false},
+		{`{"a":"P","b":"U"} Done.`, strictSchema, false},
+		{`["P","U"]`, strictSchema, false},
+		{"a=P", oneLine, false},
+		{"a=P b=U\na=N b=N", oneLine, false},
+		{"a=P a=N b=U", oneLine, false},
+		{"a P b U", oneLine, false},
+		{"", oneLine, false},
+	} {
+		labels, err := parseAnswer(c.content, keys, c.m)
+		if (err == nil) != c.ok || c.ok && (labels[0].State != taxonomy.Present || labels[1].State != taxonomy.Uncertain) {
+			t.Errorf("%q in mode %d: %v, %v", c.content, c.m, labels, err)
+		}
+	}
+}
+
+func FuzzParseAnswer(f *testing.F) {
+	f.Add(`{"a":"P","b":"N"}`, 0)
+	f.Add("a=P b=N", 2)
+	f.Fuzz(func(t *testing.T, content string, m int) {
+		labels, err := parseAnswer(content, []string{"a", "b"}, mode(m&3))
+		if err == nil && (len(labels) != 2 || labels[0].P == 0 || labels[1].P == 0) {
+			t.Errorf("%q gives %v", content, labels)
+		}
+	})
+}
+
+func TestNormalise(t *testing.T) {
+	for in, want := range map[string]string{
+		"  No\u00a0 effusion.\t \r\n\r\n\r Ok \x00\x1b[0m\n": "No effusion.\n\n\nOk [0m",
+		"no\u200bdule\u202e\ufeff \U000e0041x":               "nodule x",
+		"caf\xe9 é":                                          "caf é",
+		" \u200b\n\t":                                        "",
+		"a\n \nb":                                            "a\n\nb",
+	} {
+		if got := normalise(in); got != want {
+			t.Errorf("%q gives %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestKeys(t *testing.T) {
+	var tax taxonomy.Taxonomy
+	for i := range 60 {
+		tax.Findings = append(tax.Findings, taxonomy.Finding{Name: fmt.Sprint("f", i)})
+	}
+	p := newPrompt(&tax, "m")
+	if p.keys[25] != "z" || p.keys[26] != "aa" || p.keys[52] != "ba" {
+		t.Error(p.keys)
+	}
+	if !strings.HasPrefix(p.system[0], instructions) || p.maxTokens < 60*9 {
+		t.Error("prompt or bound")
+	}
+}
