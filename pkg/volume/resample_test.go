@@ -59,7 +59,13 @@ func naive(p Preset, v *Volume, at [3]int) float64 {
 	}
 	sum := 0.0
 	for z, wz := range w[0] {
+		if wz == 0 {
+			continue
+		}
 		for y, wy := range w[1] {
+			if wy == 0 {
+				continue
+			}
 			for x, wx := range w[2] {
 				if f := wz * wy * wx; f != 0 {
 					h := float64(v.HU[(z*v.Shape[1]+y)*v.Shape[2]+x])
@@ -92,7 +98,7 @@ func TestPresetsAgainstNaive(t *testing.T) {
 				t.Fatal(err)
 			}
 			half := float64(p.HiHU-p.LoHU) / 2
-			for range 2000 {
+			for range 1000 {
 				at := [3]int{rng.IntN(p.Shape[0]), rng.IntN(p.Shape[1]), rng.IntN(p.Shape[2])}
 				i := (at[0]*p.Shape[1]+at[1])*p.Shape[2] + at[2]
 				want := naive(p, v, at)
