@@ -57,9 +57,14 @@ func (f *modelFn) intervals(r *result.Retrieval, patients metrics.Clusters) erro
 	var stats []metrics.Statistic
 	var ks []int
 	for _, k := range recallAt {
-		if r.Reports.RecallAtK[k] != nil {
-			stats, ks = append(stats, metrics.MeanStatistic(r.Reports.Hits(k), patients)), append(ks, k)
+		if r.Reports.RecallAtK[k] == nil {
+			continue
 		}
+		s, err := metrics.MeanStatistic(r.Reports.Hits(k), patients)
+		if err != nil {
+			return err
+		}
+		stats, ks = append(stats, s), append(ks, k)
 	}
 	if len(stats) == 0 {
 		return nil
@@ -86,7 +91,7 @@ func gallery(texts [][]float32, queries []string, volumes [][]float32, p *pool) 
 	hits, err := metrics.TopK(some, volumes, galleryHits, nil)
 	for i, hs := range hits {
 		for _, h := range hs {
-			out[i].Hits = append(out[i].Hits, result.Hit{p.rows[h.Row].Volume, p.rows[h.Row].Study, h.Score})
+			out[i].Hits = append(out[i].Hits, result.Hit{Volume: p.rows[h.Row].Volume, Study: p.rows[h.Row].Study, Score: h.Score})
 		}
 	}
 	return out, err
