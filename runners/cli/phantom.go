@@ -46,7 +46,7 @@ func writePhantom(ctx context.Context, w io.Writer, dir string, o phantom.Option
 	err := phantom.Write(ctx, dir, o, func(done, total int) {
 		if now := time.Now(); now.Sub(last) > 10*time.Second || done == total {
 			last = now
-			line(w, "phantom: %s of %s", grouped(int64(done)), count(total, "volume"))
+			line(w, "phantom: %s of %s", grouped(int64(done)), count(total, "study"))
 		}
 	})
 	if err != nil {
