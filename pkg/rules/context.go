@@ -212,10 +212,15 @@ func (s *scratch) scope(c *cue, sent sentence) {
 	switch c.kind {
 	case deny, goneOf, past:
 		low, high = to, s.forward(to, sent.to)
+		if from <= sent.from+2 && s.is(from, "without", "absence", "lack") {
+			high = s.opening(to, high)
+		}
 	case ask, maybe:
 		low, high = to, s.forwardHedge(to, sent.to)
 	case near:
-		low, high = to, min(to+int(c.value), sent.to)
+		for low, high = to, to; high < min(to+int(c.value), sent.to) && s.toks[high].flags&(stop|comma) == 0; {
+			high++
+		}
 	case denied, gone, unread, pastBack:
 		low, high = s.backward(from, sent.from), from
 	case perhaps:
@@ -225,6 +230,21 @@ func (s *scratch) scope(c *cue, sent sentence) {
 		}
 	}
 	c.low, c.high = int32(low), int32(high)
+}
+
+// opening ends a denial that opens a sentence ("In the absence of effusion, consolidation is seen") at the last comma
+// before the sentence's verb.
+func (s *scratch) opening(low, high int) int {
+	cut := high
+	for t := low; t < high; t++ {
+		if s.toks[t].flags&comma != 0 {
+			cut = t
+		}
+		if s.toks[t].flags&verb != 0 {
+			return cut
+		}
+	}
+	return high
 }
 
 // questioned is the start of what a question mark doubts: the words just before it.

@@ -20,6 +20,7 @@ type element struct {
 type pattern struct {
 	row      int32
 	elements []element
+	atEnd    bool // what follows is the end of the sentence or a mark that separates statements
 }
 
 // maxVariants bounds what one written pattern may expand to.
@@ -32,9 +33,11 @@ const maxVariants = 512
 //	..N  _N                          up to N tokens in between; _N crosses no comma, verb or denial
 //	^x                               the anchor (else the first token)
 //	#  #>=10mm                       a number; a length of at least 10 mm
+//	$                                last: nothing more may come in this part of the sentence
 func compilePattern(x *lexicon, classes map[string][]string, written string, row int32) ([]pattern, error) {
 	variants := [][]element{nil}
 	gap, tight := 0, false
+	written, atEnd := strings.CutSuffix(written, " $")
 	for _, f := range strings.Fields(written) {
 		if n, ok := strings.CutPrefix(f, ".."); ok {
 			g, err := strconv.Atoi(n)
@@ -86,7 +89,7 @@ func compilePattern(x *lexicon, classes map[string][]string, written string, row
 		}
 		v[0].anchor = v[0].anchor || !anchored
 		if !slices.ContainsFunc(out, func(p pattern) bool { return slices.Equal(p.elements, v) }) {
-			out = append(out, pattern{row, v})
+			out = append(out, pattern{row, v, atEnd})
 		}
 	}
 	return out, nil
@@ -139,7 +142,7 @@ func (s *scratch) matchAt(l *Labeler, i, end int) {
 			continue // most patterns end here
 		}
 		m := match{row: p.row, from: int32(i), anchor: int32(i)}
-		if s.follow(l, p.elements, i, end, &m) {
+		if s.follow(l, p.elements, i, end, &m) && (!p.atEnd || int(m.to) >= end || s.toks[m.to].flags&(comma|stop) != 0 || s.toks[m.to].mark == ')') {
 			s.matches = append(s.matches, m)
 		}
 	}

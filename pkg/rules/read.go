@@ -112,17 +112,16 @@ func (s *scratch) heading(l *Labeler, sent sentence, p *place) (rest sentence, h
 		return sent, false
 	}
 	r := l.rows[best.row]
-	rest = sent
-	rest.from = min(int(best.to)+1, sent.to)
 	if r.kind == section {
 		p.section, p.organ, p.heading = r.section, -1, -1
-		return rest, true
+		sent.from = min(int(best.to)+1, sent.to)
+		return sent, true
 	}
 	p.heading, p.organ, p.age = int(r.organ), int(r.organ), 0
 	if p.section == background {
 		p.section = body
 	}
-	return rest, true
+	return sent, true // "Heart: normal in size" is a statement as a whole
 }
 
 // sentence reads one sentence.
