@@ -190,13 +190,16 @@ func scale(x, num, den int64) (int64, error) {
 	return (n-1)/den + 1, nil
 }
 
-// Worst is the most that an attempt with these bounds can cost.
+// Worst is the most that an attempt with these bounds can cost: every input token at its dearest price.
 func (p Price) Worst(input, output int64) (int64, error) {
-	q := p
-	q.Input = max(p.Input, p.CacheWrite, p.Cached)
-	q.Threshold = 0
+	dearest := max(p.Input, p.CacheWrite, p.Cached)
+	q := Price{Input: dearest, CacheWrite: dearest, Output: p.Output}
 	if p.Threshold > 0 && input > p.Threshold {
-		q.Input, q.Output = max(q.Input, p.InputOver), max(p.Output, p.OutputOver)
+		over, err := scale(dearest, p.InputOver, p.Input)
+		if err != nil {
+			return 0, err
+		}
+		q.Input, q.CacheWrite, q.Output = max(dearest, over), max(dearest, over), max(p.Output, p.OutputOver)
 	}
 	return q.Cost(Usage{Input: input, Output: output})
 }
