@@ -18,7 +18,9 @@ type body struct {
 	fat                  float32 // mm under the skin at the sides
 	lungWide, dome       float32 // scale of the lungs in plane; mm by which the diaphragm is up
 	lungHU, gravity      float32 // HU at the middle, HU/mm towards the back
-	texture, phase       float32 // HU and radians of the lung's slow waves
+	texture, phase       float32 // HU and radians of the lung's waves
+	uneven, fade         float32 // HU by which whole parts of a lung differ; mm over which breathing blurs its border
+	liver, stomach       float32 // HU
 	heart                float32 // scale of a normal heart
 	blood, muscle, bone  float32 // HU, HU, scale of the skeleton's HU
 	shift                vec     // mm by which the patient lies off centre
@@ -38,6 +40,8 @@ func drawBody(s Study) body {
 	b.lungWide, b.dome = f(&q, .9, 1.06), f(&q, -20, 22)
 	b.lungHU, b.gravity = f(&q, -885, -795), f(&q, .1, .5)
 	b.texture, b.phase = f(&q, 4, 20), f(&q, 0, 6.28)
+	b.uneven, b.fade = f(&q, 0, 70), f(&q, 2, 9)
+	b.liver, b.stomach = f(&q, 25, 70), f(&q, -5, 60)
 	b.blood, b.muscle = f(&q, 33, 50), f(&q, 38, 60)
 	enhanced := f(&q, 140, 260)
 	if q.chance(.1) {
@@ -83,10 +87,10 @@ func newChest(s Study, difficulty float64, edge float32) *chest {
 	c.mosaic()
 	c.abdomen()
 	c.mediastinum()
-	c.heartAndSac()
 	c.vessels()
-	c.hernia()
 	c.trees()
+	c.heartAndSac()
+	c.hernia()
 	c.skeleton()
 	c.lookalikes()
 	c.lungFindings()
@@ -141,7 +145,7 @@ func (c *chest) lungs() {
 			c.at(0, 0, 190), vec{128 * w, 89 * w, 150 * c.tall}}
 		m := grown(c.lungR, c.edge)
 		lo, hi := vec{l[0] - m[0], l[1] - m[1], l[2] - m[2]}, vec{l[0] + m[0], l[1] + m[1], l[2] + m[2]}
-		c.add(lo, hi, 0, lung{c.shapes[side], c.lungHU, c.gravity, c.texture, c.phase})
+		c.add(lo, hi, 0, lung{c.shapes[side], c.lungHU, c.gravity, c.texture, c.uneven, c.phase, c.fade + c.edge - 2})
 	}
 }
 
@@ -152,9 +156,9 @@ func (c *chest) depth(p vec) float32 {
 
 func (c *chest) abdomen() {
 	up := c.dome
-	c.ellipsoid(0, c.at(-60, 5, -20+up), vec{85 * c.wide, 85 * c.wide, 75 * c.tall}, solid(c.muscle+8)) // liver
-	c.ellipsoid(0, c.at(70, 5, -35+up), vec{75 * c.wide, 80 * c.wide, 75 * c.tall}, solid(c.muscle))    // spleen, stomach
-	c.ellipsoid(0, c.at(62, -20, 5+up), vec{25, 25, 22}, solid(-900))                                   // gas in the stomach
+	c.ellipsoid(0, c.at(-60, 5, -20+up), vec{85 * c.wide, 85 * c.wide, 75 * c.tall}, solid(c.liver))  // liver
+	c.ellipsoid(0, c.at(70, 5, -35+up), vec{75 * c.wide, 80 * c.wide, 75 * c.tall}, solid(c.stomach)) // spleen, stomach and what it holds
+	c.ellipsoid(0, c.at(62, -20, 5+up), vec{25, 25, 22}, solid(-900))                                 // gas in the stomach
 }
 
 func (c *chest) mediastinum() {
@@ -195,7 +199,7 @@ func grown(r vec, mm float32) vec { return vec{r[0] + mm, r[1] + mm, r[2] + mm} 
 func (c *chest) vessels() {
 	p := c.study.ofPatient("vessels")
 	c.aortaR = float32(p.in(12, 17))
-	for _, q := range [][3]float32{{2, -18, 120}, {4, -22, 170}, {6, -8, 205}, {18, 20, 205}, {24, 38, 180}, {20, 45, 100}, {14, 48, -10}} {
+	for _, q := range [][3]float32{{2, -18, 120}, {5, -22, 170}, {14, -12, 205}, {29, 18, 205}, {27, 38, 180}, {20, 45, 100}, {14, 48, -10}} {
 		c.aorta = append(c.aorta, c.at(q[0], q[1], q[2]))
 	}
 	for i := range len(c.aorta) - 1 {

@@ -23,7 +23,7 @@ func (l *lungShape) depth(x, y, z float32) float32 {
 // lung fills one lung with tissue and marks its depth.
 type lung struct {
 	lungShape
-	hu, gravity, texture, phase float32
+	hu, gravity, texture, uneven, phase, fade float32
 }
 
 func (l lung) paint(p *plane, o *object) {
@@ -33,6 +33,7 @@ func (l lung) paint(p *plane, o *object) {
 		return
 	}
 	waves := make([]float32, 2*(i1-i0+1))
+	far := sin(p.z*.022+3*l.phase) * l.uneven
 	for i := i0; i <= i1; i++ {
 		x := p.x(i)
 		waves[2*(i-i0)] = sin(x*.21+p.z*.05+l.phase) * l.texture
@@ -41,14 +42,14 @@ func (l lung) paint(p *plane, o *object) {
 	for j := j0; j <= j1; j++ {
 		y := p.y(j)
 		a, b := sin(y*.17-p.z*.13), sin(y*.05+p.z*.07+l.phase)
-		level := l.hu + l.gravity*(y-l.c[1])
+		level := l.hu + l.gravity*(y-l.c[1]) + far*sin(y*.025+l.phase)
 		for i := i0; i <= i1; i++ {
 			q := j*p.nx + i
 			d := l.depth(p.x(i), y, p.z)
 			if d < p.lung[q] {
 				p.lung[q] = d
 			}
-			if alpha := min(1, .5-d/p.edge); alpha > 0 {
+			if alpha := min(1, .5-d/l.fade); alpha > 0 {
 				v := level + a*waves[2*(i-i0)] + b*waves[2*(i-i0)+1]
 				p.hu[q] += (v - p.hu[q]) * alpha
 			}
@@ -56,11 +57,11 @@ func (l lung) paint(p *plane, o *object) {
 	}
 }
 
-// septa are thickened interlobular septa: a mesh of 13 to 18 mm in the outer 28 mm of the lower lungs.
+// septa are thickened interlobular septa: a mesh of 13 to 18 mm in the outer 24 mm of the lower lungs.
 func (c *chest) septa(r *stream) Fact {
 	f := func(a, b float64) float32 { return float32(r.in(a, b)) }
-	m := mesh{size: f(14, 19), half: f(.9, 1.4) * c.size, skew: f(.2, .4), brush: brush{f(-250, -50), inLung, 1}}
-	c.add(vec{-300, -300, c.at(0, 0, 40)[2]}, vec{300, 300, c.at(0, 0, float32(r.in(165, 215)))[2]}, due(septal), m)
+	m := mesh{size: f(14, 19), half: f(.9, 1.4) * c.size, skew: f(.2, .4), brush: brush{f(-400, -200), inLung, 1}}
+	c.add(vec{-300, -300, c.at(0, 0, 40)[2]}, vec{300, 300, c.at(0, 0, float32(r.in(130, 190)))[2]}, due(septal), m)
 	return Fact{Side: "bilateral"}
 }
 
@@ -79,7 +80,7 @@ func (m mesh) paint(p *plane, _ *object) {
 		b := wall(y - m.skew*p.z)
 		for i := range p.nx {
 			d := p.lung[j*p.nx+i]
-			if d > p.edge || d < -28 {
+			if d > p.edge || d < -24 {
 				continue
 			}
 			x := p.x(i)
@@ -97,7 +98,7 @@ func (c *chest) mosaic() {
 		return
 	}
 	r := c.finding(mosaic)
-	t := tiles{float32(r.in(10, 15)), float32(r.in(0, 6.28)), float32(r.in(60, 85)) * c.contrast}
+	t := tiles{float32(r.in(10, 15)), float32(r.in(0, 6.28)), float32(r.in(45, 70)) * c.contrast}
 	for _, l := range c.lobes {
 		lo, hi := vec{}, vec{}
 		for i := range 3 {

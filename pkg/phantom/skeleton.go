@@ -132,6 +132,11 @@ func (c *chest) lookalikes() {
 			c.ellipsoid(0, w, vec{f(2, 6), f(2, 4), f(2, 9)}, solid(f(800, 3071)))
 		}
 	}
+	if r.chance(.45) { // a box of a monitor, a phone, an underwire
+		w := c.chestWall(f(-1, 1), f(-1, .6), -14)
+		w[2] = f(10, 310)
+		c.ellipsoid(0, w, vec{f(6, 26), f(4, 8), f(8, 26)}, solid(f(800, 3071)))
+	}
 	if r.chance(.3) { // calcified node at a hilum
 		side := f(-1, 1)
 		c.ellipsoid(0, c.at(side*34, 10, f(140, 175)), vec{f(2, 4), f(2, 4), f(2, 4)}, solid(f(300, 900)))
@@ -151,7 +156,8 @@ func (c *chest) lookalikes() {
 	}
 	pad := f(10, 26)
 	c.ellipsoid(0, c.at(-30, -52, 52), vec{pad, pad, pad}, brush{c.rimHU, inAir, 1})
-	haze, reach := f(20, 140), f(8, 30)
+	haze, reach := f(0, 1), f(6, 38)
+	haze *= haze * 420
 	lo, hi := vec{-300, 0, -100}, vec{300, 200, 400}
 	c.add(lo, hi, 0, dependent{c.at(0, 0, 0)[1] + 80*c.wide*c.lungWide - reach, haze / reach})
 }
