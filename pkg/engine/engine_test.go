@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"silverbeam/pkg/net"
+	"silverbeam/pkg/simd"
 )
 
 func randomF32(r *rand.Rand, shape ...int) net.Tensor {
@@ -68,5 +69,16 @@ func TestSupervisedOverfits(t *testing.T) {
 	}
 	if first < 0.5 || last > 0.05 {
 		t.Fatalf("loss from %v to %v, want about 0.7 to under 0.05", first, last)
+	}
+}
+
+// atEveryLevel runs f at each level of simd that this machine has.
+func atEveryLevel(t *testing.T, f func(t *testing.T)) {
+	have := simd.Level
+	t.Cleanup(func() { simd.Level = have })
+	for _, l := range []string{"go", "avx2", "avx512"} {
+		if simd.Set(l) {
+			t.Run(l, f)
+		}
 	}
 }

@@ -22,8 +22,8 @@ type Mention struct {
 // Label answers every finding of the taxonomy, in order. The error is a taxonomy.NotAssessable.
 //
 // A finding is present when any mention says so, else uncertain when any does (with the largest probability), else
-// absent, else not mentioned. Evidence is the first mention with the deciding state. Findings implied by a present one are
-// present.
+// absent, else not mentioned. Evidence is the surest mention with the deciding state, the first of equals. Findings
+// implied by a present one are present.
 func (l *Labeler) Label(report string) ([]taxonomy.Label, error) {
 	if strings.TrimSpace(report) == "" {
 		return nil, taxonomy.NotAssessable{Class: "empty", Reason: "the report has no text"}

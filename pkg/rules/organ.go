@@ -12,20 +12,17 @@ const carrySentences = 2
 
 // atHome reports whether the organ a mention belongs to is one its finding may sit in. The nearest organ of the sentence
 // decides; in a sentence without one, the organ carried from before or the heading's. No organ at all is fine.
-func (s *scratch) atHome(l *Labeler, m match, sent sentence, p *place) bool {
+func (s *scratch) atHome(l *Labeler, m match, p *place) bool {
 	finding := l.rows[m.row].finding
 	home := l.home[finding]
 	if home == 0 {
 		return true
 	}
-	best, at := 1<<30, -1
-	for _, o := range s.matches {
-		r := &l.rows[o.row]
-		if r.kind != organ || s.insideLarger(l, o) {
-			continue
-		}
-		if d := s.steps(o, m); d < best || d == best && home&(1<<r.organ) != 0 {
-			best, at = d, int(r.organ)
+	best, at := int32(1<<30), -1
+	for _, o := range s.organs {
+		k := l.rows[o.row].organ
+		if d := s.steps(o, m); d < best || d == best && home&(1<<k) != 0 {
+			best, at = d, int(k)
 		}
 	}
 	if at < 0 && l.carries[finding] {
@@ -36,24 +33,30 @@ func (s *scratch) atHome(l *Labeler, m match, sent sentence, p *place) bool {
 	return at < 0 || home&(1<<at) != 0
 }
 
-// insideLarger reports whether a longer organ name covers this one ("aortic arch" in "aortic arch nodes").
-func (s *scratch) insideLarger(l *Labeler, m match) bool {
-	for _, o := range s.matches {
-		if l.rows[o.row].kind == organ && o.from <= m.from && m.to <= o.to && o.to-o.from > m.to-m.from {
-			return true
+// readOrgans keeps the organ names of a sentence that no longer name covers ("thyroid" in "right lobe of the thyroid"), and
+// sums up the steps from the sentence's start.
+func (s *scratch) readOrgans(l *Labeler, sent sentence) {
+	s.organs, s.walk = s.organs[:0], append(s.walk[:0], 0)
+	for _, m := range s.matches {
+		if l.rows[m.row].kind != organ {
+			continue
+		}
+		n := 0
+		covered := false
+		for _, o := range s.organs {
+			covered = covered || o.from <= m.from && m.to <= o.to
+			if covered || !(m.from <= o.from && o.to <= m.to) {
+				s.organs[n] = o
+				n++
+			}
+		}
+		s.organs = s.organs[:n]
+		if !covered {
+			s.organs = append(s.organs, m)
 		}
 	}
-	return false
-}
-
-// steps is the distance between an organ and a mention's anchor.
-func (s *scratch) steps(o, m match) int {
-	from, to := int(o.to), int(m.anchor)
-	if o.from > m.anchor {
-		from, to = int(m.anchor)+1, int(o.from)
-	}
-	d := max(to-from, 0)
-	for t := from; t < to; t++ {
+	for t := sent.from; t < sent.to; t++ {
+		d := int32(1)
 		switch f := s.toks[t].flags; {
 		case f&stop != 0:
 			d += stopSteps
@@ -62,15 +65,28 @@ func (s *scratch) steps(o, m match) int {
 		case f&verb != 0:
 			d += verbSteps
 		}
+		s.walk = append(s.walk, s.walk[len(s.walk)-1]+d)
 	}
-	return d
+	s.origin = int32(sent.from)
+}
+
+// steps is the distance between an organ and a mention's anchor: the cost of the tokens between them.
+func (s *scratch) steps(o, m match) int32 {
+	from, to := o.to, m.anchor
+	if o.from > m.anchor {
+		from, to = m.anchor+1, o.from
+	}
+	if to <= from {
+		return 0
+	}
+	return s.walk[to-s.origin] - s.walk[from-s.origin]
 }
 
 // carry notes the last organ of a sentence for the ones after it.
 func (s *scratch) carry(l *Labeler, p *place) {
 	last := match{from: -1}
-	for _, o := range s.matches {
-		if l.rows[o.row].kind == organ && o.from > last.from && !s.insideLarger(l, o) {
+	for _, o := range s.organs {
+		if o.from > last.from {
 			last = o
 		}
 	}

@@ -131,6 +131,7 @@ func (s *scratch) sentence(l *Labeler, sent sentence, number int, p *place) {
 		s.matchAt(l, i, sent.to)
 	}
 	s.readCues(l, sent)
+	s.readOrgans(l, sent)
 	for k := range s.matches {
 		m := s.matches[k]
 		r := &l.rows[m.row]
@@ -146,7 +147,7 @@ func (s *scratch) sentence(l *Labeler, sent sentence, number int, p *place) {
 			y.why = "background section"
 		case r.kind == normal:
 			s.judgeNormal(m, &y)
-		case !r.sure && !s.atHome(l, m, sent, p):
+		case !r.sure && !s.atHome(l, m, p):
 			y.why = "another organ"
 		default:
 			s.judge(l, m, &y)

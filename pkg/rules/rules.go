@@ -181,6 +181,9 @@ type scratch struct {
 	sents   []sentence
 	matches []match
 	cues    []cue
+	organs  []match // of the sentence
+	walk    []int32 // steps from the sentence's start to each of its tokens
+	origin  int32   // the sentence's first token
 	says    []saying
 }
 

@@ -6,7 +6,10 @@ type sentence struct {
 	paragraph bool // starts a new paragraph or list item: nothing is carried over from before
 }
 
-// split fills s.sents and drops the tokens that only separate. A sentence ends at . ; ! a quote sign, a bullet, a line
+// longestSentence bounds a sentence, in tokens, so that a text without full stops costs no more than others.
+const longestSentence = 250
+
+// split fills s.sents and drops the tokens that only separate. A sentence ends at . ! a quote sign, a bullet, a line
 // break that is not a hard wrap, and at ? before a capital. It does not end at decimals, abbreviations or enumerators.
 // Semicolons stay inside: they end scopes, while an organ named before one still holds after it.
 func (s *scratch) split(l *Labeler, report string) {
@@ -21,7 +24,11 @@ func (s *scratch) split(l *Labeler, report string) {
 		paragraph = paragraph || newParagraph
 		from = kept
 	}
-	for i := range s.toks { // kept <= i, and toks[i-1], toks[i], toks[i+1] are still as tokenized
+	for i := range s.toks {
+		if kept-from >= longestSentence {
+			end(false)
+		}
+		// kept <= i: toks[i-1], toks[i] and toks[i+1] are still as tokenized
 		t := s.toks[i]
 		switch {
 		case t.kind != punct || t.mark == ',' || t.mark == ';' || t.mark == ':' || t.mark == '(' || t.mark == ')' || t.mark == '/' || t.mark == '-':

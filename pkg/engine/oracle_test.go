@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"silverbeam/pkg/net"
+)
+
+// oracle is a file of testdata, which make.py writes with PyTorch, by kind of tensor ("w", "in", "out", "grad", "after").
+func oracle(t *testing.T, file string) map[string]map[string]net.Tensor {
+	t.Helper()
+	all, _, err := net.LoadSafetensors("testdata/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]map[string]net.Tensor{}
+	for n, v := range all {
+		kind, name, _ := strings.Cut(n, "/")
+		if kinds[kind] == nil {
+			kinds[kind] = map[string]net.Tensor{}
+		}
+		kinds[kind][name] = v
+	}
+	return kinds
+}
+
+// near holds max|a-b|/max|b| to a bound. What is zero but for rounding (a softmax does not see its keys' bias) counts as
+// small as 1e-3.
+func near(t *testing.T, name string, got, want []float32, bound float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%s: %d values, want %d", name, len(got), len(want))
+		return
+	}
+	var off, top float64
+	for i := range want {
+		off = max(off, math.Abs(float64(got[i])-float64(want[i])))
+		top = max(top, math.Abs(float64(want[i])))
+	}
+	if !(off <= bound*max(top, 1e-3)) {
+		t.Errorf("%s: off by %.2g of %.2g", name, off, top)
+	}
+}
+
+// gradients gives every parameter's gradient in PyTorch's layout.
+func gradients(p Program) map[string]net.Tensor {
+	all := map[string]net.Tensor{}
+	for _, q := range p.(*program).params {
+		if q.Buffer {
+			continue
+		}
+		g := *q
+		g.Value = q.Grad
+		all[q.Name] = g.tensor()
+	}
+	return all
+}
+
+// against runs one training step and compares it with PyTorch's in float64.
+func against(t *testing.T, file string, g *net.Graph, err error) {
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := oracle(t, file)
+	p, err := Gorgonia().Compile(g, shapesOf(o["in"]), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Load(o["w"]); err != nil {
+		t.Fatal(err)
+	}
+	out := run(t, p, o["in"])
+	for name, want := range o["out"] {
+		near(t, name, out[name].F32, want.F32, 2e-5)
+	}
+	grads := gradients(p)
+	if len(grads) != len(o["grad"]) {
+		t.Errorf("%d gradients, want %d", len(grads), len(o["grad"]))
+	}
+	for name, want := range o["grad"] {
+		near(t, "gradient of "+name, grads[name].F32, want.F32, 1e-3) // float32 sums through batch norms of few values
+	}
+	after := p.Export()
+	for name, want := range o["after"] {
+		if net.IsCount(name) {
+			if after[name].I64[0] != want.I64[0] {
+				t.Errorf("%s = %d, want %d", name, after[name].I64[0], want.I64[0])
+			}
+			continue
+		}
+		near(t, name+" after the step", after[name].F32, want.F32, 2e-5)
+	}
+}
+
+func TestR3DAgainstPyTorch(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		g, err := net.Supervised(net.ResNet3D{Width: 3, Classes: 5}, true, true)
+		against(t, "r3d_18.safetensors", g, err)
+	})
+}
+
+func TestCLIPAgainstPyTorch(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		g, err := net.NewCLIP(net.CLIP{Visual: net.ResNet3D{Width: 2, Kernel: [3]int{4, 4, 4}}, Dim: 20,
+			Text: net.Bert{Layers: 2, Hidden: 24, Heads: 3, Intermediate: 40, Vocab: 30, MaxPositions: 12}})
+		against(t, "clip.safetensors", g, err)
+	})
+}

@@ -1,0 +1,23 @@
+package phantom
+
+import (
+	"testing"
+)
+
+// BenchmarkStudy paints the volumes of studies; files and gzip are not in it.
+func BenchmarkStudy(b *testing.B) {
+	list, err := Draw(Options{Studies: 40, Seed: 3})
+	if err != nil {
+		b.Fatal(err)
+	}
+	o, err := Options{}.defaults()
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := newPainter(o)
+	n := 0
+	for i := range b.N {
+		n += len(w.study(list[i%40]))
+	}
+	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(n), "ms/volume")
+}
