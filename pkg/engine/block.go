@@ -51,7 +51,6 @@ type basicBlock struct {
 	mid        *value // after the first convolution, normalisation and ReLU
 	one, two   convNorm
 	down       convNorm // without conv: the input itself is added
-	sum        *value   // where there is down: gradient of the sum, laid out like out
 	identity   bool
 	inputGrads bool
 }

@@ -247,10 +247,3 @@ func (c *chest) lobe(p vec) string {
 	}
 	return side + " lower lobe"
 }
-
-func sideOf(lobe string) string {
-	if len(lobe) > 4 && lobe[:4] == "left" {
-		return "left"
-	}
-	return "right"
-}

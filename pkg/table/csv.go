@@ -191,7 +191,7 @@ func (s *csvSource) idLike() bool {
 		return true
 	}
 	f := s.spans[s.cols.study]
-	return f.to > f.from && bytes.IndexAny(s.bytes()[f.from:f.to], " \t\n") < 0
+	return f.to > f.from && !bytes.ContainsAny(s.bytes()[f.from:f.to], " \t\n")
 }
 
 // text is the i-th field of the record just parsed.
