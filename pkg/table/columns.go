@@ -14,7 +14,7 @@ type layout struct {
 	report, extra                 []int
 }
 
-// find places the columns in a header, or says which one is missing and what comes nearest.
+// find places the columns in a header, or says which one is missing and what comes near.
 func (c Columns) find(path string, line int64, header []string) (l layout, err error) {
 	if c.Study == "" {
 		return l, fmt.Errorf("table: %s: no column is named for the study's id", path)
@@ -42,11 +42,12 @@ func (c Columns) find(path string, line int64, header []string) (l layout, err e
 	return l, err
 }
 
+// missing names no column but one that is much like name: a file without a header has reports in that place.
 func missing(path string, line int64, name string, header []string) error {
 	if near := nearest(name, header); near != "" {
 		return fmt.Errorf("table: %s:%d: no column %q; the nearest is %q", path, line, name, near)
 	}
-	return fmt.Errorf("table: %s:%d: no column %q, nor any other", path, line, name)
+	return fmt.Errorf("table: %s:%d: no column %q among the header's %d", path, line, name, len(header))
 }
 
 // fill sets row from a function that gives the text of the column at a position.
@@ -93,11 +94,14 @@ func unfit(b []byte) (class, reason string) {
 	return "", ""
 }
 
-// nearest is the name at the smallest edit distance, case ignored; "" if there is none. Ties go to the first.
+// nearest is the name at the smallest edit distance, case ignored, of those that differ in a third of the letters at most
+// or have a few letters more, as Report_EN; "" if there is none. Ties go to the first.
 func nearest(name string, among []string) (best string) {
 	least := 1 << 30
 	for _, a := range among {
-		if d := distance(strings.ToLower(name), strings.ToLower(a)); d < least {
+		x, y := strings.ToLower(name), strings.ToLower(a)
+		d := distance(x, y)
+		if near := d <= len(x)/3 || strings.Contains(y, x) && len(y) <= len(x)+4; near && d < least {
 			best, least = a, d
 		}
 	}
