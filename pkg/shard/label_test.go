@@ -106,9 +106,9 @@ func TestMergeLabels(t *testing.T) {
 		if a, b := cells(csv), cells(pq); a != b {
 			t.Errorf("%+v: Parquet %s\nCSV %s", c.form, b, a)
 		}
-		if *pyarrow != "" {
+		if python != "" {
 			dataset(t, dir)
-			out, err := exec.Command(*pyarrow, "testdata/read.py", dir).CombinedOutput()
+			out, err := exec.Command(python, "testdata/read.py", dir).CombinedOutput()
 			if t.Logf("%s", out); err != nil {
 				t.Error(err)
 			}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -22,7 +21,8 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
-var pyarrow = flag.String("pyarrow", "", "a Python with pyarrow and numpy: opens shards with testdata/read.py")
+// python is a Python with pyarrow and numpy, which opens with testdata/read.py what Go wrote; "": left out.
+var python = os.Getenv("SILVERBEAM_PYTHON")
 
 var findings = []string{"Medical material", "Lung nodule", "Emphysema"}
 
@@ -235,10 +235,10 @@ func TestNoMemoryIsLost(t *testing.T) {
 	}
 }
 
-// TestPyarrow opens shards with the real pyarrow: go test -pyarrow PYTHON.
+// TestPyarrow opens shards with the real pyarrow.
 func TestPyarrow(t *testing.T) {
-	if *pyarrow == "" {
-		t.Skip("no -pyarrow PYTHON")
+	if python == "" {
+		t.Skip("SILVERBEAM_PYTHON names no Python with pyarrow")
 	}
 	dir := t.TempDir()
 	_, want := dataset(t, dir)
@@ -250,7 +250,7 @@ func TestPyarrow(t *testing.T) {
 	if err := os.WriteFile(expect, dump, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(*pyarrow, "testdata/read.py", dir, expect).CombinedOutput()
+	out, err := exec.Command(python, "testdata/read.py", dir, expect).CombinedOutput()
 	if t.Logf("%s", out); err != nil {
 		t.Error(err)
 	}

@@ -1,11 +1,13 @@
 package volume
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"math"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -14,16 +16,30 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
+// nibabelRead is what testdata/make.py says of a file: what nibabel reads from it, in our axes.
+type nibabelRead struct {
+	Shape     [3]int
+	SpacingMM [3]float64  `json:"spacing_mm"`
+	AffineLPS [16]float64 `json:"affine_lps"`
+	DType     string
+	Min, Max  int
+	SHA256    string
+}
+
+func (w nibabelRead) compare(t *testing.T, name string, v *Volume) {
+	t.Helper()
+	s := v.Summary()
+	if v.Shape != w.Shape || v.StoredType != w.DType || v.Digest() != w.SHA256 || s.Min != w.Min || s.Max != w.Max {
+		t.Errorf("%s: %v %s [%d, %d] %.8s, want %v %s [%d, %d] %.8s", name, v.Shape, v.StoredType, s.Min, s.Max, v.Digest(), w.Shape, w.DType, w.Min, w.Max, w.SHA256)
+	}
+	if !near(v.AffineLPS[:], w.AffineLPS[:]) || !near(v.SpacingMM[:], w.SpacingMM[:]) {
+		t.Errorf("%s: affine %v spacing %v,\nwant %v %v", name, v.AffineLPS, v.SpacingMM, w.AffineLPS, w.SpacingMM)
+	}
+}
+
 // TestNIfTIAgainstNibabel reads what testdata/make.py made and compares with what nibabel read (nifti.json).
 func TestNIfTIAgainstNibabel(t *testing.T) {
-	var want map[string]struct {
-		Shape     [3]int
-		SpacingMM [3]float64  `json:"spacing_mm"`
-		AffineLPS [16]float64 `json:"affine_lps"`
-		DType     string
-		Min, Max  int
-		SHA256    string
-	}
+	var want map[string]nibabelRead
 	b, err := os.ReadFile("testdata/nifti.json")
 	if err != nil {
 		t.Fatal(err)
@@ -40,14 +56,113 @@ func TestNIfTIAgainstNibabel(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		s := v.Summary()
-		if v.Shape != w.Shape || v.StoredType != w.DType || v.Digest() != w.SHA256 || s.Min != w.Min || s.Max != w.Max {
-			t.Errorf("%s: %v %s [%d, %d] %.8s, want %v %s [%d, %d] %.8s", name, v.Shape, v.StoredType, s.Min, s.Max, v.Digest(), w.Shape, w.DType, w.Min, w.Max, w.SHA256)
+		w.compare(t, name, v)
+	}
+}
+
+// written makes one volume for every way the axes of a CT may lie: as stored, mirrored, turned by 90 degrees about each
+// axis, tilted by 20 degrees.
+func written() map[string]*Volume {
+	sin, cos := math.Sincos(20 * math.Pi / 180)
+	volumes := map[string]*Volume{}
+	for name, axes := range map[string][9]float64{ // columns: where x, y, z point to in LPS
+		"none.nii":       {},
+		"plain.nii":      {1, 0, 0, 0, 1, 0, 0, 0, 1},
+		"mirrored.nii":   {-1, 0, 0, 0, -1, 0, 0, 0, -1},
+		"about-x.nii":    {1, 0, 0, 0, 0, -1, 0, 1, 0},
+		"about-y.nii.gz": {0, 0, 1, 0, 1, 0, -1, 0, 0},
+		"about-z.nii":    {0, -1, 0, 1, 0, 0, 0, 0, 1},
+		"upside.nii.gz":  {-1, 0, 0, 0, 1, 0, 0, 0, -1},
+		"tilted.nii":     {1, 0, 0, 0, cos, -sin, 0, sin, cos},
+		"tilted-y.nii":   {-cos, 0, sin, 0, 1, 0, sin, 0, cos},
+	} {
+		v := &Volume{HU: make([]int16, 4*5*6), Shape: [3]int{4, 5, 6}, SpacingMM: [3]float64{2.5, 0.75, 0.6875}}
+		for i := range v.HU {
+			v.HU[i] = int16(37*i - 1024)
 		}
-		if !near(v.AffineLPS[:], w.AffineLPS[:]) || !near(v.SpacingMM[:], w.SpacingMM[:]) {
-			t.Errorf("%s: affine %v spacing %v,\nwant %v %v", name, v.AffineLPS, v.SpacingMM, w.AffineLPS, w.SpacingMM)
+		v.HU[7], v.HU[8] = math.MinInt16, math.MaxInt16
+		if name != "none.nii" {
+			for i, a := range axes {
+				v.AffineLPS[i/3*4+i%3] = a * v.SpacingMM[2-i%3]
+			}
+			v.AffineLPS[3], v.AffineLPS[7], v.AffineLPS[11], v.AffineLPS[15] = -150.5, 12.25, 1000, 1
+		}
+		volumes[name] = v
+	}
+	return volumes
+}
+
+// TestWriteNIfTI reads back what it wrote, and with SILVERBEAM_PYTHON, a Python with nibabel, compares that with what
+// nibabel reads, and nibabel's quaternion with its matrix.
+func TestWriteNIfTI(t *testing.T) {
+	dir := t.TempDir()
+	args, read := []string{"testdata/make.py"}, map[string]*Volume{}
+	for name, v := range written() {
+		path := filepath.Join(dir, name)
+		var b bytes.Buffer
+		if err := WriteNIfTI(&b, v); err != nil {
+			t.Fatal(name, err)
+		}
+		if strings.HasSuffix(name, ".gz") {
+			plain := bytes.Clone(b.Bytes())
+			b.Reset()
+			z := gzip.NewWriter(&b)
+			z.Write(plain)
+			z.Close()
+		}
+		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadNIfTI(path, HUSource{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, hu := range v.HU { // where a voxel lies, not how it is stored
+			x, y, z := i%6, i/6%5, i/30
+			want := v.AffineLPS
+			if want == ([16]float64{}) {
+				want = [16]float64{0: v.SpacingMM[2], 5: v.SpacingMM[1], 10: v.SpacingMM[0], 15: 1}
+			}
+			if at := got.at(apply(want, x, y, z)); at != int(hu) {
+				t.Fatalf("%s: voxel (%d, %d, %d) is %d, want %d", name, x, y, z, at, hu)
+			}
+		}
+		args, read[path] = append(args, path), got
+	}
+	python := os.Getenv("SILVERBEAM_PYTHON")
+	if python == "" {
+		return
+	}
+	out, err := exec.Command(python, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var want map[string]nibabelRead
+	if err := json.Unmarshal(out, &want); err != nil || len(want) != len(read) {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for path, w := range want {
+		w.compare(t, filepath.Base(path), read[path])
+	}
+}
+
+// apply is the LPS place in mm of a voxel.
+func apply(m [16]float64, x, y, z int) (mm [3]float64) {
+	for i := range mm {
+		mm[i] = m[4*i]*float64(x) + m[4*i+1]*float64(y) + m[4*i+2]*float64(z) + m[4*i+3]
+	}
+	return mm
+}
+
+// at is the value of the voxel whose centre lies within 0.01 mm of a place, -99999 where there is none.
+func (v *Volume) at(mm [3]float64) int {
+	for i, hu := range v.HU {
+		c := apply(v.AffineLPS, i%v.Shape[2], i/v.Shape[2]%v.Shape[1], i/v.Shape[2]/v.Shape[1])
+		if math.Hypot(math.Hypot(c[0]-mm[0], c[1]-mm[1]), c[2]-mm[2]) < 0.01 {
+			return int(hu)
 		}
 	}
+	return -99999
 }
 
 // near allows for another order of float64 operations.

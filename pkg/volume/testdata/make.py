@@ -1,10 +1,10 @@
 # Makes the NIfTI files of nifti_test.go and nifti.json, what nibabel reads from them: python3 make.py
+# Of other files it prints what nibabel reads: python3 make.py FILE...
 # Needs nibabel 5 and numpy. File names say what is special about them.
-import gzip, hashlib, io, json, os, struct
+import gzip, hashlib, io, json, os, sys
 import nibabel as nib, numpy as np
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
-os.chdir(os.path.dirname(os.path.abspath(__file__)))
 rng = np.random.default_rng(3)
 DIAG = np.array([[-0.75, 0, 0, 80], [0, -0.75, 0, 90.5], [0, 0, 2.5, -300], [0, 0, 0, 1.0]])
 OBLIQUE = np.array([[0.71, 0.1, -0.2, -80], [-0.12, 0.7, 0.5, 20], [0.1, -0.2, 2.4, -30], [0, 0, 0, 1.0]])
@@ -69,6 +69,14 @@ def expect(name):
     good[src] = dict(shape=list(zyx.shape), spacing_mm=[float(m) for m in mm[::-1]], affine_lps=[float(a) + 0.0 for a in aff.ravel()],
                      dtype=stored.dtype.newbyteorder("=").name, min=int(zyx.min()), max=int(zyx.max()),
                      sha256=hashlib.sha256(zyx.tobytes()).hexdigest())
+
+if sys.argv[1:]:
+    for name in sys.argv[1:]:
+        expect(name)
+        h = nib.load(name).header
+        assert np.allclose(h.get_qform(coded=True)[0], h.get_sform(coded=True)[0], atol=1e-4), name
+    sys.exit(json.dump(good, sys.stdout))
+os.chdir(os.path.dirname(os.path.abspath(__file__)))
 
 def make(name, im_fields, raw=None):
     save(name, *im_fields, raw)
