@@ -2,15 +2,24 @@
 SHELL := /bin/bash
 GO ?= go
 BIN := out/silverbeam
-VENV := .cache/venv
-PY := $(VENV)/bin/python
 export CGO_ENABLED ?= 0
-CONCURRENT := ./transforms/internal/batch ./pkg/llm ./pkg/ledger ./pkg/shard ./pkg/metrics ./pkg/table
+export GOFLAGS += -trimpath # everywhere, so that build, vet and tests share one cache
+CONCURRENT := ./transforms/internal/batch ./pkg/llm ./pkg/ledger ./pkg/shard
 
-# part NAME runs a command as one part of the tests, and says how many minutes it took.
+# part NAME,COMMAND runs a command as one part of the tests, and says how many minutes it took.
 define part
-	@echo "== $(1)"; start=$$(date +%s); set -o pipefail; { $(2); } || { echo "== $(1): FAILED"; exit 1; }; \
+	@echo "== $(1)"; start=$$(date +%s); { $(2); } || { echo "== $(1): FAILED"; exit 1; }; \
 	  awk -v s=$$start -v e=$$(date +%s) 'BEGIN { printf "== %s: %.1f minutes\n", "$(1)", (e-s)/60 }'
+endef
+
+# need CHECK,PACKAGES installs Debian packages where the command CHECK fails.
+need = $(1) >/dev/null 2>&1 || { echo "installing $(2)"; apt-get update -qq && apt-get install -qqy --no-install-recommends $(2) >/dev/null; }
+
+# fresh PYTHON,FOLDERS makes the goldens of these packages anew in a copy of the sources, and runs their tests there.
+define fresh
+	@rm -rf .cache/tree && mkdir -p .cache/tree && cp -r go.mod go.sum pkg .cache/tree
+	@for p in $(2); do (cd .cache/tree/pkg/$$p/testdata && if [ -e make.py ]; then $(CURDIR)/$(1) make.py; fi) || exit 1; done
+	cd .cache/tree && SILVERBEAM_PYTHON=$(CURDIR)/$(1) $(GO) test -vet=off -short -count=1 $(addprefix ./pkg/,$(2))
 endef
 
 .PHONY: help
@@ -20,7 +29,7 @@ help: ## list the targets
 .PHONY: build
 build: ## build out/silverbeam
 	@mkdir -p out
-	$(GO) build -trimpath -ldflags "-s -w" -o $(BIN) .
+	$(GO) build -ldflags "-s -w" -o $(BIN) .
 
 .PHONY: demo
 demo: build ## 600 generated chest CT studies: labels, data set, two trainings, evaluation and one page
@@ -28,29 +37,51 @@ demo: build ## 600 generated chest CT studies: labels, data set, two trainings, 
 	@$(BIN) run demo
 
 .PHONY: check
-check: ## format, vet, lint, tidy
+check: ## format, vet, lint, tidy, build without cgo
 	@u=$$(gofmt -l main.go pipelines transforms schemas runners pkg); [ -z "$$u" ] || { echo "not gofmt'd: $$u"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) mod tidy -diff
+	CGO_ENABLED=0 $(GO) build -o /dev/null .
 
 .PHONY: test
-test: ## all tests that need no GPU, key or account
+test: ## all tests that need no GPU, key or account; installs what they need
 	$(call part,check,$(MAKE) --no-print-directory check)
-	$(call part,go tests,$(GO) test ./...)
-	$(call part,go tests of a stripped binary,$(GO) test -count=1 -ldflags "-s -w" ./transforms/... ./pipelines/... ./runners/...)
-	$(call part,race tests,CGO_ENABLED=1 $(GO) test -race -short $(CONCURRENT))
+	$(call part,go tests,$(GO) test -vet=off ./...)
+	$(call part,go tests of a stripped binary,$(GO) test -vet=off -ldflags "-s -w" ./transforms/... ./pipelines/... ./runners/...)
+	$(call part,race tests,$(MAKE) --no-print-directory test-race)
 	$(call part,other readers,$(MAKE) --no-print-directory test-readers)
 	$(call part,servers,$(MAKE) --no-print-directory test-servers)
+
+.PHONY: test-race
+test-race: # a C compiler only here: the race detector needs cgo
+	@$(call need,gcc -xc -fsyntax-only - <<<'#include <stdlib.h>',gcc libc6-dev)
+	CGO_ENABLED=1 $(GO) test -vet=off -race -short $(CONCURRENT)
+
+.PHONY: test-readers
+test-readers: .cache/readers/done ## pyarrow and nibabel read what Go wrote, and the other way round
+	$(call fresh,.cache/readers/bin/python,shard table volume)
+
+# test-servers
+
+.PHONY: test-oracles
+test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorch and tokenizers (3 GB to install)
+	$(call fresh,.cache/oracles/bin/python,metrics engine fit net)
 
 .PHONY: test-all
 test-all: test test-oracles ## the tests, and those that install something heavy
 
-$(VENV)/done: pkg/shard/testdata/requirements.txt
-	@python3 -m venv $(VENV) 2>/dev/null || { apt-get update -q && apt-get install -qy python3-venv && python3 -m venv $(VENV); }
-	@$(PY) -m pip install -q --disable-pip-version-check -r pkg/shard/testdata/requirements.txt
+# Python environments: made again when this file changes.
+.cache/%/done: Makefile
+	@$(call need,python3 -c 'import ensurepip',python3-venv)
+	@python3 -m venv .cache/$* && .cache/$*/bin/pip install -q --disable-pip-version-check $($*)
 	@touch $@
+
+readers := numpy==2.4.6 pyarrow==26.0.1 nibabel==5.4.2
+oracles := numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3
 
 .PHONY: bench
 bench: ## speed and memory of our own parts
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./pkg/...
+
+# bench-peers
