@@ -16,7 +16,8 @@ func catalogCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "catalog [TYPE]", Short: "list the step types, what they take and give, and their options",
-		Args: cobra.MaximumNArgs(1),
+		Example: "  silverbeam catalog label.Reports\n  silverbeam catalog --json > catalog.json   # the key schema is a JSON Schema for editors",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), catalogJSON())
@@ -25,7 +26,11 @@ func catalogCommand() *cobra.Command {
 			if len(args) > 0 {
 				t := pipelines.Find(pipelines.Catalog, args[0])
 				if t == nil {
-					return usage(cmd, "unknown step type %q", args[0])
+					var names []string
+					for _, t := range types {
+						names = append(names, t.Type)
+					}
+					return usage(cmd, "unknown step type %q%s", args[0], didYouMean(args[0], names))
 				}
 				types = []pipelines.Type{*t}
 			}

@@ -14,6 +14,7 @@ func checkCommand() *cobra.Command {
 		Use: "check FILE...", Short: "name every problem of pipeline files at once",
 		Long: "Check reads pipeline files, or ones that ship, and builds their graphs, without network or spending. Each problem is one line,\n" +
 			"FILE:LINE:COLUMN: STEP: message. It exits with 2 if there is any.",
+		Example: "  silverbeam check pipeline.yaml\n  silverbeam check demo --set data=/data/ct-rate",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usage(cmd, "takes pipeline files, got none")
@@ -52,5 +53,6 @@ func check(file string, set map[string]string) error {
 }
 
 func setFlag(c *cobra.Command, set *map[string]string) {
-	c.Flags().StringToStringVar(set, "set", nil, "parameters of the file, NAME=VALUE, any number of times")
+	c.Flags().StringToStringVar(set, "set", nil, "set a parameter of the file: `NAME=VALUE`; any number of times")
+	c.Flags().Lookup("set").DefValue = ""
 }

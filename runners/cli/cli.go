@@ -54,41 +54,53 @@ func interruptible() (context.Context, func()) {
 
 // Root is the command tree.
 func Root() *cobra.Command {
+	cobra.EnableCommandSorting = false // the order below is the order of use
 	root := &cobra.Command{
 		Use:   "silverbeam VERB",
-		Short: "chest-CT studies in, labels, a data set, trained models and an evaluation page out",
-		Long: "Silverbeam labels radiology reports, builds data sets of chest CT, trains and evaluates models on them.\n" +
-			"A pipeline is a YAML file; `silverbeam run FILE` runs it, and the same command resumes it.",
+		Short: "chest-CT studies in; labels, a data set, trained models and an evaluation page out",
+		Long: "A pipeline is a YAML file: `silverbeam run FILE` runs it, and the same command resumes it. A table of reports needs none:\n" +
+			"`silverbeam label reports` labels it. Messages go to stderr, data to stdout.",
+		Example:       "  silverbeam label reports my.csv --out labels.csv\n  silverbeam init first && cd first && silverbeam run pipeline.yaml",
 		SilenceErrors: true, SilenceUsage: true, DisableSuggestions: true,
 		Args:    cobra.ArbitraryArgs,
 		Version: version(),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return unknownVerb(cmd, args[0])
-		},
+		RunE:    onlyVerbs,
 	}
 	root.SetVersionTemplate("silverbeam {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if given := cmd.Flags().Args(); cmd.HasSubCommands() && len(given) > 0 {
+			return unknownVerb(cmd, given[0]) // it is the verb that is wrong: the flag may be one of the right verb's
+		}
 		return usage(cmd, "%v", err)
 	})
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeHelp(cmd.OutOrStdout(), cmd) })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddGroup(&cobra.Group{ID: "daily", Title: "Daily:"}, &cobra.Group{ID: "files", Title: "On files:"})
+	root.AddGroup(&cobra.Group{ID: "daily", Title: "Daily:"}, &cobra.Group{ID: "files", Title: "On files:"}, &cobra.Group{ID: rare, Title: "Rare:"})
 	group(root, "daily", initCommand(), checkCommand(), planCommand(), runCommand(), statusCommand(), costCommand(), whyCommand(), pageCommand())
 	group(root, "files", labelCommand())
-	group(root, "", phantomCommand(), catalogCommand(), doctorCommand(), versionCommand())
+	group(root, rare, phantomCommand(), catalogCommand(), doctorCommand(), versionCommand())
 	root.SetHelpCommand(helpCommand())
-	root.SetHelpCommandGroupID("")
+	root.SetHelpCommandGroupID(rare)
+	root.SetCompletionCommandGroupID(rare)
 	return root
 }
 
-// group adds verbs; those of no group are rare, and shown by `help --all` only.
+// rare is the group of verbs that only `help --all` shows.
+const rare = "rare"
+
 func group(root *cobra.Command, id string, verbs ...*cobra.Command) {
 	for _, v := range verbs {
-		v.GroupID, v.Hidden = id, id == ""
+		v.GroupID, v.Hidden = id, id == rare
 		root.AddCommand(v)
 	}
+}
+
+// onlyVerbs is the RunE of a command that does nothing but hold verbs.
+func onlyVerbs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	return unknownVerb(cmd, args[0])
 }
 
 func unknownVerb(cmd *cobra.Command, given string) error {
@@ -96,44 +108,25 @@ func unknownVerb(cmd *cobra.Command, given string) error {
 	for _, c := range cmd.Commands() {
 		verbs = append(verbs, c.Name())
 	}
-	near := pipelines.Nearest(given, verbs)
-	if near != "" {
-		near = fmt.Sprintf(" (did you mean %q?)", near)
+	return usage(cmd, "unknown verb %q%s", given, didYouMean(given, verbs))
+}
+
+// didYouMean ends a message about an unknown name.
+func didYouMean(given string, known []string) string {
+	if near := pipelines.Nearest(given, known); near != "" {
+		return fmt.Sprintf(" (did you mean %q?)", near)
 	}
-	return usage(cmd, "unknown verb %q%s", given, near)
+	return ""
 }
 
 // exactly is cobra.ExactArgs with an error that names what is missing.
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != len(names) {
-			return usage(cmd, "takes %d arguments (%s), got %d", len(names), strings.Join(names, " "), len(args))
+			return usage(cmd, "takes %s, got %s", strings.TrimSpace(count(len(names), "argument")+" "+strings.Join(names, " ")), count(len(args), "argument"))
 		}
 		return nil
 	}
-}
-
-// helpCommand shows a verb's help, or all verbs, the rare ones only with --all.
-func helpCommand() *cobra.Command {
-	var all bool
-	c := &cobra.Command{
-		Use: "help [VERB]", Short: "explain a verb, or list them", Hidden: true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			target, rest, err := cmd.Root().Find(args)
-			if err != nil || len(rest) > 0 {
-				return unknownVerb(cmd.Root(), args[0])
-			}
-			if all {
-				for _, v := range cmd.Root().Commands() {
-					v.Hidden = false
-				}
-			}
-			target.SetOut(cmd.OutOrStdout())
-			return target.Help()
-		},
-	}
-	c.Flags().BoolVar(&all, "all", false, "list the rare verbs too")
-	return c
 }
 
 // line writes one line of data.

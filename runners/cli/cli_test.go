@@ -18,6 +18,8 @@ import (
 	"silverbeam/transforms/intake"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func TestMain(m *testing.M) {
@@ -89,6 +91,29 @@ func TestTellIsOneLineAndTheNext(t *testing.T) {
 	if lines := strings.Split(strings.TrimSpace(b.String()), "\n"); len(lines) != 2 || !strings.HasPrefix(lines[0], "silverbeam: label.Reports: ") || !strings.HasPrefix(lines[1], "next: ") {
 		t.Errorf("got %q", b.String())
 	}
+}
+
+// Every verb says in one line what it is for, shows how it is called, and explains each option.
+func TestHelp(t *testing.T) {
+	root := Root()
+	var look func(c *cobra.Command)
+	look = func(c *cobra.Command) {
+		if c.Short == "" || !strings.Contains(c.Example, c.CommandPath()) {
+			t.Errorf("%s: short %q, example %q", c.CommandPath(), c.Short, c.Example)
+		}
+		var b bytes.Buffer
+		writeHelp(&b, c)
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			kind, text := pflag.UnquoteUsage(f)
+			if text == "" || kind != strings.ToUpper(kind) || !strings.Contains(b.String(), "--"+f.Name) {
+				t.Errorf("%s: --%s %s: %q", c.CommandPath(), f.Name, kind, text)
+			}
+		})
+		for _, v := range c.Commands() {
+			look(v)
+		}
+	}
+	look(root)
 }
 
 func TestGrouped(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"silverbeam/pkg/html"
 	"silverbeam/pkg/ledger"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ func costCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "cost RUN", Short: "say what a run's calls and computing came to", Args: exactly("RUN"),
+		Example: "  silverbeam cost out/demo\n  silverbeam cost demo --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := folder(args[0])
 			if err != nil {
@@ -32,7 +34,7 @@ func costCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as one object; money in 10^-12 US dollars")
+	c.Flags().BoolVar(&asJSON, "json", false, "as one object, with every batch; money in 10^-12 US dollars")
 	return c
 }
 
@@ -47,9 +49,15 @@ func cost(dir string) (*ledger.Cost, error) {
 
 func printCost(cmd *cobra.Command, c *ledger.Cost) {
 	w := cmd.OutOrStdout()
-	line(w, "spent      $%s in %s (%s)", c.SpentUSD, count(int(c.Calls), "call"), count(int(c.Attempts), "attempt"))
+	line(w, "spent      %s in %s (%s)", html.Money(c.Spent), count(int(c.Calls), "call"), count(int(c.Attempts), "attempt"))
 	if c.Wasted > 0 || c.UnsettledMax > 0 {
-		line(w, "wasted     $%s on attempts without a label; at most $%s unsettled", ledger.USD(c.Wasted), ledger.USD(c.UnsettledMax))
+		line(w, "wasted     %s on attempts without a label; at most %s unsettled", html.Money(c.Wasted), html.Money(c.UnsettledMax))
+	}
+	if e := c.Estimate; e != nil {
+		line(w, "planned    %s (%s to %s)", html.Money(e.Expected), html.Money(e.Low), html.Money(e.High))
+	}
+	if saved := c.Saved.Store + c.Saved.Dedupe + c.Saved.Rules; saved > 0 {
+		line(w, "saved      %s by stored answers, %s by equal reports, %s by the rules", html.Money(c.Saved.Store), html.Money(c.Saved.Dedupe), html.Money(c.Saved.Rules))
 	}
 	distinct := ""
 	if c.DistinctReports != nil {
@@ -59,9 +67,9 @@ func printCost(cmd *cobra.Command, c *ledger.Cost) {
 	line(w, "tokens     %s in, %s out", grouped(c.Tokens.Input), grouped(c.Tokens.Output))
 	line(w, "computing  %.1f CPU-s, %.1f GPU-s", c.Compute.CPUSeconds, c.Compute.GPUSeconds)
 	for _, s := range c.ByStep {
-		line(w, "  %-20s $%s in %s", s.Step, ledger.USD(s.Spent), count(int(s.Calls), "call"))
+		line(w, "  %-20s %s in %s", s.Step, html.Money(s.Spent), count(int(s.Calls), "call"))
 	}
 	for _, m := range c.ByModel {
-		line(w, "  %-20s $%s in %s", m.Model, ledger.USD(m.Spent), count(int(m.Calls), "call"))
+		line(w, "  %-20s %s in %s", m.Model, html.Money(m.Spent), count(int(m.Calls), "call"))
 	}
 }

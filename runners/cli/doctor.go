@@ -25,6 +25,7 @@ func doctorCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "doctor", Short: "look at this machine: CPU, memory, disk, keys present", Args: exactly(),
+		Example: "  silverbeam doctor",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			all := []finding{cpuFinding(), memoryFinding(), diskFinding("."), diskFinding(os.TempDir()), writeFinding(), keyFinding(), proxyFinding(), javaFinding()}
 			if asJSON {

@@ -44,7 +44,11 @@ func (e *Exit) Unwrap() error { return e.Err }
 
 // usage is a mistake in the command line.
 func usage(cmd *cobra.Command, format string, args ...any) error {
-	return &Exit{codeUsage, fmt.Errorf("%s: %s", cmd.Name(), fmt.Sprintf(format, args...)), "silverbeam help" + strings.TrimPrefix(cmd.CommandPath(), "silverbeam")}
+	what, verb := fmt.Sprintf(format, args...), strings.TrimPrefix(cmd.CommandPath(), "silverbeam")
+	if verb != "" {
+		what = verb[1:] + ": " + what
+	}
+	return &Exit{codeUsage, errors.New(what), "silverbeam help" + verb}
 }
 
 // badInput is a fault of a file that was given.

@@ -23,7 +23,9 @@ func labelExplainCommand() *cobra.Command {
 	var f explainFlags
 	c := &cobra.Command{
 		Use: "explain [IN --id ID]", Short: "show the trace behind the labels of one report, from stdin or a row of a table",
-		Args: cobra.MaximumNArgs(1),
+		Long:    "The trace is that of the rules: which words named a finding, and what around them decided.",
+		Example: "  silverbeam label explain my.csv --id 17\n  silverbeam label explain < report.txt",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) != (f.id != "") {
 				return usage(cmd, "takes a table and --id, or a report on stdin")
@@ -43,11 +45,12 @@ func labelExplainCommand() *cobra.Command {
 			return f.explain(cmd.OutOrStdout(), t, l, text)
 		},
 	}
-	c.Flags().StringVar(&f.id, "id", "", "the report's id")
-	c.Flags().StringVar(&f.idColumn, "id-column", "id", "the column that names a report")
-	c.Flags().StringSliceVar(&f.text, "text-columns", []string{"report"}, "columns of text, with commas between")
-	c.Flags().StringVar(&f.findings, "findings", "ctrate-18", "taxonomy, by name or file")
-	c.Flags().StringVar(&f.convention, "convention", "ct-rate", "what counts as a finding: ct-rate or clinical")
+	c.Flags().StringVar(&f.id, "id", "", "the report's `ID`")
+	c.Flags().StringVar(&f.idColumn, "id-column", "id", "the `COLUMN` that names a report")
+	c.Flags().StringSliceVar(&f.text, "text-columns", []string{"report"}, "`COLUMNS` of text, with commas between")
+	c.Flags().Lookup("text-columns").DefValue = "report"
+	c.Flags().StringVar(&f.findings, "findings", "ctrate-18", "taxonomy: one that ships, by name, or a `FILE`")
+	c.Flags().StringVar(&f.convention, "convention", "ct-rate", "what counts as a finding, by whose `HABITS`: ct-rate or clinical")
 	c.Flags().BoolVar(&f.json, "json", false, "as one object, without the report's words")
 	return c
 }
@@ -79,13 +82,25 @@ func (f *explainFlags) report(cmd *cobra.Command, args []string) (string, error)
 
 // answer is one finding of the trace.
 type answer struct {
-	Finding  string          `json:"finding"`
-	State    string          `json:"state"`
-	P        float32         `json:"p"`
-	From     int             `json:"from"`
-	To       int             `json:"to"`
-	Source   string          `json:"source"`
-	Mentions []rules.Mention `json:"mentions,omitempty"`
+	Finding  string    `json:"finding"`
+	State    string    `json:"state"`
+	P        float32   `json:"p"`
+	From     int       `json:"from"`
+	To       int       `json:"to"`
+	Source   string    `json:"source"`
+	Mentions []mention `json:"mentions,omitempty"`
+}
+
+// mention is one place of the report that names the finding.
+type mention struct {
+	State   string  `json:"state"` // not mentioned: it was dropped, and why
+	Why     string  `json:"why,omitempty"`
+	P       float32 `json:"p"`
+	From    int     `json:"from"`
+	To      int     `json:"to"`
+	Rule    string  `json:"rule"`
+	Context string  `json:"context,omitempty"` // the rule on the words around it that decided
+	Section string  `json:"section"`           // body, conclusion or background
 }
 
 func (f *explainFlags) explain(w io.Writer, t *taxonomy.Taxonomy, l *rules.Labeler, text string) error {
@@ -93,9 +108,9 @@ func (f *explainFlags) explain(w io.Writer, t *taxonomy.Taxonomy, l *rules.Label
 	if err != nil {
 		return badInput("%v", err)
 	}
-	mentions := map[string][]rules.Mention{}
+	mentions := map[string][]mention{}
 	for _, m := range l.Explain(text) {
-		mentions[m.Finding] = append(mentions[m.Finding], m)
+		mentions[m.Finding] = append(mentions[m.Finding], mention{m.State.String(), m.Why, m.P, m.From, m.To, m.Rule, m.Context, m.Section})
 	}
 	var answers []answer
 	for i, name := range t.Names() {
@@ -115,9 +130,9 @@ func (f *explainFlags) explain(w io.Writer, t *taxonomy.Taxonomy, l *rules.Label
 }
 
 // trace is one mention in words.
-func trace(m rules.Mention, text string) string {
-	what := m.State.String()
-	if m.State == taxonomy.NotMentioned {
+func trace(m mention, text string) string {
+	what := m.State
+	if m.State == taxonomy.NotMentioned.String() {
 		what = "dropped (" + m.Why + ")"
 	}
 	by := m.Rule

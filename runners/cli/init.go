@@ -20,6 +20,8 @@ var start embed.FS
 func initCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "init DIR", Short: "write a pipeline file, an example taxonomy and eight synthetic studies", Args: exactly("DIR"),
+		Long:    "Files of yours that are in DIR already are not overwritten.",
+		Example: "  silverbeam init first && cd first && silverbeam run pipeline.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := args[0]
 			if err := writeStart(cmd, dir); err != nil {

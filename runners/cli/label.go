@@ -22,12 +22,8 @@ import (
 func labelCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "label reports|explain", Short: "label a table of reports, or show why one is labelled as it is",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return unknownVerb(cmd, args[0])
-		},
+		Example: "  silverbeam label reports my.csv --out labels.csv\n  silverbeam label explain my.csv --id 17",
+		RunE:    onlyVerbs,
 	}
 	c.AddCommand(labelReportsCommand(), labelExplainCommand())
 	return c
@@ -50,6 +46,9 @@ func labelReportsCommand() *cobra.Command {
 		Long: "Reads reports from a CSV, JSONL or Parquet file (the first two also as .gz; - is CSV on stdin) and writes one row of labels for\n" +
 			"each, in the same order: 1 present, 0 absent, -1 uncertain, empty not mentioned. A row that could not be labelled is all empty, and\n" +
 			"`silverbeam why` says why. The same command goes on where an earlier one stopped, and pays for no answer twice.",
+		Example: "  silverbeam label reports my.csv --out labels.csv\n" +
+			"  silverbeam label reports my.csv --id-column AccessionNo --text-columns Findings,Impression --out labels.parquet\n" +
+			"  silverbeam label reports my.csv --endpoint https://llm.example/v1 --model NAME --key-env KEY --max-cost 5 --out labels.csv",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := flags.options(cmd)
 			if err != nil {
@@ -97,6 +96,9 @@ func labelReportsCommand() *cobra.Command {
 			if err := writeLabels(cmd.OutOrStdout(), filepath.Join(o.Dir, "dataset"), out); err != nil {
 				return err
 			}
+			if out != "-" {
+				line(cmd.ErrOrStderr(), "%-20s %s", "labels", out)
+			}
 			if evidenceFile != "" {
 				var columns *table.Columns
 				if quotes {
@@ -111,30 +113,30 @@ func labelReportsCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&out, "out", "", "table to write: .csv, .jsonl (both also .gz) or .parquet; - is CSV on stdout")
-	f.String("id-column", "id", "the column that names a report")
-	f.String("text-columns", "report", "columns of text, with commas between; joined with a newline")
-	f.String("findings", "ctrate-18", "taxonomy, by name or file")
-	f.String("convention", "ct-rate", "what counts as a finding: ct-rate or clinical")
-	f.String("as", "state", "what to write: state, binary or probability")
-	f.String("uncertain", "one", "how uncertain becomes binary: one, zero or missing")
-	f.String("labelers", "", "labelers in the order they are asked (default rules; with --endpoint llm)")
-	f.String("endpoint", "", "base URL of an OpenAI-compatible server; fake://rules costs nothing")
-	f.String("model", "", "the model to ask")
-	f.String("key-env", "", "the environment variable that holds the key")
-	f.StringVar(&keyCommand, "key-command", "", "a command that prints the key")
-	f.String("prices", "", "price file (default the built-in one)")
-	f.Int("in-flight", 64, "calls at once")
-	f.Int("rpm", 0, "requests a minute; 0: no limit of ours")
-	f.Int("tpm", 0, "tokens a minute; 0: no limit of ours")
-	f.Duration("timeout", 0, "of one call (default 60s)")
-	f.Duration("deadline", 0, "of one report, retries included (default 10m)")
-	f.StringVar(&mode, "mode", "sync", "how calls are made: sync")
-	f.Int("batch-rows", 5000, "rows a batch: the unit of resuming and of cost")
-	f.String("max-rejects", "0.1%", "exit with 1 if more reports than this are rejected")
-	f.StringVar(&evidenceFile, "evidence", "", "also write offsets and the rule or model behind each label, as .jsonl")
+	f.StringVar(&out, "out", "", "write the labels to `OUT`: .csv, .jsonl (both also .gz) or .parquet; - is CSV on stdout")
+	f.String("id-column", "id", "the `COLUMN` that names a report")
+	f.String("text-columns", "report", "`COLUMNS` of text, with commas between; joined with a newline")
+	f.String("findings", "ctrate-18", "taxonomy: one that ships, by name, or a `FILE`")
+	f.String("convention", "ct-rate", "what counts as a finding, by whose `HABITS`: ct-rate or clinical")
+	f.String("as", "state", "cells hold `WHAT`: state, binary or probability")
+	f.String("uncertain", "one", "in binary, uncertain becomes `WHAT`: one, zero or missing")
+	f.String("labelers", "", "ask the labelers of this `LIST` in its order: rules, llm (default rules; with --endpoint llm)")
+	f.String("endpoint", "", "base `URL` of an OpenAI-compatible server; fake://rules pretends one and costs nothing")
+	f.String("model", "", "ask the model `NAME`")
+	f.String("key-env", "", "the environment `VARIABLE` that holds the key (default: no key is sent)")
+	f.StringVar(&keyCommand, "key-command", "", "run this `COMMAND`, which prints the key")
+	f.String("prices", "", "take prices from `FILE` (default the built-in one)")
+	f.Int("in-flight", 64, "up to `N` calls at once, 1 to 4096")
+	f.Int("rpm", 0, "at most `N` requests a minute; 0: no limit of ours")
+	f.Int("tpm", 0, "at most `N` tokens a minute; 0: no limit of ours")
+	f.Duration("timeout", 0, "a call may take `TIME` (default 60s)")
+	f.Duration("deadline", 0, "a report may take `TIME`, retries included (default 10m)")
+	f.StringVar(&mode, "mode", "sync", "call the model in this `WAY`: sync, the only one yet")
+	f.Int("batch-rows", 5000, "a batch has `N` rows, 1 to 100000; it is the unit of resuming and of cost")
+	f.String("max-rejects", "0.1%", "exit with 1 if more than `SHARE` of the reports is rejected")
+	f.StringVar(&evidenceFile, "evidence", "", "also write offsets and the rule or model behind each label to this .jsonl `FILE`")
 	f.BoolVar(&quotes, "quotes", false, "with the evidence's words from the reports")
-	flags.add(c)
+	flags.add(c, "out/label-DIGEST, of the input and the options")
 	c.MarkFlagsMutuallyExclusive("key-env", "key-command")
 	return c
 }

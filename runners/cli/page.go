@@ -12,6 +12,7 @@ func pageCommand() *cobra.Command {
 	var text bool
 	c := &cobra.Command{
 		Use: "page RUN", Short: "write a run's HTML page again, from its folder", Args: exactly("RUN"),
+		Example: "  silverbeam page out/demo",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := folder(args[0])
 			if err != nil {

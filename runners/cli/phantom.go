@@ -12,11 +12,14 @@ import (
 )
 
 func phantomCommand() *cobra.Command {
-	o := phantom.Options{Studies: 600, Seed: 1}
+	o := phantom.Options{Studies: 600, Seed: 1, Difficulty: 0.5}
 	var out string
 	var size int
 	c := &cobra.Command{
 		Use: "phantom --studies N --seed S --out DIR", Short: "write synthetic CT studies with reports and their truth, in CT-RATE's layout", Args: exactly(),
+		Long: "The volumes are made up, and so are the reports; truth.jsonl says what is in both. Same options, same bytes. More studies in the\n" +
+			"same folder only add to it.",
+		Example: "  silverbeam phantom --studies 20 --seed 1 --out data",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case out == "":
@@ -25,18 +28,18 @@ func phantomCommand() *cobra.Command {
 				return usage(cmd, "--studies: %d: 1 or more", o.Studies)
 			case size < 32 || size > 512:
 				return usage(cmd, "--size: %d: 32 to 512 voxels", size)
-			case o.Difficulty < 0 || o.Difficulty > 1:
-				return usage(cmd, "--difficulty: %v: 0 to 1", o.Difficulty)
+			case !(o.Difficulty > 0 && o.Difficulty <= 1):
+				return usage(cmd, "--difficulty: %v: more than 0, at most 1", o.Difficulty)
 			}
 			o.Shape = [3]int{size, size, size}
 			return writePhantom(cmd.Context(), cmd.ErrOrStderr(), out, o)
 		},
 	}
-	c.Flags().IntVar(&o.Studies, "studies", o.Studies, "how many studies")
-	c.Flags().Uint64Var(&o.Seed, "seed", o.Seed, "same seed, same bytes")
-	c.Flags().StringVar(&out, "out", "", "folder to write; files that exist whole are kept")
-	c.Flags().IntVar(&size, "size", 128, "voxels along each axis of a volume")
-	c.Flags().Float64Var(&o.Difficulty, "difficulty", 0, "how hard findings are to see, 0 (the default level) to 1")
+	c.Flags().IntVar(&o.Studies, "studies", o.Studies, "make `N` studies")
+	c.Flags().Uint64Var(&o.Seed, "seed", o.Seed, "random seed `S`; same seed, same bytes")
+	c.Flags().StringVar(&out, "out", "", "write to folder `DIR`; files that exist whole are kept")
+	c.Flags().IntVar(&size, "size", 128, "volumes of `N` voxels along each axis, 32 to 512")
+	c.Flags().Float64Var(&o.Difficulty, "difficulty", o.Difficulty, "how small and faint findings are, `D` above 0 (easy) to 1 (hard)")
 	return c
 }
 

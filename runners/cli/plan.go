@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"silverbeam/pipelines"
+	"silverbeam/pkg/ledger"
 	"silverbeam/runners/local"
 	"silverbeam/transforms/intake"
 
@@ -25,6 +27,8 @@ func planCommand() *cobra.Command {
 		Use: "plan FILE", Short: "say what a run would do and cost, without a call", Args: exactly("FILE"),
 		Long: "Plan reads every report once and foretells rows, calls, tokens, money and time, low, expected and high. It calls no model.\n" +
 			"`silverbeam run --plan` refuses to run when what the plan rests on has changed.",
+		Example: "  silverbeam plan pipeline.yaml --set endpoint=https://llm.example/v1 --set model=NAME\n" +
+			"  silverbeam plan pipeline.yaml --out plan.json && silverbeam run pipeline.yaml --plan plan.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := flags.options(cmd)
 			if err != nil {
@@ -54,9 +58,9 @@ func planCommand() *cobra.Command {
 		},
 	}
 	setFlag(c, &set)
-	flags.add(c)
+	flags.add(c, "out/NAME")
 	c.Flags().BoolVar(&asJSON, "json", false, "as one object")
-	c.Flags().StringVar(&out, "out", "", "write the plan here too, for run --plan")
+	c.Flags().StringVar(&out, "out", "", "write the plan to `FILE` too, for run --plan")
 	return c
 }
 
@@ -71,32 +75,44 @@ func makePlan(p *pipelines.Pipeline, o local.Options) (*pipelines.Plan, error) {
 	return g.Plan(o.Run)
 }
 
-// hold refuses a run whose plan no longer fits.
-func hold(cmd *cobra.Command, file string, p *pipelines.Pipeline, o local.Options) error {
+// hold refuses a run whose plan no longer fits, and gives what the plan expected it to cost.
+func hold(cmd *cobra.Command, file string, p *pipelines.Pipeline, o local.Options) (cost ledger.Estimate, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return usage(cmd, "--plan: %v", err)
+		return cost, usage(cmd, "--plan: %v", err)
 	}
-	var then struct{ Basis map[string]string }
+	var then struct {
+		Basis   map[string]string
+		CostUSD pipelines.Guess `json:"cost_usd"`
+	}
 	if err := json.Unmarshal(text, &then); err != nil || then.Basis == nil {
-		return usage(cmd, "--plan: %s is not a plan", file)
+		return cost, usage(cmd, "--plan: %s is not a plan", file)
 	}
 	now, err := makePlan(p, o)
 	if err != nil {
-		return err
+		return cost, err
 	}
 	if changed := (&pipelines.Plan{Basis: then.Basis}).Changed(now); len(changed) > 0 {
-		return &Exit{codeUsage, fmt.Errorf("run: --plan: %s: changed since: %s", file, strings.Join(changed, ", ")), "silverbeam plan " + p.File + " --out " + file}
+		return cost, &Exit{codeUsage, fmt.Errorf("run: --plan: %s: changed since: %s", file, strings.Join(changed, ", ")), "silverbeam plan " + p.File + " --out " + file}
 	}
-	return nil
+	pico := func(usd float64) int64 { return int64(math.Round(usd * 1e12)) }
+	return ledger.Estimate{Low: pico(then.CostUSD.Low), Expected: pico(then.CostUSD.Expected), High: pico(then.CostUSD.High)}, nil
 }
 
 func printPlan(w io.Writer, p *pipelines.Plan) {
 	for _, s := range p.Steps {
-		line(w, "%-20s %s → %s", s.Name, s.Type, s.Gives)
+		step := s.Name
+		if s.Type != s.Name {
+			step += ", " + s.Type
+		}
+		line(w, "%-28s → %s", step, s.Gives)
 	}
 	line(w, "rows       %s in %s, %s through the shuffle", grouped(p.Rows), count(p.Batches, "batch"), kib(p.Shuffle))
-	line(w, "reports    %s distinct, %s", grouped(p.Distinct), count(int(p.Calls), "call"))
+	calls := "no call"
+	if p.Calls > 0 {
+		calls = "at most " + count(int(p.Calls), "call") + ": answers in the results store need none"
+	}
+	line(w, "reports    %s distinct, %s", grouped(p.Distinct), calls)
 	if p.Calls > 0 {
 		line(w, "tokens     %s in, %s out", grouped(int64(p.Tokens.Input.Expected)), grouped(int64(p.Tokens.Output.Expected)))
 		line(w, "cost       $%.4f (%.4f to %.4f)", p.CostUSD.Expected, p.CostUSD.Low, p.CostUSD.High)
@@ -108,6 +124,9 @@ func printPlan(w io.Writer, p *pipelines.Plan) {
 }
 
 func seconds(s float64) string {
+	if s > 0 && s < 1 {
+		return "under 1s"
+	}
 	return time.Duration(s * float64(time.Second)).Round(time.Second).String()
 }
 

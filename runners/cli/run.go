@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
 
 	"silverbeam/pipelines"
+	"silverbeam/pkg/html"
 	"silverbeam/pkg/ledger"
 	"silverbeam/runners/local"
 	"silverbeam/schemas"
@@ -22,13 +24,13 @@ type runFlags struct {
 	limit                       int
 }
 
-// add makes the flags that `run` and `label reports` share.
-func (f *runFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.dir, "run", "", "run folder (default out/NAME)")
-	c.Flags().StringVar(&f.store, "store", "", "results store: a file or URL (default in the user's state folder)")
-	c.Flags().StringVar(&f.maxCost, "max-cost", "", "stop before more than so many US dollars are spent")
+// add makes the flags that `plan`, `run` and `label reports` share. dir names the default run folder.
+func (f *runFlags) add(c *cobra.Command, dir string) {
+	c.Flags().StringVar(&f.dir, "run", "", "keep the run in folder `DIR` (default "+dir+")")
+	c.Flags().StringVar(&f.store, "store", "", "results store: a `FILE` on a local disk (default silverbeam/results.db in $XDG_STATE_HOME or ~/.local/state)")
+	c.Flags().StringVar(&f.maxCost, "max-cost", "", "stop before the run has spent more than `USD` dollars (default no cap)")
 	c.Flags().BoolVar(&f.replay, "replay", false, "refuse any call whose answer is not in the results store")
-	c.Flags().IntVar(&f.limit, "limit", 0, "only the first N studies")
+	c.Flags().IntVar(&f.limit, "limit", 0, "only the first `N` studies; 0: all")
 }
 
 // options turns the flags into the runner's settings.
@@ -59,6 +61,8 @@ func runCommand() *cobra.Command {
 		Use: "run FILE", Short: "run a pipeline; the same command resumes it", Args: exactly("FILE"),
 		Long: "Run checks a pipeline file, or one that ships (" + strings.Join(pipelines.Shipped, ", ") + "), and runs it. What an earlier run finished\n" +
 			"is found in the run folder and in the results store and not done again.",
+		Example: "  silverbeam run pipeline.yaml\n" +
+			"  silverbeam run demo --set data=/data/ct-rate --set endpoint=https://llm.example/v1 --set model=NAME --set key_env=KEY --max-cost 20",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := flags.options(cmd)
 			if err != nil {
@@ -72,7 +76,7 @@ func runCommand() *cobra.Command {
 				p.Steps[0].Options.(*intake.Options).Limit = flags.limit
 			}
 			if planFile != "" {
-				if err := hold(cmd, planFile, p, o); err != nil {
+				if o.Planned, err = hold(cmd, planFile, p, o); err != nil {
 					return err
 				}
 			}
@@ -83,13 +87,16 @@ func runCommand() *cobra.Command {
 			if r != nil && r.Page != "" {
 				line(cmd.OutOrStdout(), "%s", filepath.Join(o.Dir, r.Page))
 			}
+			if args[0] == "demo" && errors.Is(err, intake.ErrInput) {
+				return &Exit{codeInput, err, "silverbeam phantom --studies 600 --seed 1 --out " + p.Params["data"]}
+			}
 			return err
 		},
 	}
 	setFlag(c, &set)
-	flags.add(c)
-	c.Flags().StringVar(&flags.runner, "runner", "local", "where the graph runs: local")
-	c.Flags().StringVar(&planFile, "plan", "", "a plan of `silverbeam plan`: refuse if what it rests on has changed")
+	flags.add(c, "out/NAME")
+	c.Flags().StringVar(&flags.runner, "runner", "local", "run the graph `WHERE`: local, the only place yet")
+	c.Flags().StringVar(&planFile, "plan", "", "refuse if what the plan in `FILE`, of plan --out, rests on has changed")
 	return c
 }
 
@@ -122,7 +129,7 @@ func summary(w io.Writer, dir string, r *schemas.Report) {
 		line(w, "%-20s %s %s in, %s out, %s%s", s.Name, grouped(int64(s.In)), s.Unit, grouped(int64(s.Out)), count(s.Rejects, "reject"), skipped)
 	}
 	if c, err := cost(dir); err == nil && c.Attempts > 0 {
-		line(w, "%-20s $%s in %s", "cost", c.SpentUSD, count(int(c.Calls), "call"))
+		line(w, "%-20s %s in %s", "cost", html.Money(c.Spent), count(int(c.Calls), "call"))
 	}
 }
 

@@ -14,6 +14,8 @@ func statusCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "status RUN", Short: "say how far a run is, from its folder alone", Args: exactly("RUN"),
+		Long:    "RUN is a run's folder, or its name under out/. It may be asked while the run goes on, from another terminal.",
+		Example: "  silverbeam status out/demo\n  silverbeam status demo --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := folder(args[0])
 			if err != nil {
@@ -29,13 +31,21 @@ func statusCommand() *cobra.Command {
 			if s.State == "running" || s.State == "dead" {
 				line(cmd.OutOrStdout(), "%s: %s", s.State, describe(*s))
 			} else {
-				line(cmd.OutOrStdout(), "%s", s.State)
+				line(cmd.OutOrStdout(), "%s", ended(s.State))
 			}
 			return printSteps(cmd, dir)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "as one object")
 	return c
+}
+
+// ended says in words how a run ended.
+func ended(state string) string {
+	if state == "rejects" {
+		return "done, with more rejects than it tolerates"
+	}
+	return state
 }
 
 // printSteps lists what each step took, gave and refused.

@@ -42,6 +42,7 @@ func versions() map[string]string {
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "print the program's version", Args: exactly(),
+		Example: "  silverbeam version",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "silverbeam %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"silverbeam/schemas"
 
@@ -20,7 +21,8 @@ func whyCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "why RUN [STUDY]", Short: "say why a study left a run, or group all that did",
-		Args: cobra.RangeArgs(1, 2),
+		Example: "  silverbeam why out/demo\n  silverbeam why demo train_7_a",
+		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := folder(args[0])
 			if err != nil {
@@ -65,7 +67,7 @@ func readRejects(path string) (rejects []schemas.Reject, err error) {
 func whyStudy(cmd *cobra.Command, rejects []schemas.Reject, study string, asJSON bool) error {
 	found := []schemas.Reject{}
 	for _, r := range rejects {
-		if r.Study == study {
+		if of, reconstruction := strings.CutPrefix(r.Study, study+"_"); r.Study == study || reconstruction && isNumber(of) {
 			found = append(found, r)
 		}
 	}
@@ -76,10 +78,13 @@ func whyStudy(cmd *cobra.Command, rejects []schemas.Reject, study string, asJSON
 		line(cmd.OutOrStdout(), "%s: %s: %s: %s (batch %.12s)", r.Study, r.Step, r.Class, r.Reason, r.Batch)
 	}
 	if len(found) == 0 {
-		line(cmd.OutOrStdout(), "%s: no step refused it", study)
+		line(cmd.OutOrStdout(), "%s: no step refused a study of this id", study)
 	}
 	return nil
 }
+
+// isNumber: CT-RATE numbers a study's reconstructions, and one of them may be refused alone.
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // refusals are the rejects of one step and class.
 type refusals struct {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"silverbeam/pipelines"
+	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/shard"
 	"silverbeam/schemas"
 	"silverbeam/transforms/label"
@@ -129,6 +130,11 @@ func (k *keeper) book(t *publish.Tally) error {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	defer label.Close()
+	if p := k.o.Planned; p != (ledger.Estimate{}) {
+		if err := b.SetEstimate(p.Low, p.Expected, p.High); err != nil {
+			return fmt.Errorf("ledger: %w", err)
+		}
+	}
 	for _, e := range t.Bookings {
 		if err := b.AddCompute(e.Batch, e.Step, e.Studies, e.CPUSeconds, 0); err != nil {
 			return fmt.Errorf("ledger: %w", err)

@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"silverbeam/pipelines"
+	"silverbeam/pkg/ledger"
 	"silverbeam/schemas"
 	"silverbeam/transforms/intake"
 	"silverbeam/transforms/label"
@@ -29,6 +30,7 @@ import (
 type Options struct {
 	schemas.Run
 	Versions map[string]string // program and runtime, for run.json
+	Planned  ledger.Estimate   // what the plan that the run was held to expected; zero: there was none
 	Progress func(State)       // called about every half second; nil: no one watches
 }
 

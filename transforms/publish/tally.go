@@ -59,7 +59,7 @@ type Tally struct {
 // Booking is the computing that one step spent on one batch.
 type Booking struct {
 	Batch, Step string
-	Studies     int
+	Studies     int // 0 for a step that counts in volumes
 	CPUSeconds  float64
 }
 
@@ -96,7 +96,11 @@ func (t *Tally) batch(dir string, b schemas.Batch, n int) {
 			if !passed[p.Step] {
 				passed[p.Step] = true
 				t.step(p)
-				t.Bookings = append(t.Bookings, Booking{b.ID, p.Step, p.In, p.CPUSeconds})
+				e := Booking{Batch: b.ID, Step: p.Step, CPUSeconds: p.CPUSeconds}
+				if p.Unit == "studies" {
+					e.Studies = p.In
+				}
+				t.Bookings = append(t.Bookings, e)
 			}
 		}
 		for _, r := range s.Rejects {
