@@ -5,14 +5,13 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
-	"net"
-	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/llm"
 	"silverbeam/pkg/rules"
 	"silverbeam/pkg/table"
 	"silverbeam/pkg/taxonomy"
@@ -28,7 +27,7 @@ type Plan struct {
 	Batches  int        `json:"batches"`
 	Rows     int64      `json:"rows"`
 	Distinct int64      `json:"distinct_reports"` // of different text, in batches that are not done
-	Calls    int64      `json:"calls"`            // at most: answers in the results store need none
+	Calls    int64      `json:"calls"`            // answers in the results store need none
 	Tokens   struct {
 		Input  Guess `json:"input"`
 		Output Guess `json:"output"`
@@ -66,11 +65,12 @@ type Guess struct {
 
 // Measures behind the estimates: low, expected, high. A token of English clinical text is 4 to 5 bytes in the encodings
 // of current models (1,836 characters came to about 430 tokens over CT-RATE's reports). An answer is one letter a finding:
-// 2 tokens as a line, 5 as JSON, more where a server writes it with spaces. A call takes 1 to 10 seconds. The rules do
-// some thousand reports a second.
+// 2 tokens as a line, 5 as JSON; at most it is what each call sends as its bound. What a model thinks at low effort is a
+// guess. A call takes 1 to 10 seconds. The rules do some thousand reports a second.
 var (
 	bytesPerToken    = [3]float64{5.5, 4.3, 3}
-	tokensPerFinding = [3]float64{2, 5, 8}
+	tokensPerFinding = [2]float64{2, 5}
+	thinking         = [2]float64{0, 300}
 	secondsPerCall   = [3]float64{1, 3, 10}
 	rulesPerSecond   = [3]float64{20_000, 8_000, 2_000}
 )
@@ -81,17 +81,8 @@ func (g *Graph) Plan(run schemas.Run) (*Plan, error) {
 	p.addSteps(g.Pipeline)
 	todo := p.addSkipped(g, run.Dir)
 	o := g.Pipeline.labeling()
-	var texts counter
 	if o != nil {
-		t, err := o.Taxonomy()
-		if err != nil {
-			return nil, err
-		}
-		if err := texts.read(g, todo, o, t); err != nil {
-			return nil, err
-		}
-		p.Distinct, p.Calls = int64(len(texts.seen)), texts.calls
-		if err := p.price(o, t, texts); err != nil {
+		if err := p.labels(g, todo, o, run); err != nil {
 			return nil, err
 		}
 	}
@@ -150,19 +141,53 @@ func (p *Pipeline) labeling() *label.Options {
 	return nil
 }
 
-// counter counts different reports and those that would be sent.
-type counter struct {
-	seen  map[[16]byte]bool // by the head of a SHA-256
-	calls int64
-	bytes int64 // of the reports that would be sent
-}
-
-func (c *counter) read(g *Graph, batches []schemas.Batch, o *label.Options, t *taxonomy.Taxonomy) error {
-	c.seen = map[[16]byte]bool{}
+// labels foretells the step that labels.
+func (p *Plan) labels(g *Graph, todo []schemas.Batch, o *label.Options, run schemas.Run) error {
+	t, err := o.Taxonomy()
+	if err != nil {
+		return err
+	}
+	var f llm.Forecast
+	if o.Calls() {
+		store, err := ledger.ReadStore(run.Store)
+		switch {
+		case err == nil:
+			defer store.Close()
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
+		if f, err = llm.Foresee(o.Client(run), t, store); err != nil {
+			return err
+		}
+		p.Basis["prices"] = f.PriceFile
+	}
 	ask, err := asks(o, t)
 	if err != nil {
 		return err
 	}
+	c := counter{seen: map[[16]byte]bool{}, ask: ask, stored: f.Stored}
+	if err := c.read(g, todo); err != nil {
+		return err
+	}
+	p.Distinct, p.Calls = int64(len(c.seen)), c.calls
+	if c.spared > 0 {
+		p.Skipped = append(p.Skipped, Skip{Studies: c.spared, Why: "the results store has the answers"})
+	}
+	return p.price(o, f, c, float64(len(t.Findings)))
+}
+
+// counter counts different reports and those that would be sent.
+type counter struct {
+	ask    func(report string) bool
+	stored func(report string) (bool, error)
+
+	seen   map[[16]byte]bool // by the head of a SHA-256: the store answers it
+	calls  int64
+	bytes  int64 // of the reports that would be sent
+	spared int   // studies that the store answers
+}
+
+func (c *counter) read(g *Graph, batches []schemas.Batch) error {
 	columns := reportColumns(*g.Pipeline.Steps[0].Options.(*intake.Options))
 	for _, b := range batches {
 		rows, _, err := table.Read(b.Range, columns)
@@ -177,17 +202,30 @@ func (c *counter) read(g *Graph, batches []schemas.Batch, o *label.Options, t *t
 			if b.Scans != nil && !lines[r.Line] || b.Scans == nil && b.Take > 0 && i >= b.Take {
 				continue
 			}
-			sum := sha256.Sum256([]byte(r.Report))
-			key := [16]byte(sum[:16])
-			if c.seen[key] {
-				continue
-			}
-			c.seen[key] = true
-			if ask(r.Report) {
-				c.calls, c.bytes = c.calls+1, c.bytes+int64(len(r.Report))
+			if err := c.count(r.Report); err != nil {
+				return err
 			}
 		}
 	}
+	return nil
+}
+
+func (c *counter) count(report string) (err error) {
+	sum := sha256.Sum256([]byte(report))
+	key := [16]byte(sum[:16])
+	stored, known := c.seen[key]
+	if !known && c.ask(report) {
+		if stored, err = c.stored(report); err != nil {
+			return err
+		}
+		if !stored {
+			c.calls, c.bytes = c.calls+1, c.bytes+int64(len(report))
+		}
+	}
+	if stored {
+		c.spared++
+	}
+	c.seen[key] = stored
 	return nil
 }
 
@@ -205,11 +243,10 @@ func reportColumns(o intake.Options) table.Columns {
 
 // asks says for which reports a model would be called: all, none, or those where the rules before it doubt.
 func asks(o *label.Options, t *taxonomy.Taxonomy) (func(string) bool, error) {
-	llm := slices.Index(o.Labelers, "llm")
-	switch {
-	case len(o.Labelers) == 0 && o.Endpoint != "", llm == 0:
+	switch slices.Index(o.Cascade(), "llm") {
+	case 0:
 		return func(report string) bool { return strings.TrimSpace(report) != "" }, nil
-	case llm < 0:
+	case -1:
 		return func(string) bool { return false }, nil
 	}
 	l, err := rules.New(t, rules.Options{Convention: o.Convention})
@@ -220,22 +257,29 @@ func asks(o *label.Options, t *taxonomy.Taxonomy) (func(string) bool, error) {
 }
 
 // price turns reports into tokens, money and time.
-func (p *Plan) price(o *label.Options, t *taxonomy.Taxonomy, c counter) error {
+func (p *Plan) price(o *label.Options, f llm.Forecast, c counter, findings float64) error {
 	free := float64(p.Distinct - c.calls)
 	p.Seconds = guess(func(i int) float64 { return free / rulesPerSecond[i] })
 	if c.calls == 0 {
 		return nil
 	}
-	instructions := 1200.0 // bytes around the findings
-	for _, f := range t.Findings {
-		instructions += float64(len(f.Name) + len(f.Definition) + len(strings.Join(f.Synonyms, "; ")) + len(strings.Join(f.Exclusions, "; ")) + 30)
-	}
 	calls := float64(c.calls)
 	p.Tokens.Input = guess(func(i int) float64 {
-		return math.Ceil((calls*instructions + float64(c.bytes)) / bytesPerToken[i])
+		each := float64(f.Instructions)
+		if i == 2 {
+			each += float64(f.Schema)
+		}
+		return math.Ceil((calls*each + float64(c.bytes)) / bytesPerToken[i])
 	})
 	p.Tokens.Output = guess(func(i int) float64 {
-		return math.Ceil(calls * (2 + tokensPerFinding[i]*float64(len(t.Findings))))
+		if i == 2 {
+			return calls * float64(f.MaxOutput)
+		}
+		tokens := 2 + tokensPerFinding[i]*findings
+		if f.Thinks {
+			tokens += thinking[i]
+		}
+		return math.Ceil(calls * tokens)
 	})
 	atOnce := float64(o.InFlight)
 	if atOnce == 0 {
@@ -246,35 +290,37 @@ func (p *Plan) price(o *label.Options, t *taxonomy.Taxonomy, c counter) error {
 		calling.atLeast(60 * calls / float64(o.RPM))
 	}
 	p.Seconds.add(calling)
-	if strings.HasPrefix(o.Endpoint, "fake:") && o.Prices == "" {
-		return nil // free of charge unless a price is given
-	}
-	prices, err := ledger.ReadPrices(o.Prices)
-	if err != nil {
-		return err
-	}
-	p.Basis["prices"] = prices.Digest
-	price, err := prices.Find(o.Model, time.Now())
-	if errors.Is(err, ledger.ErrNoPrice) && loopback(o.Endpoint) {
-		return nil // a model on this machine is free where no price is given
-	}
-	if err != nil {
-		return err
-	}
+	return p.cost(f, c.calls)
+}
+
+// cost is the price of so many calls of mean length: at best the server keeps the instructions in its cache, expected and
+// at worst it keeps nothing.
+func (p *Plan) cost(f llm.Forecast, calls int64) (err error) {
 	in, out := p.Tokens.Input.all(), p.Tokens.Output.all()
 	for i := range p.pico {
-		if p.pico[i], err = price.Worst(int64(in[i]), int64(out[i])); err != nil {
+		u := ledger.Usage{Input: int64(in[i]) / calls, Output: int64(out[i]) / calls}
+		if i > 0 {
+			u.Input, u.Output = u.Input+1, u.Output+1
+		}
+		switch i {
+		case 0:
+			cached := int64(float64(f.Instructions) / bytesPerToken[0])
+			u.Cached = &cached
+			p.pico[i], err = f.Price.Cost(u)
+		case 1:
+			p.pico[i], err = f.Price.Cost(u)
+		case 2:
+			p.pico[i], err = f.Price.Worst(u.Input, u.Output)
+		}
+		if err == nil {
+			p.pico[i], err = ledger.Mul(p.pico[i], calls)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	p.CostUSD = guess(func(i int) float64 { return float64(p.pico[i]) / 1e12 })
 	return nil
-}
-
-// loopback says whether an endpoint is on this machine.
-func loopback(endpoint string) bool {
-	u, err := url.Parse(endpoint)
-	return err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback())
 }
 
 // Pico is the estimate in pico-dollars: low, expected, high.

@@ -114,14 +114,16 @@ func (b *Book) Paid(id Identity) (a Answer, ok bool, err error) {
 	return a, true, nil
 }
 
-// Spared notes a report that was answered without a call of its own: by an answer in the store, or by sharing the call
-// of an equal report. savedPico is what that answer had cost. What this run itself has paid for counts as shared.
+// Spared notes a report that was answered without a call of its own: by an answer in the store, or by sharing that of an
+// equal report. savedPico is what the answer had cost. Of equal reports in the store the first counts as stored and the
+// others as shared, and so does all that this run itself has paid for.
 func (b *Book) Spared(in Intent, fromStore bool, savedPico int64) error {
 	kind := "dedupe"
 	if fromStore {
 		kind = "store"
 	}
 	return b.exec(`INSERT OR IGNORE INTO asked SELECT ?,?,?,?,
-		CASE WHEN EXISTS (SELECT 1 FROM attempts WHERE identity=?) THEN 'dedupe' ELSE ? END, ?`,
-		in.Batch, in.Step, in.Study, in.Report[:], in.Identity[:], kind, savedPico)
+		CASE WHEN EXISTS (SELECT 1 FROM attempts WHERE identity=?) OR EXISTS (SELECT 1 FROM asked WHERE report=? AND step=? AND kind='store')
+		THEN 'dedupe' ELSE ? END, ?`,
+		in.Batch, in.Step, in.Study, in.Report[:], in.Identity[:], in.Report[:], in.Step, kind, savedPico)
 }

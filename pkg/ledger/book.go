@@ -43,6 +43,7 @@ CREATE TABLE IF NOT EXISTS asked (
   saved INTEGER NOT NULL,              -- pico-dollars that the answer had cost
   PRIMARY KEY (batch, step, study)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS asked_report ON asked (report);
 CREATE TABLE IF NOT EXISTS compute (
   batch TEXT NOT NULL, step TEXT NOT NULL, reports INTEGER NOT NULL, cpu_seconds REAL NOT NULL, gpu_seconds REAL NOT NULL,
   PRIMARY KEY (batch, step)
@@ -105,11 +106,6 @@ func (b *Book) SetPrices(digest string) error { return b.set("price_file", diges
 // SetEstimate notes what the plan expected the run to cost, in pico-dollars.
 func (b *Book) SetEstimate(low, expected, high int64) error {
 	return b.set("estimate", fmt.Sprintf("%d %d %d", low, expected, high))
-}
-
-// SetDistinct notes how many different reports the run has, where the one who cut the input knows it.
-func (b *Book) SetDistinct(reports int64) error {
-	return b.set("distinct_reports", fmt.Sprint(reports))
 }
 
 func (b *Book) set(key, value string) error {

@@ -60,6 +60,8 @@ func TestCostAddsUp(t *testing.T) {
 	for _, err := range []error{
 		b.Spared(intent("b2", "s4", 1), true, 40), // this run has paid for it: shared, not from the store
 		b.Spared(intent("b2", "s5", 9), true, 50),
+		b.Spared(intent("b2", "s6", 9), true, 50), // the store spared one call, not two
+		b.Spared(intent("b2", "s5", 9), true, 50), // after a resume
 		b.AddCompute("b1", "label.Reports", 5, 1.5, 0), b.AddCompute("b1", "label.Reports", 3, 2.5, 0),
 		b.AddCompute("b1", "dataset.Shards", 3, 0.25, 0), b.AddCompute("", "train.Model", 0, 7, 1), b.SetEstimate(1, 2, 3), b.SetPrices("sha256:x"),
 	} {
@@ -72,12 +74,12 @@ func TestCostAddsUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	// By hand from the lines above. rules: 3 reports of b1, one of them asked, at 70/3 calls = 23 each.
-	want := `{"currency":"USD","unit":"pico","calls":3,"attempts":5,"reports":7,"distinct_reports":4,"spent":70,"spent_usd":"0.000000000070","wasted":30,"unsettled_max":2000,` +
-		`"saved":{"store":50,"dedupe":40,"rules":46,"batch_mode":0},"tokens":{"input":20,"cached":4,"cache_write":0,"output":5,"reasoning":0},"compute":{"cpu_seconds":9.75,"gpu_seconds":1},` +
+	want := `{"currency":"USD","unit":"pico","calls":3,"attempts":5,"reports":8,"distinct_reports":4,"spent":70,"spent_usd":"0.000000000070","wasted":30,"unsettled_max":2000,` +
+		`"saved":{"store":50,"dedupe":90,"rules":46,"batch_mode":0},"tokens":{"input":20,"cached":4,"cache_write":0,"output":5,"reasoning":0},"compute":{"cpu_seconds":9.75,"gpu_seconds":1},` +
 		`"by_model":[{"model":"m","calls":3,"spent":70}],"by_step":[{"step":"label.Reports","calls":3,"spent":70}],"batches":[` +
 		`{"id":"","reports":0,"calls":0,"attempts":0,"spent":0,"wasted":0,"unsettled_max":0,"tokens":{"input":0,"cached":0,"cache_write":0,"output":0,"reasoning":0},"cpu_seconds":7,"gpu_seconds":1},` +
 		`{"id":"b1","reports":3,"calls":1,"attempts":3,"spent":70,"wasted":30,"unsettled_max":0,"tokens":{"input":20,"cached":4,"cache_write":0,"output":5,"reasoning":0},"cpu_seconds":2.75,"gpu_seconds":0},` +
-		`{"id":"b2","reports":4,"calls":2,"attempts":2,"spent":0,"wasted":0,"unsettled_max":2000,"tokens":{"input":0,"cached":0,"cache_write":0,"output":0,"reasoning":0},"cpu_seconds":0,"gpu_seconds":0}],` +
+		`{"id":"b2","reports":5,"calls":2,"attempts":2,"spent":0,"wasted":0,"unsettled_max":2000,"tokens":{"input":0,"cached":0,"cache_write":0,"output":0,"reasoning":0},"cpu_seconds":0,"gpu_seconds":0}],` +
 		`"estimate":{"low":1,"expected":2,"high":3},"price_file":"sha256:x"}`
 	if got, _ := json.Marshal(c); string(got) != want {
 		t.Errorf("cost\n%s\nwant\n%s", got, want)

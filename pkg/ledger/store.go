@@ -51,6 +51,30 @@ func OpenStore(location string) (*Store, error) {
 	return s, nil
 }
 
+// ReadStore opens a store to look answers up, without holding it and without writing: another process may be using it. A
+// store that nobody has made is fs.ErrNotExist.
+func ReadStore(location string) (*Store, error) {
+	path, err := storePath(location)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("results store: %w", err)
+	}
+	db, err := sql.Open("sqlite", dsn(path, "ro"))
+	if err != nil {
+		return nil, fmt.Errorf("results store: %w", err)
+	}
+	s := &Store{d: &database{path: path, db: db, closed: true}} // to writers
+	if err := s.readKey(path + ".key"); err != nil {
+		return nil, errors.Join(fmt.Errorf("results store: %w", err), s.Close())
+	}
+	return s, nil
+}
+
 func storePath(location string) (string, error) {
 	if location == "" {
 		state := os.Getenv("XDG_STATE_HOME")
@@ -171,4 +195,9 @@ func (s *Store) Put(id Identity, a Answer) error {
 }
 
 // Close lets the store go. Closing twice is nothing.
-func (s *Store) Close() error { return s.d.close() }
+func (s *Store) Close() error {
+	if s.d.lock == nil { // of ReadStore
+		return s.d.db.Close()
+	}
+	return s.d.close()
+}

@@ -32,8 +32,24 @@ func TestStoreKeepsTheFirstAnswer(t *testing.T) {
 	if _, err := OpenStore("file://" + path); err == nil {
 		t.Error("a second opener was let in")
 	}
-	if err := errors.Join(s.Close(), s.Close()); err != nil {
-		t.Fatal(err)
+	for range 2 { // while another holds it, and when nobody does
+		t.Chdir(filepath.Dir(path))
+		r, err := ReadStore(filepath.Base(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, ok, err := r.Get(r.Identity("report", "prompt")); !ok || err != nil || a.CostPico != 42 {
+			t.Error(a, ok, err)
+		}
+		if r.Put(r.Identity("new"), want) == nil {
+			t.Error("a reader has written")
+		}
+		if err := errors.Join(r.Close(), s.Close(), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := ReadStore(filepath.Join(dir, "none.db")); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
 	}
 	if s, err = OpenStore(path); err != nil {
 		t.Fatal(err)

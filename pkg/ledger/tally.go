@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strconv"
 )
 
 // attempts reads money and tokens, by batch, step and model. A call is one identity within such a group, so that the
@@ -117,10 +116,6 @@ func (t *tally) meta(c *Cost) error {
 		switch key {
 		case "price_file":
 			c.PriceFile = value
-		case "distinct_reports":
-			n, err := strconv.ParseInt(value, 10, 64)
-			c.DistinctReports = &n
-			return err
 		case "estimate":
 			c.Estimate = &Estimate{}
 			_, err := fmt.Sscan(value, &c.Estimate.Low, &c.Estimate.Expected, &c.Estimate.High)

@@ -7,6 +7,7 @@
 package llm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/rules"
 	"silverbeam/pkg/taxonomy"
 
 	openai "github.com/sashabaranov/go-openai"
@@ -70,32 +72,30 @@ func Open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 
 // open is Open with a transport of the test's own, if not nil.
 func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Store, rt http.RoundTripper) (*Client, error) {
-	s, err := parseSite(o.Endpoint)
+	s, err := o.resolve(t)
 	if err != nil {
 		return nil, err
-	}
-	o.fill(s)
-	if o.Model == "" {
-		return nil, errors.New("llm: no model is named")
 	}
 	var key string
 	if o.KeyEnv != "" {
 		if key = os.Getenv(o.KeyEnv); key == "" {
-			return nil, fmt.Errorf("llm: environment variable %s holds no key", o.KeyEnv)
+			return nil, fmt.Errorf("llm: environment variable %s holds no key: export it, or name another", o.KeyEnv)
 		}
 	}
 	c := &Client{o: o, findings: len(t.Findings), book: book, store: store, site: s, prompt: newPrompt(t, o.Model), habits: newHabits(o.Model),
 		jitter: func(d time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(d) + 1)) }, flights: map[ledger.Identity]*flight{}}
-	if err := c.findPrice(); err != nil {
+	var digest string
+	if c.price, digest, err = o.price(s); err == nil {
+		err = book.SetPrices(digest)
+	}
+	if err != nil {
 		return nil, err
 	}
 	switch {
 	case s.fake != nil:
-		f, err := newFake(*s.fake, t, c.prompt.keys)
-		if err != nil {
+		if rt, err = newFake(*s.fake, t, c.prompt.keys); err != nil {
 			return nil, err
 		}
-		rt, c.site.kind = f, f.version
 	case rt == nil:
 		rt = transport(o.InFlight)
 	}
@@ -107,37 +107,42 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 	return c, nil
 }
 
-func (o *Options) fill(s site) {
-	if o.InFlight == 0 {
-		o.InFlight = 64
+// resolve fills the defaults in and reads the endpoint.
+func (o *Options) resolve(t *taxonomy.Taxonomy) (s site, err error) {
+	if s, err = parseSite(o.Endpoint); err != nil {
+		return s, err
 	}
-	if o.Timeout == 0 {
-		o.Timeout = 60 * time.Second
+	o.InFlight = cmp.Or(o.InFlight, 64)
+	o.Timeout = cmp.Or(o.Timeout, 60*time.Second)
+	o.Deadline = cmp.Or(o.Deadline, 10*time.Minute)
+	if s.fake != nil {
+		o.Model = cmp.Or(o.Model, "fake-rules")
+		r, err := rules.New(t, rules.Options{})
+		if err != nil {
+			return s, fmt.Errorf("llm: fake endpoint: %w", err)
+		}
+		s.kind = "fake://rules " + r.Version()
 	}
-	if o.Deadline == 0 {
-		o.Deadline = 10 * time.Minute
+	if o.Model == "" {
+		return s, errors.New("llm: no model is named")
 	}
-	if o.Model == "" && s.fake != nil {
-		o.Model = "fake-rules"
-	}
+	return s, nil
 }
 
-// findPrice settles what a token costs and notes the price file in the ledger.
-func (c *Client) findPrice() error {
-	prices, err := ledger.ReadPrices(c.o.Prices)
+// price is what a token costs, and the digest of the price file that says so.
+func (o Options) price(s site) (p ledger.Price, digest string, err error) {
+	prices, err := ledger.ReadPrices(o.Prices)
 	if err != nil {
-		return err
+		return p, "", err
 	}
-	c.price, err = prices.Find(c.o.Model, time.Now())
+	p, err = prices.Find(o.Model, time.Now())
 	switch {
-	case c.site.fake != nil && (err != nil || c.o.Prices == ""):
-		c.price = ledger.Price{ID: "fake", Model: c.o.Model}
-	case c.site.local && err != nil:
-		c.price = ledger.Price{ID: "local", Model: c.o.Model}
-	case err != nil:
-		return err
+	case s.fake != nil && (err != nil || o.Prices == ""):
+		p, err = ledger.Price{ID: "fake", Model: o.Model}, nil
+	case s.local && err != nil:
+		p, err = ledger.Price{ID: "local", Model: o.Model}, nil
 	}
-	return c.book.SetPrices(prices.Digest)
+	return p, prices.Digest, err
 }
 
 // Close gives up the connections. Closing twice is nothing.
@@ -157,7 +162,7 @@ type Call struct{ Batch, Step, Study, Report string }
 // ErrReplay or the context's error where it is not.
 func (c *Client) Label(ctx context.Context, call Call) ([]taxonomy.Label, error) {
 	text := normalise(call.Report)
-	in := ledger.Intent{Batch: call.Batch, Step: call.Step, Study: call.Study, Identity: c.identity(text), Report: c.store.Identity("report", text),
+	in := ledger.Intent{Batch: call.Batch, Step: call.Step, Study: call.Study, Identity: identity(c.store, c.prompt, c.o.Model, c.site, text), Report: c.store.Identity("report", text),
 		Model: c.o.Model, PriceID: c.price.ID, CapPico: c.o.MaxCostPico}
 	switch {
 	case text == "":
@@ -186,6 +191,6 @@ func (c *Client) unasked(in ledger.Intent, why error) error {
 
 // identity names the answer to one report. Where an answer came from matters only if a stand-in gave it: what a fake or
 // loopback server says under a model's name is never taken for that model's answer.
-func (c *Client) identity(text string) ledger.Identity {
-	return c.store.Identity(text, c.prompt.digest, c.o.Model, "temperature=0 seed=0", Version, c.site.kind)
+func identity(store *ledger.Store, p prompt, model string, s site, text string) ledger.Identity {
+	return store.Identity(text, p.digest, model, "temperature=0 seed=0", Version, s.kind)
 }

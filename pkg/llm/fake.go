@@ -19,9 +19,8 @@ import (
 // four bytes, and fails as it was told to. It lets users test a pipeline with everything but the bill.
 type fake struct {
 	faults
-	version string // what decides its answers
-	label   func(report string) ([]taxonomy.Label, error)
-	keys    []string
+	label func(report string) ([]taxonomy.Label, error)
+	keys  []string
 
 	mu       sync.Mutex
 	attempts map[uint64]int // by a hash of the report
@@ -32,7 +31,7 @@ func newFake(f faults, t *taxonomy.Taxonomy, keys []string) (*fake, error) {
 	if err != nil {
 		return nil, fmt.Errorf("llm: fake endpoint: %w", err)
 	}
-	return &fake{faults: f, version: "fake://rules " + r.Version(), label: r.Label, keys: keys, attempts: map[uint64]int{}}, nil
+	return &fake{faults: f, label: r.Label, keys: keys, attempts: map[uint64]int{}}, nil
 }
 
 type chatRequest struct {

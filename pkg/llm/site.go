@@ -52,6 +52,16 @@ func parseSite(endpoint string) (s site, err error) {
 	return s, nil
 }
 
+// StandIn tells endpoints apart whose answers are not to be taken for each other's: "" for real ones, "local" for this
+// machine's, and a fake one's own address.
+func StandIn(endpoint string) string {
+	s, err := parseSite(endpoint)
+	if err == nil && s.fake != nil {
+		return endpoint
+	}
+	return s.kind
+}
+
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || (ip != nil && ip.IsLoopback())

@@ -48,7 +48,7 @@ func openCascade(step string, o Options, run schemas.Run) (c cascade, err error)
 	if err != nil {
 		return c, err
 	}
-	for _, name := range o.cascade() {
+	for _, name := range o.Cascade() {
 		var l labeler
 		switch name {
 		case "rules":
@@ -74,6 +74,9 @@ func (c cascade) label(ctx context.Context, batch string, s *schemas.Study) (lab
 			break
 		}
 		answer, err := l.label(ctx, batch, s)
+		if no := new(llm.Refusal); i > 0 && errors.As(err, no) {
+			break // the report keeps what an earlier labeler made of it
+		}
 		if err != nil {
 			return nil, refusal(err)
 		}
@@ -150,8 +153,7 @@ func openClient(o Options, t *taxonomy.Taxonomy, run schemas.Run) (*llm.Client, 
 		}
 		opened.stores[run.Store] = store
 	}
-	c, err := llm.Open(llm.Options{Endpoint: o.Endpoint, Model: o.Model, KeyEnv: o.KeyEnv, InFlight: o.InFlight, RPM: o.RPM,
-		TPM: o.TPM, Timeout: o.Timeout, Deadline: o.Deadline, MaxCostPico: run.MaxCostPico, Replay: run.Replay, Prices: o.Prices}, t, book, store)
+	c, err := llm.Open(o.Client(run), t, book, store)
 	if err == nil {
 		opened.clients[key] = c
 	}

@@ -34,7 +34,7 @@ var Labelers = []string{"rules", "llm"}
 // Options is the config block of a label.Reports step.
 type Options struct {
 	Findings   string        `yaml:"findings"`   // taxonomy, by name or file; default ctrate-18
-	Labelers   []string      `yaml:"labelers"`   // asked in this order until one is sure; default [rules], with an endpoint [llm]
+	Labelers   []string      `yaml:"labelers"`   // asked in this order until one is sure; an endpoint adds llm at the end; default [rules]
 	Convention string        `yaml:"convention"` // what counts as a finding: ct-rate (default) or clinical
 	Endpoint   string        `yaml:"endpoint"`   // base URL of an OpenAI-compatible server; needed by llm
 	Model      string        `yaml:"model"`      // needed by llm
@@ -61,7 +61,7 @@ func (o Options) Validate() error {
 	if o.Convention != "" && o.Convention != "ct-rate" && o.Convention != "clinical" {
 		bad("convention", o.Convention, "one of ct-rate, clinical")
 	}
-	if slices.Contains(o.cascade(), "llm") {
+	if o.Calls() {
 		if u, err := url.Parse(o.Endpoint); err != nil || !slices.Contains([]string{"http", "https", "fake"}, u.Scheme) {
 			bad("endpoint", o.Endpoint, "an http, https or fake URL, for the labeler llm")
 		}
@@ -87,14 +87,25 @@ func (o Options) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (o Options) cascade() []string {
+// Cascade is the labelers in the order they are asked. An endpoint is never given for nothing: it is asked last where the
+// list does not name llm, and alone where there is no list.
+func (o Options) Cascade() []string {
 	switch {
+	case o.Endpoint != "" && !slices.Contains(o.Labelers, "llm"):
+		return append(slices.Clip(o.Labelers), "llm")
 	case len(o.Labelers) > 0:
 		return o.Labelers
-	case o.Endpoint != "":
-		return []string{"llm"}
 	}
 	return []string{"rules"}
+}
+
+// Calls says whether a model may be called.
+func (o Options) Calls() bool { return slices.Contains(o.Cascade(), "llm") }
+
+// Client is what a client of the endpoint is opened with.
+func (o Options) Client(run schemas.Run) llm.Options {
+	return llm.Options{Endpoint: o.Endpoint, Model: o.Model, KeyEnv: o.KeyEnv, InFlight: o.InFlight, RPM: o.RPM, TPM: o.TPM,
+		Timeout: o.Timeout, Deadline: o.Deadline, MaxCostPico: run.MaxCostPico, Replay: run.Replay, Prices: o.Prices}
 }
 
 // Taxonomy loads the findings.
@@ -115,12 +126,9 @@ func (o Options) Identity() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	id := fmt.Sprint(t.Digest(), o.cascade(), r.Version())
-	if slices.Contains(o.cascade(), "llm") {
-		id += fmt.Sprint(o.Model, llm.Version)
-		if strings.HasPrefix(o.Endpoint, "fake:") {
-			id += o.Endpoint
-		}
+	id := fmt.Sprint(t.Digest(), o.Cascade(), r.Version())
+	if o.Calls() {
+		id += fmt.Sprint(o.Model, llm.Version, llm.StandIn(o.Endpoint))
 	}
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(id))), nil
 }
