@@ -28,13 +28,25 @@ type Graph struct {
 	Names    []string        // its findings
 }
 
-// Resolve reads the input's tables and names the outputs. It opens no volume and makes no call.
+// Resolve reads the input's tables and the files that later steps will need, and names the outputs. It opens no volume
+// and makes no call.
 func (p *Pipeline) Resolve() (*Graph, error) {
 	batches, err := intake.Index(*p.Steps[0].Options.(*intake.Options))
 	if err != nil {
 		return nil, err
 	}
-	return p.graph(batches)
+	g, err := p.graph(batches)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range p.Steps {
+		if o, ok := s.Options.(interface{ Ready(findings []string) error }); ok {
+			if err := o.Ready(g.Names); err != nil {
+				return nil, fmt.Errorf("%s: %w", s.Name, err)
+			}
+		}
+	}
+	return g, nil
 }
 
 // graph names the outputs of a pipeline. A sink's files carry the digest of the chain that leads to it, so that a changed
@@ -50,6 +62,13 @@ func (p *Pipeline) graph(batches []schemas.Batch) (*Graph, error) {
 	for i, s := range p.Steps {
 		if s.Input >= 0 {
 			chain[i] = chain[s.Input]
+		}
+		if o, ok := s.Options.(interface {
+			Suits(*taxonomy.Taxonomy) error
+		}); ok {
+			if err := o.Suits(t); err != nil {
+				return nil, p.At(i, err)
+			}
 		}
 		if o, ok := s.Options.(interface{ Identity() (string, error) }); ok {
 			id, err := o.Identity()
@@ -118,12 +137,9 @@ func (g *Graph) Build(run schemas.Run) (*beam.Pipeline, error) {
 		case *evaluate.LabelsOptions:
 			cols[i], err = evaluate.Labels(s, sinks[st.Name], *o, g.Names, run, in, done)
 		case *evaluate.ModelOptions:
-			cols[i] = evaluate.Model(s, st.Type, st.Name, evaluate.ZeroShotOptions{ModelOptions: *o, Prompts: g.Findings}, run, in)
+			cols[i] = evaluate.Model(s, st.Type, st.Name, evaluate.ZeroShotOptions{ModelOptions: *o}, g.Findings, run, in)
 		case *evaluate.ZeroShotOptions:
-			if o.Prompts == "" {
-				o.Prompts = g.Findings
-			}
-			cols[i] = evaluate.Model(s, st.Type, st.Name, *o, run, in)
+			cols[i] = evaluate.Model(s, st.Type, st.Name, *o, g.Findings, run, in)
 		case *publish.Options:
 			publish.Page(s, st.Name, *o, run, results)
 		default:

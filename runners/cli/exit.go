@@ -13,6 +13,7 @@ import (
 	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/llm"
 	"silverbeam/runners/local"
+	"silverbeam/transforms/evaluate"
 	"silverbeam/transforms/intake"
 
 	"github.com/spf13/cobra"
@@ -63,7 +64,7 @@ var classes = []struct {
 }{
 	{codeTemporary, is(syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, local.ErrBusy, ledger.ErrBusy)},
 	{codeUsage, as[pipelines.Problems]},
-	{codeInput, is(intake.ErrInput)},
+	{codeInput, is(intake.ErrInput, evaluate.ErrTruth)},
 	{codeBudget, is(llm.ErrBudget, llm.ErrReplay)},
 	{codeProvider, is(llm.ErrProvider)},
 	{codeTemporary, is(llm.ErrTemporary, context.DeadlineExceeded)},

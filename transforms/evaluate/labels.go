@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 
 	"silverbeam/pkg/metrics"
 	"silverbeam/pkg/shard"
@@ -44,8 +45,11 @@ func Labels(s beam.Scope, out batch.Output, o LabelsOptions, findings []string, 
 // labelLine is one study in a part.
 type labelLine struct {
 	Study, Patient, Split string
+	Volumes               []string // their ids, by which a truth may know the study
 	States                []taxonomy.State
 }
+
+func (l labelLine) ids() []string { return append([]string{l.Study}, l.Volumes...) }
 
 type labelParts struct{}
 
@@ -57,6 +61,9 @@ func (*labelParts) Write(_ context.Context, path string, b *schemas.Batch) (sche
 	enc := json.NewEncoder(&buf)
 	for _, s := range b.Studies {
 		l := labelLine{Study: s.ID, Patient: s.Patient, Split: b.Split}
+		for _, v := range s.Volumes {
+			l.Volumes = append(l.Volumes, v.ID)
+		}
 		for _, x := range s.Labels {
 			l.States = append(l.States, x.State)
 		}
@@ -103,6 +110,9 @@ func (f *labelsFn) evaluate(g batch.Gathered) (m schemas.Model, err error) {
 			bySplit[s.Split] = append(bySplit[s.Split], lines...)
 		}
 	}
+	if lines := bySplit["all"]; len(lines) > 0 && !slices.ContainsFunc(lines, func(l labelLine) bool { return known.knows(l.ids()...) }) {
+		return m, fmt.Errorf("%w: %s: none of the run's %d studies is in it", ErrTruth, f.Options.Truth, len(lines))
+	}
 	r := result.Labels{Step: f.Name, Type: LabelsName, Truth: filepath.Base(f.Options.Truth), Splits: map[string]result.Split{}}
 	for split, lines := range bySplit {
 		if r.Splits[split], err = f.split(lines, known); err != nil {
@@ -125,7 +135,7 @@ func (f *labelsFn) split(lines []labelLine, known truth) (result.Split, error) {
 	for k, name := range f.Findings {
 		y, p := make([]int8, len(lines)), make([]int8, len(lines))
 		for i, l := range lines {
-			s, ok := known[name][l.Study]
+			s, ok := known.state(name, l.ids()...)
 			y[i], p[i] = binary(s, ok), binary(l.States[k], true)
 		}
 		c, err := metrics.Agree(y, p)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"silverbeam/pkg/fit"
 	"silverbeam/pkg/metrics"
@@ -21,14 +22,15 @@ import (
 )
 
 // Model evaluates a model on one split, in the way of a step type: PCollection<Model> → PCollection<Model> of one result,
-// eval/NAME.json.
-func Model(s beam.Scope, typ, name string, o ZeroShotOptions, run schemas.Run, in beam.PCollection) beam.PCollection {
-	return beam.ParDo(s.Scope(name), &modelFn{typ, name, o, run}, in)
+// eval/NAME.json. Its columns are the run's findings, a taxonomy by name or file.
+func Model(s beam.Scope, typ, name string, o ZeroShotOptions, findings string, run schemas.Run, in beam.PCollection) beam.PCollection {
+	return beam.ParDo(s.Scope(name), &modelFn{typ, name, o, findings, run}, in)
 }
 
 type modelFn struct {
 	Type, Name string
 	Options    ZeroShotOptions
+	Findings   string
 	Run        schemas.Run
 }
 
@@ -44,7 +46,8 @@ func (f *modelFn) ProcessElement(ctx context.Context, m schemas.Model, emit func
 // pool is the split that is evaluated.
 type pool struct {
 	result.Header
-	tax      *taxonomy.Taxonomy
+	tax      *taxonomy.Taxonomy // the run's
+	prompts  *taxonomy.Taxonomy // the same findings, and perhaps others, as they are asked
 	data     *shard.Dataset
 	rows     []shard.Row
 	patients []string
@@ -52,27 +55,31 @@ type pool struct {
 }
 
 func (f *modelFn) evaluate(ctx context.Context, m schemas.Model) (out schemas.Model, err error) {
-	h := result.Header{Step: f.Name, Type: f.Type, Model: m.Step, Split: f.Options.Split, Labels: "silver"}
-	if h.Split == "" {
-		h.Split = "valid"
+	p := &pool{Header: result.Header{Step: f.Name, Type: f.Type, Model: m.Step, Split: f.Options.Split, Labels: "silver"}}
+	if p.Split == "" {
+		p.Split = "valid"
 	}
-	if h.Inputs, err = f.inputs(m, h); err != nil {
+	if p.tax, err = taxonomy.Load(f.Findings); err != nil {
 		return out, err
 	}
-	if m, ok := f.kept(h); ok {
+	if p.prompts, err = f.Options.wording(p.tax); err != nil {
+		return out, err
+	}
+	if p.Inputs, err = f.inputs(m, p); err != nil {
+		return out, err
+	}
+	if m, ok := f.kept(p.Header); ok {
 		return m, nil
 	}
-	data, err := shard.Open(filepath.Join(f.Run.Dir, "dataset"))
-	if err != nil {
+	if p.data, err = shard.Open(filepath.Join(f.Run.Dir, "dataset")); err != nil {
 		return out, err
 	}
-	defer data.Close()
+	defer p.data.Close()
 	model, err := fit.LoadModel(filepath.Join(f.Run.Dir, m.Path))
 	if err != nil {
 		return out, err
 	}
-	p, err := f.open(h, data)
-	if err != nil {
+	if err := f.open(p); err != nil {
 		return out, err
 	}
 	var r any
@@ -91,7 +98,7 @@ func (f *modelFn) evaluate(ctx context.Context, m schemas.Model) (out schemas.Mo
 }
 
 // inputs digests all that decides the result.
-func (f *modelFn) inputs(m schemas.Model, h result.Header) (string, error) {
+func (f *modelFn) inputs(m schemas.Model, p *pool) (string, error) {
 	manifest, err := os.ReadFile(filepath.Join(f.Run.Dir, "dataset", "manifest.json"))
 	if err != nil {
 		return "", err
@@ -106,16 +113,13 @@ func (f *modelFn) inputs(m schemas.Model, h result.Header) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	tax, err := taxonomy.Load(f.Options.Prompts)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %x %x %s %s", resultVersion, m.Digest, h.Split, sha256.Sum256(manifest), sha256.Sum256(truth), opts, tax.Digest()))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %x %x %s %s %s", resultVersion, m.Digest, p.Split, sha256.Sum256(manifest), sha256.Sum256(truth), opts,
+		p.tax.Digest(), p.prompts.Digest()))
 	return fmt.Sprintf("%x", sum), nil
 }
 
 // resultVersion changes with the arithmetic or the shape of a result, so that an old one is not kept.
-const resultVersion = 1
+const resultVersion = 2
 
 // kept finds the result of an earlier run on the same inputs.
 func (f *modelFn) kept(h result.Header) (m schemas.Model, ok bool) {
@@ -129,41 +133,36 @@ func (f *modelFn) kept(h result.Header) (m schemas.Model, ok bool) {
 }
 
 // open reads the split's rows and what is known of them.
-func (f *modelFn) open(h result.Header, data *shard.Dataset) (p *pool, err error) {
-	p = &pool{Header: h, data: data}
-	if p.tax, err = taxonomy.Load(f.Options.Prompts); err != nil {
-		return nil, err
-	}
-	if p.rows, err = data.Rows(h.Split); err != nil {
-		return nil, err
+func (f *modelFn) open(p *pool) (err error) {
+	if p.rows, err = p.data.Rows(p.Split); err != nil {
+		return err
 	}
 	if len(p.rows) == 0 {
-		return nil, fmt.Errorf("the data set has no split %q", h.Split)
+		return fmt.Errorf("the data set has no split %q", p.Split)
 	}
 	for _, r := range p.rows {
 		p.patients = append(p.patients, r.Patient)
 	}
 	if f.Options.Truth == "" {
 		p.y = silver(p.rows, len(p.tax.Findings))
-		return p, nil
+		return nil
 	}
 	p.Labels = filepath.Base(f.Options.Truth)
 	known, err := readTruth(f.Options.Truth, p.tax.Names(), false)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	if !slices.ContainsFunc(p.rows, func(r shard.Row) bool { return known.knows(r.Study, r.Volume) }) {
+		return fmt.Errorf("%w: %s: none of the studies of split %s is in it", ErrTruth, f.Options.Truth, p.Split)
 	}
 	for _, name := range p.tax.Names() {
 		y := make([]int8, len(p.rows))
 		for i, r := range p.rows {
-			s, ok := known[name][r.Study]
-			if !ok {
-				s, ok = known[name][r.Volume]
-			}
-			y[i] = binary(s, ok)
+			y[i] = binary(known.state(name, r.Study, r.Volume))
 		}
 		p.y = append(p.y, y)
 	}
-	return p, nil
+	return nil
 }
 
 // silver are the data set's own labels: finding → row. What is uncertain is unknown.

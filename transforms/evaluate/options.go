@@ -3,6 +3,8 @@ package evaluate
 import (
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 
 	"silverbeam/pkg/taxonomy"
 	"silverbeam/schemas"
@@ -32,6 +34,12 @@ func (o LabelsOptions) Validate() error {
 	return errors.Join(append(errs, bootstrap(o.Bootstrap))...)
 }
 
+// Ready reads the truth, so that a bad one ends a run before it has spent anything.
+func (o LabelsOptions) Ready(findings []string) error {
+	_, err := readTruth(o.Truth, findings, true)
+	return err
+}
+
 // ModelOptions is the config block of the steps that evaluate a model on one split.
 type ModelOptions struct {
 	Split     string `yaml:"split"`     // train, valid or test; default valid
@@ -49,10 +57,19 @@ func (o ModelOptions) Validate() error {
 	return errors.Join(append(errs, bootstrap(o.Bootstrap))...)
 }
 
+// Ready reads the truth, if there is one.
+func (o ModelOptions) Ready(findings []string) error {
+	if o.Truth == "" {
+		return nil
+	}
+	_, err := readTruth(o.Truth, findings, false)
+	return err
+}
+
 // ZeroShotOptions is the config block of an evaluate.ZeroShot step.
 type ZeroShotOptions struct {
 	ModelOptions `yaml:",inline"`
-	Prompts      string `yaml:"prompts"` // taxonomy whose prompts are asked, by name or file; default the run's findings
+	Prompts      string `yaml:"prompts"` // taxonomy file with other prompts for the run's findings; default, and by a shipped name, their own
 }
 
 // Validate names every setting that cannot work.
@@ -63,6 +80,34 @@ func (o ZeroShotOptions) Validate() error {
 			err = errors.Join(err, schemas.FieldError{Field: "prompts", Value: o.Prompts, Bound: perr.Error()})
 		}
 	}
+	return err
+}
+
+// wording is the taxonomy whose prompts are asked for the run's findings. One that ships has prompts for its own findings
+// alone, which the run has already: naming it changes nothing.
+func (o ZeroShotOptions) wording(own *taxonomy.Taxonomy) (*taxonomy.Taxonomy, error) {
+	if o.Prompts == "" || slices.Contains(taxonomy.Shipped(), o.Prompts) {
+		return own, nil
+	}
+	t, err := taxonomy.Load(o.Prompts)
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, name := range own.Names() {
+		if t.Index(name) < 0 {
+			missing = append(missing, strconv.Quote(name))
+		}
+	}
+	if missing != nil {
+		return nil, schemas.FieldError{Field: "prompts", Value: o.Prompts, Bound: "it has no " + strings.Join(missing, ", ") + ", findings of this run"}
+	}
+	return t, nil
+}
+
+// Suits says what keeps the step from working with the run's findings.
+func (o ZeroShotOptions) Suits(own *taxonomy.Taxonomy) error {
+	_, err := o.wording(own)
 	return err
 }
 

@@ -40,9 +40,11 @@ func (f *modelFn) zeroShot(ctx context.Context, m *fit.Model, p *pool) (*result.
 	if err != nil {
 		return nil, err
 	}
+	r := &result.Scores{Header: p.Header, Protocol: "cosine to the positive prompt minus cosine to the negative one", Chance: .5, Prompts: map[string][2]string{}}
 	var prompts []string
-	for _, x := range p.tax.Findings {
-		prompts = append(prompts, x.Positive, x.Negative)
+	for _, name := range p.tax.Names() {
+		x := p.prompts.Findings[p.prompts.Index(name)]
+		prompts, r.Prompts[name] = append(prompts, x.Positive, x.Negative), [2]string{x.Positive, x.Negative}
 	}
 	texts, err := m.EmbedTexts(ctx, prompts)
 	if err != nil {
@@ -54,7 +56,6 @@ func (f *modelFn) zeroShot(ctx context.Context, m *fit.Model, p *pool) (*result.
 			scores[k] = append(scores[k], dot(v, texts[2*k])-dot(v, texts[2*k+1]))
 		}
 	}
-	r := &result.Scores{Header: p.Header, Protocol: "cosine to the positive prompt minus cosine to the negative one", Chance: .5}
 	if err := f.score(r, p, scores, nil); err != nil {
 		return nil, err
 	}

@@ -47,6 +47,7 @@ type Scores struct {
 	ROC         map[string][]metrics.Point `json:"roc"`
 	Baseline    *metrics.Summary           `json:"baseline,omitempty"` // a logistic regression on each volume's HU histogram
 	BaselineROC map[string][]metrics.Point `json:"baseline_roc,omitempty"`
+	Prompts     map[string][2]string       `json:"prompts,omitempty"` // finding → what was asked, positive and negative
 }
 
 // Retrieval is eval/NAME.json of an evaluate.Retrieval step.
