@@ -65,7 +65,7 @@ test-readers: .cache/readers/done ## pyarrow and nibabel read what Go wrote, and
 # test-servers
 
 .PHONY: test-oracles
-test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorch and tokenizers (3 GB to install)
+test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorch and tokenizers (1 to 6 GB to install)
 	$(call fresh,.cache/oracles/bin/python,metrics engine fit net)
 
 .PHONY: test-all
@@ -78,7 +78,7 @@ test-all: test test-oracles ## the tests, and those that install something heavy
 	@touch $@
 
 readers := numpy==2.4.6 pyarrow==26.0.1 nibabel==5.4.2
-oracles := numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3
+oracles := --extra-index-url https://download.pytorch.org/whl/cpu numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3
 
 .PHONY: bench
 bench: ## speed and memory of our own parts

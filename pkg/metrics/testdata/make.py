@@ -1,8 +1,8 @@
-"""Writes golden.json: what scikit-learn, scipy and numpy say. Run by hand: pip install scikit-learn scipy; python golden.py
+"""Writes golden.json: what scikit-learn, scipy and numpy say. python make.py, in an environment with scikit-learn
 
 Data are drawn here with a plain linear congruential generator, so that the JSON alone carries them.
 """
-import json, sys
+import json
 import numpy as np, sklearn, scipy
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (average_precision_score, balanced_accuracy_score, brier_score_loss, f1_score,
@@ -62,4 +62,4 @@ out = dict(versions=dict(sklearn=sklearn.__version__, scipy=scipy.__version__, n
            logistic=dict(x=X, y=yl, w=w, lam=lam, coef=m.coef_[0].tolist(), intercept=float(m.intercept_[0])),
            bootstrap=dict(case=0, cluster=cluster, resamples=res, value=full, percentile=percentile.tolist(),
                           bca=bca.tolist(), se=float(draws.std(ddof=1))))
-json.dump(out, open(sys.argv[1] if len(sys.argv) > 1 else "golden.json", "w"), separators=(",", ":"))
+json.dump(out, open("golden.json", "w"), separators=(",", ":"))
