@@ -9,8 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
-	_ "modernc.org/sqlite" // the driver "sqlite", pure Go
+	"modernc.org/sqlite" // the driver "sqlite", pure Go
 )
 
 // database is one SQLite file held by this process: write-ahead log, every commit synced to the disk, readers beside
@@ -49,7 +50,7 @@ func openDatabase(path, schema string) (*database, error) {
 	d := &database{path: path, lock: lock, ops: make(chan op, 256), done: make(chan struct{})}
 	if d.db, err = openFile(path, schema); err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, full(err))
 	}
 	go d.write()
 	return d, nil
@@ -95,9 +96,19 @@ func (d *database) do(f func(*sql.Tx) error) error {
 	d.ops <- o
 	d.mu.RUnlock()
 	if err := <-o.err; err != nil {
-		return fmt.Errorf("%s: %w", d.path, err)
+		return fmt.Errorf("%s: %w", d.path, full(err))
 	}
 	return nil
+}
+
+// full adds the system's own error to what SQLite says of a disk without room: SQLITE_FULL, and SQLITE_IOERR_SHMSIZE
+// for the log's index (sqlite.org/rescode.html).
+func full(err error) error {
+	var e *sqlite.Error
+	if errors.As(err, &e) && (e.Code() == 13 || e.Code() == 10|19<<8) {
+		return fmt.Errorf("%w: %w", syscall.ENOSPC, err)
+	}
+	return err
 }
 
 const groupSize = 512
