@@ -108,18 +108,18 @@ func printPlan(w io.Writer, p *pipelines.Plan) {
 		line(w, "%-28s → %s", step, s.Gives)
 	}
 	line(w, "rows       %s in %s, %s through the shuffle", grouped(p.Rows), count(p.Batches, "batch"), kib(p.Shuffle))
-	calls := "no call"
-	if p.Calls > 0 {
-		calls = "at most " + count(int(p.Calls), "call") + ": answers in the results store need none"
-	}
-	line(w, "reports    %s distinct, %s", grouped(p.Distinct), calls)
+	line(w, "reports    %s distinct, %s", grouped(p.Distinct), count(int(p.Calls), "call"))
 	if p.Calls > 0 {
 		line(w, "tokens     %s in, %s out", grouped(int64(p.Tokens.Input.Expected)), grouped(int64(p.Tokens.Output.Expected)))
 		line(w, "cost       $%.4f (%.4f to %.4f)", p.CostUSD.Expected, p.CostUSD.Low, p.CostUSD.High)
 	}
 	line(w, "labelling  %s (%s to %s)", seconds(p.Seconds.Expected), seconds(p.Seconds.Low), seconds(p.Seconds.High))
 	for _, s := range p.Skipped {
-		line(w, "skipped    %s, %s: %s", count(s.Batches, "batch"), count(s.Studies, "study"), s.Why)
+		what := count(s.Studies, "study")
+		if s.Batches > 0 {
+			what = count(s.Batches, "batch") + ", " + what
+		}
+		line(w, "skipped    %s: %s", what, s.Why)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"silverbeam/runners/local"
 	"silverbeam/schemas"
 	"silverbeam/transforms/intake"
+	"silverbeam/transforms/publish"
 
 	"github.com/spf13/cobra"
 )
@@ -128,8 +129,28 @@ func summary(w io.Writer, dir string, r *schemas.Report) {
 		}
 		line(w, "%-20s %s %s in, %s out, %s%s", s.Name, grouped(int64(s.In)), s.Unit, grouped(int64(s.Out)), count(s.Rejects, "reject"), skipped)
 	}
-	if c, err := cost(dir); err == nil && c.Attempts > 0 {
+	headlines(w, dir)
+	if c, err := cost(dir); err == nil {
 		line(w, "%-20s %s in %s", "cost", html.Money(c.Spent), count(int(c.Calls), "call"))
+	}
+}
+
+// headlines tells how good labels and models are, where the run has measured it.
+func headlines(w io.Writer, dir string) {
+	all, err := publish.Headlines(dir)
+	for _, h := range all {
+		if err != nil || h.Figure.Value == nil {
+			continue
+		}
+		beside := fmt.Sprintf("n %s", grouped(int64(h.Figure.N)))
+		if h.Reference != nil {
+			beside = fmt.Sprintf("%s %.3f, %s", h.ReferenceName, *h.Reference, beside)
+		}
+		interval := ""
+		if h.Figure.Lo != nil && h.Figure.Hi != nil {
+			interval = fmt.Sprintf(" (%.3f to %.3f)", *h.Figure.Lo, *h.Figure.Hi)
+		}
+		line(w, "%s: %.3f%s; %s", h.Name, *h.Figure.Value, interval, beside)
 	}
 }
 

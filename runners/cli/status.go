@@ -59,6 +59,7 @@ func printSteps(cmd *cobra.Command, dir string) error {
 			line(cmd.OutOrStdout(), "  %-20s %s %s in, %s out, %s, %.1f s", s.Name, grouped(int64(s.In)), s.Unit, grouped(int64(s.Out)), count(s.Rejects, "reject"), s.Seconds)
 		}
 	}
+	headlines(cmd.OutOrStdout(), dir)
 	if r.Error != "" {
 		line(cmd.OutOrStdout(), "  %s", r.Error)
 	}

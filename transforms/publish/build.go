@@ -31,6 +31,15 @@ func Write(dir string, reportText bool) error {
 	return shard.WriteFile(filepath.Join(dir, "page.html"), buf.Bytes())
 }
 
+// Headlines are the figures that the page begins with, of the results that the run in dir has so far. No volume is read.
+func Headlines(dir string) ([]html.Headline, error) {
+	src, err := read(dir)
+	if err != nil {
+		return nil, err
+	}
+	return src.verdict(&html.Page{Labels: src.labelTable()}).Headlines, nil
+}
+
 // source is a run folder, read once.
 type source struct {
 	dir       string
@@ -48,7 +57,10 @@ func Build(dir string, reportText bool) (*html.Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	if src.data != nil {
+	if _, err := os.Stat(filepath.Join(dir, "dataset", "manifest.json")); err == nil {
+		if src.data, err = shard.Open(filepath.Join(dir, "dataset")); err != nil {
+			return nil, err
+		}
 		defer src.data.Close()
 	}
 	p := &html.Page{Title: src.report.Name, Run: filepath.Base(dir), Status: src.report.Status, When: src.when(),
@@ -60,13 +72,8 @@ func Build(dir string, reportText bool) (*html.Page, error) {
 	if p.Gallery, err = src.gallery(reportText); err != nil {
 		return nil, err
 	}
-	if c, err := ledger.ReadCost(filepath.Join(dir, "ledger.db")); err == nil {
-		if b, err := json.Marshal(c); err == nil {
-			p.Cost = new(html.Cost)
-			if err := json.Unmarshal(b, p.Cost); err != nil {
-				return nil, err
-			}
-		}
+	if p.Cost, err = src.cost(); err != nil {
+		return nil, err
 	}
 	if p.Status == "done" {
 		p.Status = "ok"
@@ -106,12 +113,21 @@ func read(dir string) (*source, error) {
 			return nil, fmt.Errorf("%s: eval/%s.json: %w", dir, s.Name, err)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, "dataset", "manifest.json")); err == nil {
-		if src.data, err = shard.Open(filepath.Join(dir, "dataset")); err != nil {
-			return nil, err
-		}
-	}
 	return src, nil
+}
+
+// cost is what the ledger says; nil where there is none yet.
+func (src *source) cost() (*html.Cost, error) {
+	c, err := ledger.ReadCost(filepath.Join(src.dir, "ledger.db"))
+	if err != nil {
+		return nil, nil
+	}
+	b, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	out := new(html.Cost)
+	return out, json.Unmarshal(b, out)
 }
 
 func (src *source) when() string {
