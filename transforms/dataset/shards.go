@@ -150,6 +150,9 @@ func (w *shards) read(j job) (d done) {
 	}()
 	v, err := volume.ReadNIfTI(j.volume.Path, volume.HUSource{Kind: w.Options.HUSource})
 	if err == nil {
+		err = v.Plausible()
+	}
+	if err == nil {
 		d.hu, err = w.preset.Tensor(v)
 	}
 	d.err = err

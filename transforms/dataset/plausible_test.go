@@ -1,0 +1,51 @@
+package dataset
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"silverbeam/pkg/taxonomy"
+	"silverbeam/pkg/volume"
+	"silverbeam/schemas"
+)
+
+// A volume whose stored values are not HU, read with the wrong hu_source, leaves as a reject; its sibling stays.
+func TestShardsRefusesWhatIsNoHU(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, offset int16) schemas.Volume {
+		v := volume.Volume{HU: make([]int16, 16*16*16), Shape: [3]int{16, 16, 16}, SpacingMM: [3]float64{20, 20, 20},
+			AffineLPS: [16]float64{20, 0, 0, 0, 0, 20, 0, 0, 0, 0, 20, 0, 0, 0, 0, 1}}
+		for i := range v.HU {
+			v.HU[i] = offset + []int16{-1000, -850, 40, 60}[i%4] // air, lung, soft tissue
+		}
+		path := filepath.Join(dir, name+".nii")
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := volume.WriteNIfTI(f, &v); err != nil {
+			t.Fatal(err)
+		}
+		return schemas.Volume{ID: name, Path: path}
+	}
+	preset, err := volume.PresetByName("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &shards{Name: "s", Options: Options{HUSource: "already-hu"}, Findings: []string{"a"}, preset: preset}
+	b := &schemas.Batch{ID: "b", Studies: []schemas.Study{{ID: "x", Patient: "p", Labels: make([]taxonomy.Label, 1),
+		Volumes: []schemas.Volume{write("x_1", 0), write("x_2", 1024)}}}}
+	sh, p, err := w.Write(t.Context(), filepath.Join(dir, "out.arrow"), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sh.Rows != 1 || p.In != 2 || p.Out != 1 || p.Rejects != 1 || len(b.Rejects) != 1 {
+		t.Fatalf("rows %d, passage %+v, rejects %+v", sh.Rows, p, b.Rejects)
+	}
+	if r := b.Rejects[0]; r.Study != "x_2" || r.Class != "volume" || !strings.Contains(r.Reason, "implausible HU") || !strings.Contains(r.Reason, "hu_source") {
+		t.Errorf("reject %+v", r)
+	}
+}
