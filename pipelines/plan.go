@@ -176,6 +176,9 @@ func (p *Plan) labels(g *Graph, todo []schemas.Batch, o *label.Options, run sche
 	return p.price(o, f, c, float64(len(t.Findings)))
 }
 
+// Calls says whether a step of the pipeline may call a model.
+func (p *Pipeline) Calls() bool { o := p.labeling(); return o != nil && o.Calls() }
+
 // counter counts different reports and those that would be sent.
 type counter struct {
 	ask    func(report string) bool

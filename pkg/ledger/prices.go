@@ -20,8 +20,11 @@ var ErrNoPrice = errors.New("no price")
 //go:embed prices.csv
 var builtinPrices []byte
 
-var priceColumns = []string{"price_id", "model", "effective_from", "currency", "input", "cached", "cache_write", "output",
-	"batch_input", "batch_output", "batch_cached", "threshold_tokens", "input_over", "output_over", "source", "checked_on"}
+// PriceHeader is the first line of a price file.
+const PriceHeader = "price_id,model,effective_from,currency,input,cached,cache_write,output," +
+	"batch_input,batch_output,batch_cached,threshold_tokens,input_over,output_over,source,checked_on"
+
+var priceColumns = strings.Split(PriceHeader, ",")
 
 // Price is one row of a price file: pico-dollars per token.
 type Price struct {
@@ -79,7 +82,7 @@ func (p *Prices) Find(model string, at time.Time) (Price, error) {
 	}
 	switch {
 	case best == nil:
-		return Price{}, fmt.Errorf("%w for model %q in %s: add a row to a price file and name it", ErrNoPrice, model, where)
+		return Price{}, fmt.Errorf("%w for model %q in %s", ErrNoPrice, model, where)
 	case best.Input == 0 || best.Output == 0:
 		return Price{}, fmt.Errorf("%w for model %q in %s: row %s is zero", ErrNoPrice, model, where, best.ID)
 	}
@@ -93,7 +96,7 @@ func parsePrices(b []byte) ([]Price, error) {
 		return nil, err
 	}
 	if len(records) == 0 || !slices.Equal(records[0], priceColumns) {
-		return nil, fmt.Errorf("line 1: the header must be %s", strings.Join(priceColumns, ","))
+		return nil, fmt.Errorf("line 1: the header must be %s", PriceHeader)
 	}
 	var rows []Price
 	seen := map[string]int{}

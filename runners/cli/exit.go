@@ -132,6 +132,11 @@ func tell(w io.Writer, err error) int {
 	default:
 		fmt.Fprintln(w, "silverbeam: "+strings.Join(strings.Fields(err.Error()), " "))
 	}
+	for _, h := range hints {
+		if next == "" && errors.Is(err, h.is) {
+			next = h.next
+		}
+	}
 	if next == "" {
 		next = advice[c]
 	}
@@ -139,6 +144,16 @@ func tell(w io.Writer, err error) int {
 		fmt.Fprintln(w, "next: "+next)
 	}
 	return c
+}
+
+// hints are what to do next after some errors.
+var hints = []struct {
+	is   error
+	next string
+}{
+	{llm.ErrReplay, "the same command without --replay makes the calls"},
+	{ledger.ErrNoPrice, `printf '` + ledger.PriceHeader + `\nown,MODEL,2026-01-01,USD,IN,,,OUT,,,,,,,own,2026-01-01\n' > prices.csv` +
+		" with dollars per million tokens, then the same command with --prices prices.csv (run: --set prices=prices.csv)"},
 }
 
 // advice is what to do next where an error does not say.

@@ -30,7 +30,7 @@ import (
 type Options struct {
 	schemas.Run
 	Versions map[string]string // program and runtime, for run.json
-	Planned  ledger.Estimate   // what the plan that the run was held to expected; zero: there was none
+	Planned  ledger.Estimate   // what the plan that the run is held to expects; zero: there is none, and calls are planned here
 	Progress func(State)       // called about every half second; nil: no one watches
 }
 
@@ -63,6 +63,9 @@ func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report
 	if err != nil {
 		return nil, err
 	}
+	if err := o.plan(p, g); err != nil {
+		return nil, err
+	}
 	if err := publish.WriteIndex(o.Dir, g.Batches, g.Sinks, g.Names); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
@@ -76,6 +79,25 @@ func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report
 		err = cerr
 	}
 	return k.report, err
+}
+
+// plan foretells what a run with calls will have spent in the end. A model without a price stops here.
+func (o *Options) plan(p *pipelines.Pipeline, g *pipelines.Graph) error {
+	if o.Planned != (ledger.Estimate{}) || !p.Calls() {
+		return nil
+	}
+	plan, err := g.Plan(o.Run)
+	if err != nil {
+		return err
+	}
+	var spent int64
+	if c, err := ledger.ReadCost(filepath.Join(o.Dir, "ledger.db")); err == nil {
+		spent = c.Spent
+	}
+	if low, expected, high := plan.Pico(); high > 0 {
+		o.Planned = ledger.Estimate{Low: spent + low, Expected: spent + expected, High: spent + high}
+	}
+	return nil
 }
 
 // execute builds the graph and runs it. Beam hands errors on as text, so the first one is taken from where it arose.
