@@ -76,27 +76,27 @@ func makePlan(p *pipelines.Pipeline, o local.Options) (*pipelines.Plan, error) {
 }
 
 // hold refuses a run whose plan no longer fits, and gives what the plan expected it to cost.
-func hold(cmd *cobra.Command, file string, p *pipelines.Pipeline, o local.Options) (cost ledger.Estimate, err error) {
+func hold(cmd *cobra.Command, file string, p *pipelines.Pipeline, o local.Options) (*ledger.Estimate, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return cost, usage(cmd, "--plan: %v", err)
+		return nil, usage(cmd, "--plan: %v", err)
 	}
 	var then struct {
 		Basis   map[string]string
 		CostUSD pipelines.Guess `json:"cost_usd"`
 	}
 	if err := json.Unmarshal(text, &then); err != nil || then.Basis == nil {
-		return cost, usage(cmd, "--plan: %s is not a plan", file)
+		return nil, usage(cmd, "--plan: %s is not a plan", file)
 	}
 	now, err := makePlan(p, o)
 	if err != nil {
-		return cost, err
+		return nil, err
 	}
 	if changed := (&pipelines.Plan{Basis: then.Basis}).Changed(now); len(changed) > 0 {
-		return cost, &Exit{codeUsage, fmt.Errorf("run: --plan: %s: changed since: %s", file, strings.Join(changed, ", ")), "silverbeam plan " + p.File + " --out " + file}
+		return nil, &Exit{codeUsage, fmt.Errorf("run: --plan: %s: changed since: %s", file, strings.Join(changed, ", ")), "silverbeam plan " + p.File + " --out " + file}
 	}
 	pico := func(usd float64) int64 { return int64(math.Round(usd * 1e12)) }
-	return ledger.Estimate{Low: pico(then.CostUSD.Low), Expected: pico(then.CostUSD.Expected), High: pico(then.CostUSD.High)}, nil
+	return &ledger.Estimate{Low: pico(then.CostUSD.Low), Expected: pico(then.CostUSD.Expected), High: pico(then.CostUSD.High)}, nil
 }
 
 func printPlan(w io.Writer, p *pipelines.Plan) {

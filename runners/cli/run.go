@@ -131,7 +131,14 @@ func summary(w io.Writer, dir string, r *schemas.Report) {
 	}
 	headlines(w, dir)
 	if c, err := cost(dir); err == nil {
-		line(w, "%-20s %s in %s", "cost", html.Money(c.Spent), count(int(c.Calls), "call"))
+		more := ""
+		if e := c.Estimate; e != nil {
+			more = fmt.Sprintf(", planned %s to %s", html.Money(e.Low), html.Money(e.High))
+		}
+		if c.Saved.Store > 0 {
+			more += fmt.Sprintf(", %s saved by stored answers", html.Money(c.Saved.Store))
+		}
+		line(w, "%-20s %s in %s%s", "cost", html.Money(c.Spent), count(int(c.Calls), "call"), more)
 	}
 }
 

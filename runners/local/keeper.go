@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"silverbeam/pipelines"
-	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/shard"
 	"silverbeam/schemas"
 	"silverbeam/transforms/label"
@@ -130,7 +129,7 @@ func (k *keeper) book(t *publish.Tally) error {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	defer label.Close()
-	if p := k.o.Planned; p != (ledger.Estimate{}) {
+	if p := k.o.Planned; p != nil {
 		if err := b.SetEstimate(p.Low, p.Expected, p.High); err != nil {
 			return fmt.Errorf("ledger: %w", err)
 		}

@@ -30,7 +30,7 @@ import (
 type Options struct {
 	schemas.Run
 	Versions map[string]string // program and runtime, for run.json
-	Planned  ledger.Estimate   // what the plan that the run is held to expects; zero: there is none, and calls are planned here
+	Planned  *ledger.Estimate  // what the plan that the run is held to expects; nil: there is none, and calls are planned here
 	Progress func(State)       // called about every half second; nil: no one watches
 }
 
@@ -83,20 +83,22 @@ func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report
 
 // plan foretells what a run with calls will have spent in the end. A model without a price stops here.
 func (o *Options) plan(p *pipelines.Pipeline, g *pipelines.Graph) error {
-	if o.Planned != (ledger.Estimate{}) || !p.Calls() {
+	if o.Planned != nil || !p.Calls() {
 		return nil
 	}
 	plan, err := g.Plan(o.Run)
 	if err != nil {
 		return err
 	}
-	var spent int64
-	if c, err := ledger.ReadCost(filepath.Join(o.Dir, "ledger.db")); err == nil {
-		spent = c.Spent
+	low, expected, high := plan.Pico()
+	c, err := ledger.ReadCost(filepath.Join(o.Dir, "ledger.db"))
+	switch {
+	case err != nil:
+		c = &ledger.Cost{}
+	case high == 0 && c.Estimate != nil:
+		return nil // nothing is left to do
 	}
-	if low, expected, high := plan.Pico(); high > 0 {
-		o.Planned = ledger.Estimate{Low: spent + low, Expected: spent + expected, High: spent + high}
-	}
+	o.Planned = &ledger.Estimate{Low: c.Spent + low, Expected: c.Spent + expected, High: c.Spent + high}
 	return nil
 }
 
