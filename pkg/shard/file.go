@@ -6,8 +6,10 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"syscall"
 )
 
@@ -52,6 +54,18 @@ func writeAtomic(path string, write func(io.Writer) error) (digest string, bytes
 		return "", 0, err
 	}
 	return hex.EncodeToString(w.h.Sum(nil)), w.n, syncDir(dir)
+}
+
+var halfWritten = regexp.MustCompile(regexp.QuoteMeta(tmpSuffix) + `\d+$`)
+
+// Sweep removes what killed processes left half-written in dir and the folders below it. No process may be writing there.
+func Sweep(dir string) error {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() && halfWritten.MatchString(path) {
+			err = os.Remove(path)
+		}
+		return err
+	})
 }
 
 // syncDir makes a rename durable, where the file system knows how to.

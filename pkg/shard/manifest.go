@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -60,8 +59,8 @@ func (m Manifest) digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Commit writes dir/manifest.json atomically, batches sorted by id, and returns its digest. It then removes shards that an earlier
-// process left half-written; call it when all of dir's shards are there.
+// Commit writes dir/manifest.json atomically, batches sorted by id, and returns its digest; call it when all of dir's
+// shards are there.
 func Commit(dir string, m Manifest) (digest string, err error) {
 	m.Schema = Schema
 	splits := map[string]Split{}
@@ -82,16 +81,7 @@ func Commit(dir string, m Manifest) (digest string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("shard: %w", err)
 	}
-	return m.Digest, sweep(dir)
-}
-
-// sweep removes half-written shards from the folders of dir.
-func sweep(dir string) error {
-	orphans, err := filepath.Glob(filepath.Join(dir, "*", "*.arrow"+tmpSuffix+"*"))
-	for _, o := range orphans {
-		err = errors.Join(err, os.Remove(o))
-	}
-	return err
+	return m.Digest, nil
 }
 
 // ReadManifest reads dir/manifest.json and checks its digest and version.

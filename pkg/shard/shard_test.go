@@ -205,25 +205,29 @@ func TestFailuresLeaveNothing(t *testing.T) {
 
 func TestCrashLeftoversAreSwept(t *testing.T) {
 	dir := t.TempDir()
-	dataset(t, dir)
-	orphan, other := filepath.Join(dir, "train", "b0-cfg.arrow.tmp123"), filepath.Join(dir, "train", "b0-cfg.arrow.summary.json.tmp1")
-	for _, f := range []string{orphan, other} {
-		if err := os.WriteFile(f, []byte("half"), 0o600); err != nil {
+	before, _ := dataset(t, dir)
+	orphans := []string{"b0-cfg.arrow.tmp123", "b0-cfg.arrow.summary.json.tmp1"}
+	for _, f := range append(orphans, "mine.tmp", "mine.tmp1.txt") {
+		if err := os.WriteFile(filepath.Join(dir, "train", f), []byte("half"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	d, err := Open(dir)
+	d, err := Open(dir) // they are no part of it
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.Close()
-	before, _ := dataset(t, dir)
-	after, _ := ReadManifest(dir)
-	if _, err := os.Stat(orphan); !os.IsNotExist(err) || before != after.Digest {
-		t.Errorf("%v, %s %s", err, before, after.Digest)
+	if err := Sweep(filepath.Dir(dir)); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := os.Stat(other); err != nil {
-		t.Errorf("a file that another step may be writing is gone: %v", err)
+	for _, f := range orphans {
+		if _, err := os.Stat(filepath.Join(dir, "train", f)); !os.IsNotExist(err) {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+	left, _ := filepath.Glob(filepath.Join(dir, "train", "mine*"))
+	if m, err := ReadManifest(dir); err != nil || m.Digest != before || len(left) != 2 {
+		t.Error(m.Digest, before, left, err)
 	}
 }
 

@@ -104,7 +104,7 @@ func runCommand() *cobra.Command {
 // execute runs a pipeline and says what became of it.
 func execute(cmd *cobra.Command, p *pipelines.Pipeline, o local.Options) (*schemas.Report, error) {
 	w := newWatcher(cmd.ErrOrStderr())
-	o.Progress = w.see
+	o.Progress, o.Code = w.see, code
 	r, err := local.Run(cmd.Context(), p, o)
 	w.close()
 	if err != nil {

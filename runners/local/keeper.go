@@ -84,8 +84,11 @@ func (k *keeper) finish(ctx context.Context, runErr error) error {
 	now := time.Now().UTC().Truncate(time.Second)
 	r := k.report
 	r.Ended = &now
+	if runErr != nil && k.o.Code != nil {
+		r.Exit = k.o.Code(errors.Join(context.Cause(ctx), runErr))
+	}
 	switch {
-	case errors.Is(runErr, context.Canceled):
+	case runErr != nil && ctx.Err() != nil:
 		r.Status = "interrupted"
 	case runErr != nil:
 		r.Status, r.Error = "failed", runErr.Error()

@@ -17,6 +17,7 @@ import (
 
 	"silverbeam/pipelines"
 	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/shard"
 	"silverbeam/schemas"
 	"silverbeam/transforms/intake"
 	"silverbeam/transforms/label"
@@ -31,6 +32,7 @@ type Options struct {
 	schemas.Run
 	Versions map[string]string // program and runtime, for run.json
 	Planned  *ledger.Estimate  // what the plan that the run is held to expects; nil: there is none, and calls are planned here
+	Code     func(error) int   // the command's exit code for an error, for run.json; nil: 0
 	Progress func(State)       // called about every half second; nil: no one watches
 }
 
@@ -54,11 +56,14 @@ func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
-	unlock, err := lock(filepath.Join(o.Dir, "run.lock"))
+	unlock, err := lock(filepath.Join(o.Dir, lockName))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Dir, err)
 	}
 	defer unlock()
+	if err := shard.Sweep(o.Dir); err != nil {
+		return nil, fmt.Errorf("run folder: %w", err)
+	}
 	g, err := p.Resolve()
 	if err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ func Look(dir string) (*State, error) {
 	if fi, err := os.Stat(path); err == nil {
 		s.Heartbeat = time.Since(fi.ModTime()).Seconds()
 	}
-	if s.State == "running" && s.Heartbeat > 30 {
+	if s.State == "running" && (s.Heartbeat > 30 || !held(filepath.Join(dir, lockName))) {
 		s.State = "dead"
 	}
 	if t, err := publish.Count(dir); err == nil {
