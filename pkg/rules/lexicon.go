@@ -22,9 +22,9 @@ type lexicon struct {
 	symbols map[string]symbol // canonical alternatives to symbol
 	words   [][]string        // by symbol
 	nodes   []lexNode
-	sets    []bits            // by class; class 0 is the empty set
-	long    map[byte][]string // long words and stems by first letter, for slips of the pen
-	number  int32             // class of every number
+	sets    []bits               // by class; class 0 is the empty set
+	long    map[[2]byte][]string // long words and stems by their first two letters, for slips of the pen
+	number  int32                // class of every number
 }
 
 type lexNode struct {
@@ -35,21 +35,16 @@ type lexNode struct {
 // lexLetters: a-z, 0-9, and the marks a pattern may name.
 const lexLetters = 26 + 10 + 8
 
-func letter(c byte) int {
-	switch {
-	case c >= 'a' && c <= 'z':
-		return int(c - 'a')
-	case c >= '0' && c <= '9':
-		return 26 + int(c-'0')
+// letter is the number of a byte among a node's children, or -1.
+var letter = func() (n [256]int8) {
+	for c := range n {
+		n[c] = int8(strings.IndexByte("abcdefghijklmnopqrstuvwxyz0123456789,;:?()/-", byte(c)))
 	}
-	if k := strings.IndexByte(",;:?()/-", c); k >= 0 {
-		return 36 + k
-	}
-	return -1
-}
+	return n
+}()
 
 func newLexicon() *lexicon {
-	return &lexicon{symbols: map[string]symbol{}, long: map[byte][]string{}}
+	return &lexicon{symbols: map[string]symbol{}, long: map[[2]byte][]string{}}
 }
 
 // symbol interns a set of alternatives: words, stems ending in *, or "#" for any number.
@@ -59,7 +54,7 @@ func (x *lexicon) symbol(alternatives []string) (symbol, error) {
 	alternatives = slices.Compact(alternatives)
 	for _, a := range alternatives {
 		stem := strings.TrimSuffix(a, "*")
-		if stem == "" || stem != "#" && strings.ContainsFunc(stem, func(r rune) bool { return r > 127 || letter(byte(r)) < 0 }) {
+		if stem == "" || stem != "#" && strings.ContainsFunc(stem, func(r rune) bool { return r > 127 || letter[byte(r)] < 0 }) {
 			return 0, fmt.Errorf("%q is not a lower-case word, stem*, mark or #", a)
 		}
 	}
@@ -88,7 +83,7 @@ func (x *lexicon) build() {
 			w, isStem := strings.CutSuffix(a, "*")
 			n := int32(0)
 			for i := range len(w) {
-				k := letter(w[i])
+				k := letter[w[i]]
 				if x.nodes[n].next[k] == 0 {
 					x.nodes[n].next[k] = int32(len(x.nodes))
 					x.nodes = append(x.nodes, lexNode{})
@@ -140,7 +135,7 @@ func (x *lexicon) build() {
 func (x *lexicon) class(w []byte) int32 {
 	n := int32(0)
 	for _, c := range w {
-		k := letter(c)
+		k := letter[c]
 		if k < 0 || x.nodes[n].next[k] == 0 {
 			if c := x.nodes[n].prefix; c != 0 || len(w) < fuzzyLetters {
 				return c
@@ -155,21 +150,34 @@ func (x *lexicon) class(w []byte) int32 {
 	return x.fuzzy(w)
 }
 
+// overlap says whether two sets share a symbol.
+func (b bits) overlap(c bits) bool {
+	for i := range b {
+		if b[i]&c[i] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (x *lexicon) has(class int32, s symbol) bool { return x.sets[class].has(s) }
 
 // fuzzyLetters is the least length of a word whose single slip of the pen is forgiven; below it, other words are near.
 const fuzzyLetters = 7
 
 func (x *lexicon) addLong(w string) {
-	if len(strings.TrimSuffix(w, "*")) >= fuzzyLetters && !slices.Contains(x.long[w[0]], w) {
-		x.long[w[0]] = append(x.long[w[0]], w)
+	if len(strings.TrimSuffix(w, "*")) < fuzzyLetters {
+		return
+	}
+	if first := [2]byte{w[0], w[1]}; !slices.Contains(x.long[first], w) {
+		x.long[first] = append(x.long[first], w)
 	}
 }
 
 // fuzzy finds the class of a long word that is one insertion, deletion, substitution or swap away from a known long word
-// or stem with the same first letter; 0 when there is none.
+// or stem with the same first two letters; 0 when there is none.
 func (x *lexicon) fuzzy(w []byte) int32 {
-	for _, known := range x.long[w[0]] {
+	for _, known := range x.long[[2]byte(w)] {
 		stem, isStem := strings.CutSuffix(known, "*")
 		if oneSlip(w, stem, isStem) {
 			return x.class([]byte(stem))

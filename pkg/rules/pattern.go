@@ -136,11 +136,19 @@ type match struct {
 
 // matchAt appends every pattern that starts at token i and ends before token end.
 func (s *scratch) matchAt(l *Labeler, i, end int) {
-	for _, k := range l.starts[s.toks[i].class] {
-		p := &l.patterns[k]
-		if len(p.elements) > 1 && p.elements[1].gap == 0 && (i+1 >= end || !l.lex.has(s.toks[i+1].class, p.elements[1].symbol)) {
-			continue // most patterns end here
+	st := &l.starts[s.toks[i].class]
+	list, next := st.loose, l.lex.sets[0]
+	if i+1 < end {
+		next = l.lex.sets[s.toks[i+1].class]
+	}
+	if st.second.overlap(next) { // of few tokens
+		list = st.all
+	}
+	for _, t := range list {
+		if t.second >= 0 && !next.has(t.second) {
+			continue
 		}
+		p := &l.patterns[t.pattern]
 		m := match{row: p.row, from: int32(i), anchor: int32(i)}
 		if s.follow(l, p.elements, i, end, &m) && (!p.atEnd || int(m.to) >= end || s.toks[m.to].flags&(comma|stop) != 0 || s.toks[m.to].mark == ')') {
 			s.matches = append(s.matches, m)

@@ -38,14 +38,39 @@ type Labeler struct {
 	classes      map[string][]string
 	rows         []row
 	patterns     []pattern
-	starts       [][]int32 // by class: the patterns that can start with such a token
-	flags        []flag    // by class
+	starts       []starts // by class
+	flags        []flag   // by class
 	organs       []string
 	home         []uint64 // by finding: the organs it may sit in, as bits; 0: anywhere
 	carries      []bool   // by finding: an organ named earlier holds
 	implied      [][]int  // by finding: findings it implies, closed under implication
 	abbreviation symbol
 	version      string
+}
+
+// starts are the patterns that can start with a token.
+type starts struct {
+	all    []start
+	loose  []start // those that need no certain token right after it
+	second bits    // what the others need there; nil: there are no others
+}
+
+// start is one pattern by number, with the symbol that must come right after its first token, or -1.
+type start struct {
+	pattern int32
+	second  symbol
+}
+
+func (t *starts) add(pattern int32, e []element, size int) {
+	if len(e) == 1 || e[1].gap > 0 {
+		t.all, t.loose = append(t.all, start{pattern, -1}), append(t.loose, start{pattern, -1})
+		return
+	}
+	t.all = append(t.all, start{pattern, e[1].symbol})
+	if t.second == nil {
+		t.second = make(bits, size)
+	}
+	t.second[e[1].symbol>>6] |= 1 << (e[1].symbol & 63)
 }
 
 // New prepares the rules for a taxonomy. Findings with rules of their own (by name) use them, and synonyms that the shipped
@@ -119,12 +144,12 @@ func (l *Labeler) index() {
 		flagOf[s] |= f
 	}
 	l.lex.build()
-	l.starts = make([][]int32, len(l.lex.sets))
+	l.starts = make([]starts, len(l.lex.sets))
 	l.flags = make([]flag, len(l.lex.sets))
 	for c := range l.lex.sets {
 		for k := range l.patterns {
-			if l.lex.has(int32(c), l.patterns[k].elements[0].symbol) {
-				l.starts[c] = append(l.starts[c], int32(k))
+			if e := l.patterns[k].elements; l.lex.has(int32(c), e[0].symbol) {
+				l.starts[c].add(int32(k), e, len(l.lex.sets[c]))
 			}
 		}
 		for s, f := range flagOf {
