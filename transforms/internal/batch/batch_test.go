@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -40,6 +42,8 @@ func (u *upper) Study(_ context.Context, s *schemas.Study) error {
 	for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 	}
 	switch s.Report {
+	case "yield":
+		runtime.Gosched()
 	case "refuse":
 		return schemas.Refusal{Class: "told", Reason: "it said so"}
 	case "break":
@@ -199,6 +203,30 @@ func TestCallsWaitTogetherUpToTheirLimit(t *testing.T) {
 	}
 	if m := most.Load(); m > 8 {
 		t.Fatalf("%d studies at once, limit 8", m)
+	}
+}
+
+func TestStepsThatComputeShareTheCores(t *testing.T) {
+	most.Store(0)
+	l := &lifted{name: "up", step: &upper{}}
+	var wg sync.WaitGroup
+	for k := range 4 {
+		studies := make([]schemas.Study, 2000)
+		for i := range studies {
+			studies[i].Report = "yield"
+		}
+		if k == 0 {
+			studies[1000].Report = "panic"
+		}
+		wg.Go(func() {
+			if _, _, err := l.each(t.Context(), studies); (err != nil) != (k == 0) {
+				t.Errorf("batch %d: %v", k, err)
+			}
+		})
+	}
+	wg.Wait()
+	if m := most.Load(); m > int64(cap(cores)) || len(cores) > 0 {
+		t.Fatalf("%d studies at once, %d cores of %d still held", m, len(cores), cap(cores))
 	}
 }
 
