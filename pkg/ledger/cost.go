@@ -89,6 +89,11 @@ type Estimate struct {
 	High     int64 `json:"high"`
 }
 
+// NoCost is the cost of a run that has no ledger.
+func NoCost() *Cost {
+	return &Cost{Currency: "USD", Unit: "pico", SpentUSD: USD(0), ByModel: []ModelCost{}, ByStep: []StepCost{}, Batches: []BatchCost{}}
+}
+
 // Cost sums the book as it stands on the disk.
 func (b *Book) Cost() (*Cost, error) { return ReadCost(b.d.path) }
 
@@ -121,11 +126,14 @@ func readCost(path string) (*Cost, error) {
 	}
 	defer tx.Rollback()
 	t := tally{tx: tx, batches: map[string]*BatchCost{}, models: map[string]*ModelCost{}, steps: map[string]*StepCost{}}
-	c := &Cost{Currency: "USD", Unit: "pico"}
+	c := NoCost()
 	for _, read := range []func(*Cost) error{t.attempts, t.asked, t.compute, t.meta} {
 		if err := read(c); err != nil {
-			if strings.Contains(err.Error(), "integer overflow") {
+			switch {
+			case strings.Contains(err.Error(), "integer overflow"):
 				err = ErrOverflow
+			case strings.Contains(err.Error(), "no such table"): // its maker died before the first commit
+				err = errors.Join(err, fs.ErrNotExist)
 			}
 			return nil, err
 		}
@@ -156,7 +164,6 @@ func (t *tally) total(c *Cost) (err error) {
 			err = e
 		}
 	}
-	c.Batches, c.ByModel, c.ByStep = []BatchCost{}, []ModelCost{}, []StepCost{}
 	for _, id := range slices.Sorted(maps.Keys(t.batches)) {
 		b := t.batches[id]
 		c.Batches = append(c.Batches, *b)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"silverbeam/pkg/html"
@@ -38,13 +37,13 @@ func costCommand() *cobra.Command {
 	return c
 }
 
-// cost reads a run's ledger, which a run that has just begun may not have yet.
+// cost reads a run's ledger. A run that has just begun has none yet, and has spent nothing.
 func cost(dir string) (*ledger.Cost, error) {
-	path := filepath.Join(dir, "ledger.db")
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New(dir + ": no ledger yet")
+	c, err := ledger.ReadCost(filepath.Join(dir, "ledger.db"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return ledger.NoCost(), nil
 	}
-	return ledger.ReadCost(path)
+	return c, err
 }
 
 func printCost(cmd *cobra.Command, c *ledger.Cost) {

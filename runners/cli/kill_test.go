@@ -169,7 +169,15 @@ func (l *lab) whole(name, state string) {
 		l.Errorf("status: %+v, %v; want %s", s, err, state)
 	}
 	l.succeed("status", name)
-	l.succeed("why", name)
+	var why []refusals
+	refused := 0
+	err = json.Unmarshal([]byte(l.succeed("why", name, "--json")), &why)
+	for _, r := range why {
+		refused += r.Count
+	}
+	if err != nil || state != "running" && refused != s.Rejects {
+		l.Errorf("why: %+v, %v; status tells of %d rejects", why, err, s.Rejects)
+	}
 	var c ledger.Cost
 	if err := json.Unmarshal([]byte(l.succeed("cost", name, "--json")), &c); err != nil || c.Calls > 60 || c.Reports > 60 {
 		l.Errorf("cost: %+v, %v", c, err)

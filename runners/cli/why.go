@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"silverbeam/schemas"
+	"silverbeam/transforms/publish"
 
 	"github.com/spf13/cobra"
 )
@@ -28,7 +29,7 @@ func whyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rejects, err := readRejects(filepath.Join(dir, "rejects.jsonl"))
+			rejects, err := rejectsOf(dir)
 			if err != nil {
 				return err
 			}
@@ -40,6 +41,18 @@ func whyCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return c
+}
+
+// rejectsOf lists what the steps of a run refused: as its end wrote them or, where it has none yet, as its batches tell.
+func rejectsOf(dir string) ([]schemas.Reject, error) {
+	r, err := report(dir)
+	if err != nil {
+		return nil, err
+	}
+	if t, err := publish.Count(dir); err == nil && r.Ended == nil {
+		return t.Rejects, nil
+	}
+	return readRejects(filepath.Join(dir, "rejects.jsonl"))
 }
 
 // readRejects reads rejects.jsonl; a run without the file has none.
