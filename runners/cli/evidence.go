@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -32,7 +33,11 @@ func writeEvidence(path, dir string, quotes *table.Columns) error {
 	if err != nil {
 		return err
 	}
-	return replace(path, func(w io.Writer) error {
+	mode := fs.FileMode(0o644)
+	if quotes != nil {
+		mode = 0o600
+	}
+	return replace(path, mode, func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetEscapeHTML(false)
 		for _, s := range tally.Sinks {

@@ -121,7 +121,7 @@ func (f *explainFlags) explain(w io.Writer, t *taxonomy.Taxonomy, l *rules.Label
 		return writeJSON(w, map[string]any{"rules": l.Version(), "taxonomy": t.Name, "findings": answers})
 	}
 	for _, a := range answers {
-		line(w, "%-36s %-13s %.2f  %s", a.Finding, a.State, a.P, a.Source)
+		line(w, "%s", strings.TrimRight(fmt.Sprintf("%-36s %-13s %.2f  %s", a.Finding, a.State, a.P, a.Source), " "))
 		for _, m := range a.Mentions {
 			line(w, "    %s", trace(m, text))
 		}

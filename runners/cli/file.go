@@ -3,13 +3,14 @@ package cli
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
 
 // replace makes a file that the user asked for, whole or not at all: written beside its place, synced and renamed, its
-// folder synced.
-func replace(path string, write func(io.Writer) error) (err error) {
+// folder synced. mode is 0644, or 0600 for what holds report text.
+func replace(path string, mode fs.FileMode, write func(io.Writer) error) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -24,7 +25,7 @@ func replace(path string, write func(io.Writer) error) (err error) {
 		}
 	}()
 	err = write(f)
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), path); err != nil {

@@ -62,7 +62,7 @@ func writeStart(cmd *cobra.Command, dir string) error {
 			_, err := w.Write(text)
 			return err
 		}
-		if err := replace(path, write); err != nil {
+		if err := replace(path, 0o644, write); err != nil {
 			return fmt.Errorf("init: %w", err)
 		}
 		line(cmd.OutOrStdout(), "%s", path)

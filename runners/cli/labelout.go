@@ -69,7 +69,7 @@ func writeLabels(stdout io.Writer, dataset, out string) error {
 	if out == "-" {
 		return write(stdout)
 	}
-	return replace(out, func(f io.Writer) error {
+	return replace(out, 0o644, func(f io.Writer) error {
 		if !gz {
 			return write(f)
 		}

@@ -46,7 +46,7 @@ func planCommand() *cobra.Command {
 				return err
 			}
 			if out != "" {
-				if err := replace(out, func(w io.Writer) error { return writeJSON(w, plan) }); err != nil {
+				if err := replace(out, 0o644, func(w io.Writer) error { return writeJSON(w, plan) }); err != nil {
 					return fmt.Errorf("--out: %w", err)
 				}
 			}

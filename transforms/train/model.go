@@ -34,8 +34,8 @@ var Recipes = []string{"supervised", "clip"}
 type Options struct {
 	Recipe string  `yaml:"recipe"` // supervised or clip; needed
 	Width  int     `yaml:"width"`  // channels of the first stage; default 16, and the initial model's for clip
-	Stem   int     `yaml:"stem"`   // stride and size of the first convolution: 2 or 4 voxels; default 4
-	Epochs int     `yaml:"epochs"` // passes over the training studies; default 10
+	Stem   int     `yaml:"stem"`   // stride and size of the first convolution: 2 or 4 voxels; default 4, and the initial model's for clip
+	Epochs int     `yaml:"epochs"` // passes over the training studies; default 10, for clip 8
 	Batch  int     `yaml:"batch"`  // studies a step; default 8, for clip 24
 	LR     float64 `yaml:"lr"`     // the schedule's highest learning rate; default 0.002, for clip 0.0005
 	Seed   uint64  `yaml:"seed"`   // of weights, order and augmentation; default 1
