@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"silverbeam/schemas"
+	"silverbeam/transforms/evaluate"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -105,6 +106,23 @@ transforms:
 	}
 	if p.Tolerance != 0.02 || p.Name != "x" || p.Steps[0].Line != 6 || p.Steps[0].Column != 5 {
 		t.Errorf("tolerance %v, name %q, first step at %d:%d", p.Tolerance, p.Name, p.Steps[0].Line, p.Steps[0].Column)
+	}
+}
+
+// The truth that phantoms bring is the demo's; real studies have labels elsewhere.
+func TestDemoTakesAnotherTruth(t *testing.T) {
+	for want, set := range map[string]map[string]string{
+		"out/demo/data/truth.jsonl": nil, "x/truth.jsonl": {"data": "x"}, "labels.csv": {"data": "x", "truth": "labels.csv"},
+	} {
+		p, err := Load("demo", set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range p.Steps {
+			if o, ok := s.Options.(*evaluate.LabelsOptions); ok && o.Truth != want {
+				t.Errorf("with %v the truth is %s, want %s", set, o.Truth, want)
+			}
+		}
 	}
 }
 
