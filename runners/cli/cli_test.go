@@ -72,6 +72,7 @@ func TestCodes(t *testing.T) {
 		"temporary":               {wrap(llm.ErrTemporary), 75},
 		"full disk":               {wrap(&fs.PathError{Op: "write", Path: "a", Err: syscall.ENOSPC}), 75},
 		"full disk under input":   {fmt.Errorf("%w: %w", intake.ErrInput, syscall.ENOSPC), 75},
+		"a disk that fails":       {wrap(&fs.PathError{Op: "read", Path: "a", Err: syscall.EIO}), 75},
 		"unwritable folder":       {wrap(&fs.PathError{Op: "mkdir", Path: "a", Err: syscall.EACCES}), 2},
 		"interrupt":               {errors.Join(interrupted{syscall.SIGINT}, context.Canceled), 130},
 		"termination":             {errors.Join(interrupted{syscall.SIGTERM}, wrap(context.Canceled)), 143},

@@ -45,7 +45,7 @@ func writeEvidence(path, dir string, quotes *table.Columns) error {
 				continue
 			}
 			for _, b := range tally.Batches {
-				text := map[string]string{}
+				text := map[string][]string{}
 				if quotes != nil {
 					if text, err = texts(b.Range, *quotes); err != nil {
 						return err
@@ -56,7 +56,11 @@ func writeEvidence(path, dir string, quotes *table.Columns) error {
 					return err
 				}
 				for _, r := range rows {
-					if err := writeRow(e, findings, r, text[r.ID]); err != nil {
+					own := ""
+					if t := text[r.ID]; len(t) > 0 {
+						own, text[r.ID] = t[0], t[1:]
+					}
+					if err := writeRow(e, findings, r, own); err != nil {
 						return err
 					}
 				}
@@ -66,11 +70,12 @@ func writeEvidence(path, dir string, quotes *table.Columns) error {
 	})
 }
 
-func texts(r table.Range, c table.Columns) (map[string]string, error) {
+// texts are the reports of a range by id, in order where rows share one.
+func texts(r table.Range, c table.Columns) (map[string][]string, error) {
 	rows, _, err := table.Read(r, c)
-	text := make(map[string]string, len(rows))
+	text := make(map[string][]string, len(rows))
 	for _, row := range rows {
-		text[row.ID] = row.Report
+		text[row.ID] = append(text[row.ID], row.Report)
 	}
 	return text, err
 }

@@ -62,7 +62,8 @@ var classes = []struct {
 	code int
 	is   func(error) bool
 }{
-	{codeTemporary, is(syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, local.ErrBusy, ledger.ErrBusy)},
+	{codeTemporary, is(syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, local.ErrBusy, ledger.ErrBusy)},
+	{codeTemporary, is(syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ENOTCONN)},
 	{codeUsage, as[pipelines.Problems]},
 	{codeInput, is(intake.ErrInput, evaluate.ErrTruth)},
 	{codeBudget, is(llm.ErrBudget, llm.ErrReplay)},

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"silverbeam/pkg/shard"
@@ -96,6 +97,10 @@ func (w *shards) Open(context.Context, schemas.Run) (err error) {
 	return err
 }
 
+// world are errors that say nothing of the volume: the disk or the network in front of it, or too little memory or too
+// few files of ours.
+var world = []error{syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ENOTCONN, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}
+
 // job is one row to make: a reconstruction of a study.
 type job struct {
 	study  *schemas.Study
@@ -123,6 +128,10 @@ func (w *shards) Write(_ context.Context, path string, b *schemas.Batch) (schema
 		for d := range batch.Ordered(runtime.GOMAXPROCS(0), jobs, w.read) {
 			p.In++
 			p.CPUSeconds += d.cpu.Seconds()
+			if slices.ContainsFunc(world, func(e error) bool { return errors.Is(d.err, e) }) {
+				yield(shard.Row{}, fmt.Errorf("volume %s: %w", d.volume.ID, d.err))
+				return
+			}
 			if d.err != nil {
 				p.Rejects++
 				b.Rejects = append(b.Rejects, schemas.Reject{Step: w.Name, Study: d.volume.ID, Class: "volume", Reason: reason(d.err), Batch: b.ID})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"silverbeam/pkg/table"
@@ -92,9 +93,9 @@ func indexSplit(root, split, reports string, batchRows int) ([]schemas.Batch, er
 			study, patient := parents(v)
 			vol := schemas.Volume{ID: v, Path: filepath.Join(root, folder, patient, study, v+".nii.gz")}
 			if p, ok := seen[study]; ok && p.batch < len(out) {
-				out[p.batch].Scans[p.scan].Volumes = append(out[p.batch].Scans[p.scan].Volumes, vol)
+				add(&out[p.batch].Scans[p.scan], vol)
 			} else if ok {
-				b.Scans[p.scan].Volumes = append(b.Scans[p.scan].Volumes, vol)
+				add(&b.Scans[p.scan], vol)
 			} else {
 				seen[study] = place{len(out), len(b.Scans)}
 				b.Scans = append(b.Scans, schemas.Scan{Study: study, Patient: patient, Line: row.Line, Volumes: []schemas.Volume{vol}})
@@ -103,6 +104,13 @@ func indexSplit(root, split, reports string, batchRows int) ([]schemas.Batch, er
 		out = append(out, b)
 	}
 	return out, nil
+}
+
+// add gives a study one more reconstruction, once even where the table names it twice.
+func add(s *schemas.Scan, v schemas.Volume) {
+	if !slices.ContainsFunc(s.Volumes, func(w schemas.Volume) bool { return w.ID == v.ID }) {
+		s.Volumes = append(s.Volumes, v)
+	}
 }
 
 // parents splits CT-RATE's volume name: valid_1_a_2 is reconstruction 2 of study valid_1_a of patient valid_1.
