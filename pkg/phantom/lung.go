@@ -12,12 +12,29 @@ type lungShape struct {
 
 // depth is about the distance in mm from a point to the surface, negative inside.
 func (l *lungShape) depth(x, y, z float32) float32 {
-	u, v, w := abs(x-l.c[0])*l.inv[0], abs(y-l.c[1])*l.inv[1], abs(z-l.c[2])*l.inv[2]
-	d := float32(math.Cbrt(float64(u*u*u+v*v*v+w*w*w)))*l.least - l.least
-	narrow := max(0, z-l.apex[2]) / l.wall[2]
-	narrow = sqrt(max(.01, 1-narrow*narrow))
-	a, b := (x-l.apex[0])/(l.wall[0]*narrow), (y-l.apex[1])/(l.wall[1]*narrow)
-	return max(d, (sqrt(a*a+b*b)-1)*l.wall[1]*narrow)
+	n := l.narrow(z)
+	return l.join(l.cube(x, 0)+l.cube(y, 1)+l.cube(z, 2), l.square(x, n, 0)+l.square(y, n, 1), n)
+}
+
+// The parts of depth, each of one coordinate: a slice is painted with each worked out once.
+func (l *lungShape) cube(at float32, axis int) float32 {
+	u := abs(at-l.c[axis]) * l.inv[axis]
+	return u * u * u
+}
+
+func (l *lungShape) narrow(z float32) float32 {
+	n := max(0, z-l.apex[2]) / l.wall[2]
+	return sqrt(max(.01, 1-n*n))
+}
+
+func (l *lungShape) square(at, narrow float32, axis int) float32 {
+	a := (at - l.apex[axis]) / (l.wall[axis] * narrow)
+	return a * a
+}
+
+func (l *lungShape) join(cubes, squares, narrow float32) float32 {
+	d := float32(math.Cbrt(float64(cubes)))*l.least - l.least
+	return max(d, (sqrt(squares)-1)*l.wall[1]*narrow)
 }
 
 // lung fills one lung with tissue and marks its depth.
@@ -32,26 +49,37 @@ func (l lung) paint(p *plane, o *object) {
 	if i1 < i0 {
 		return
 	}
-	waves := make([]float32, 2*(i1-i0+1))
+	columns := make([]struct{ short, long, cube, square float32 }, i1-i0+1) // two waves, and the parts of depth
 	far := sin(p.z*.022+3*l.phase) * l.uneven
-	for i := i0; i <= i1; i++ {
-		x := p.x(i)
-		waves[2*(i-i0)] = sin(x*.21+p.z*.05+l.phase) * l.texture
-		waves[2*(i-i0)+1] = sin(x*.06-p.z*.04+2*l.phase) * l.texture
+	n, high := l.narrow(p.z), l.cube(p.z, 2)
+	outside := 1 + (1+max(l.fade, p.edge))/l.least // of a cube root: too far off for tissue, or for a mark that counts
+	outside *= outside * outside
+	for i := range columns {
+		c, x := &columns[i], p.x(i0+i)
+		c.short = sin(x*.21+p.z*.05+l.phase) * l.texture
+		c.long = sin(x*.06-p.z*.04+2*l.phase) * l.texture
+		c.cube, c.square = l.cube(x, 0), l.square(x, n, 0)
 	}
 	for j := j0; j <= j1; j++ {
 		y := p.y(j)
 		a, b := sin(y*.17-p.z*.13), sin(y*.05+p.z*.07+l.phase)
 		level := l.hu + l.gravity*(y-l.c[1]) + far*sin(y*.025+l.phase)
-		for i := i0; i <= i1; i++ {
-			q := j*p.nx + i
-			d := l.depth(p.x(i), y, p.z)
-			if d < p.lung[q] {
-				p.lung[q] = d
+		cube, square := l.cube(y, 1), l.square(y, n, 1)
+		if cube+high > outside {
+			continue
+		}
+		hu, lung := p.hu[j*p.nx+i0:][:len(columns)], p.lung[j*p.nx+i0:][:len(columns)]
+		for i, c := range columns {
+			if c.cube+cube+high > outside {
+				continue
+			}
+			d := l.join(c.cube+cube+high, c.square+square, n)
+			if d < lung[i] {
+				lung[i] = d
 			}
 			if alpha := min(1, .5-d/l.fade); alpha > 0 {
-				v := level + a*waves[2*(i-i0)] + b*waves[2*(i-i0)+1]
-				p.hu[q] += (v - p.hu[q]) * alpha
+				v := level + a*c.short + b*c.long
+				hu[i] += (v - hu[i]) * alpha
 			}
 		}
 	}

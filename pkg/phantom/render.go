@@ -118,26 +118,29 @@ const (
 func (w *painter) reconstruct(c *chest, z int, out []*volume.Volume) {
 	p := &w.p
 	r := substream(c.study.seed, "noise", c.study.patient, c.study.scan, z)
+	const pairs = 0x0000ffff0000ffff
 	for i := range w.noise {
 		h := mix(uint64(r))
 		r += 0x9e3779b97f4a7c15
-		sum := int(h&0xffff) + int(h>>16&0xffff) + int(h>>32&0xffff) + int(h>>48) - 2*0xffff
+		h = h&pairs + h>>16&pairs
+		sum := int(uint32(h)) + int(h>>32) - 2*0xffff
 		w.noise[i] = float32(sum) * (1.7320508 / 0x10000) // four uniforms, scaled to variance 1
 	}
 	blur(w.smooth, w.noise, w.tmp, p.nx, p.ny)
-	gain := 1 + c.unlin
-	row := out[0].HU[z*len(p.hu) : (z+1)*len(p.hu)]
+	n, gain, drift := len(p.hu), 1+c.unlin, c.drift
+	weight, smooth, noise := w.weight[:n], w.smooth[:n], w.noise[:n]
+	row := out[0].HU[z*n:][:n]
 	for i, v := range p.hu {
-		row[i] = toHU((v+1000)*gain-1000+c.drift+w.weight[i]*w.smooth[i], w.weight[i])
+		row[i] = toHU((v+1000)*gain-1000+drift+weight[i]*smooth[i], weight[i])
 	}
 	if len(out) < 2 {
 		return
 	}
 	blur(w.smooth, p.hu, w.tmp, p.nx, p.ny)
-	row = out[1].HU[z*len(p.hu) : (z+1)*len(p.hu)]
+	row = out[1].HU[z*n:][:n]
 	for i, v := range p.hu {
-		v += .6 * (v - w.smooth[i])
-		row[i] = toHU((v+1000)*gain-1000+c.drift+c.sharpFactor*w.weight[i]*w.noise[i], w.weight[i])
+		v += .6 * (v - smooth[i])
+		row[i] = toHU((v+1000)*gain-1000+drift+c.sharpFactor*weight[i]*noise[i], weight[i])
 	}
 }
 
@@ -145,7 +148,7 @@ func toHU(v, weight float32) int16 {
 	if weight < 0 {
 		return paddingHU
 	}
-	return int16(int32(min(metalHU, max(paddingHU, v))+4096.5) - 4096)
+	return int16(min(metalHU, max(paddingHU, int32(v+4096.5)-4096)))
 }
 
 // blur convolves src with [1 2 1]/4 along x and along y; borders repeat.
