@@ -28,9 +28,13 @@ func statusCommand() *cobra.Command {
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), s)
 			}
-			if s.State == "running" || s.State == "dead" {
-				line(cmd.OutOrStdout(), "%s: %s", s.State, describe(*s))
-			} else {
+			switch s.State {
+			case "dead":
+				s.RowsPerSecond, s.ETASeconds = 0, 0
+				line(cmd.OutOrStdout(), "dead: it stopped without a word at %s; the command that began it goes on", describe(*s))
+			case "running":
+				line(cmd.OutOrStdout(), "running: %s", describe(*s))
+			default:
 				line(cmd.OutOrStdout(), "%s", ended(s.State))
 			}
 			return printSteps(cmd, dir)
