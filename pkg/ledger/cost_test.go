@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 )
@@ -29,5 +30,36 @@ func TestCostOfALedgerWithoutTables(t *testing.T) {
 	defer b.Close()
 	if c, err := b.Cost(); err != nil || c.Calls != 0 || c.SpentUSD != "0.000000000000" || c.Batches == nil {
 		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+// So may whoever makes a store: before its tables, or before its key. A reader finds nothing, and leaves it to be finished.
+func TestStoreHalfMade(t *testing.T) {
+	for _, schema := range []string{"", storeSchema} {
+		path := filepath.Join(t.TempDir(), "results.db")
+		db, err := openFile(path, schema)
+		if err == nil {
+			err = db.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadStore(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("got %v, want one that is fs.ErrNotExist", err)
+		}
+		if _, err := os.Stat(path + ".key"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a reader made the key: %v", err)
+		}
+		s, err := OpenStore(path)
+		if err == nil {
+			err = errors.Join(s.Put(s.Identity("a"), Answer{}), s.Close())
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		if s, err = ReadStore(path); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
 	}
 }

@@ -105,7 +105,11 @@ func storePath(location string) (string, error) {
 func (s *Store) readKey(path string) error {
 	var check string
 	err := s.d.db.QueryRow(`SELECT value FROM meta WHERE key='key_check'`).Scan(&check)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	none := errors.Is(err, sql.ErrNoRows)
+	if s.d.lock == nil && (none || err != nil && strings.Contains(err.Error(), "no such table")) {
+		return fmt.Errorf("%s: its maker did not get to the key: %w", s.d.path, fs.ErrNotExist)
+	}
+	if err != nil && !none {
 		return err
 	}
 	text, err := os.ReadFile(path)

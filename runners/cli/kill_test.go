@@ -35,6 +35,8 @@ transforms:
   - {type: label.Table, input: label.Reports}
 `
 
+const killPrices = "price_id,model,effective_from,currency,input,cached,cache_write,output,batch_input,batch_output,batch_cached,threshold_tokens,input_over,output_over,source,checked_on\nfake,fake-rules,2026-01-01,USD,2,,,8,,,,,,,test,2026-01-01\n"
+
 const inFlight = 4
 
 // lab is a folder with sixty phantom studies, a pipeline for them and one run that nobody disturbed.
@@ -49,7 +51,7 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	l := &lab{T: t, dir: t.TempDir()}
 	l.write("kill.yaml", killPipeline)
-	l.write("prices.csv", "price_id,model,effective_from,currency,input,cached,cache_write,output,batch_input,batch_output,batch_cached,threshold_tokens,input_over,output_over,source,checked_on\nfake,fake-rules,2026-01-01,USD,2,,,8,,,,,,,test,2026-01-01\n")
+	l.write("prices.csv", killPrices)
 	l.succeed("phantom", "--studies", "60", "--size", "32", "--seed", "3", "--out", "data")
 	// Three volumes that cannot be read, so that there are rejects to keep.
 	volumes, _ := filepath.Glob(filepath.Join(l.dir, "data/dataset/train/*/*/*.nii.gz"))
