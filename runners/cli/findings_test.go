@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"silverbeam/pipelines"
+	"silverbeam/pkg/shard"
+	"silverbeam/pkg/taxonomy"
+)
+
+// ownFindings is a taxonomy of a user's own: three findings that no shipped one has, two that ctrate-18 has, one of them
+// with other prompts.
+const ownFindings = `
+name: emergency
+findings:
+  - {finding: Pneumothorax, definition: Air in the pleural space., synonyms: [air in the pleural space]}
+  - finding: Pleural effusion
+    positive: Fluid lies in the pleural space.
+    negative: The pleural space is dry.
+    synonyms: [pleural fluid]
+    exclusions: [pericardial effusion]
+  - {finding: Rib fracture, synonyms: [fractured rib, fracture of the rib]}
+  - {finding: Gallstone, synonyms: [cholelithiasis]}
+  - {finding: Lung nodule, synonyms: [pulmonary nodule]}
+`
+
+var ownNames = []string{"Pneumothorax", "Pleural effusion", "Rib fracture", "Gallstone", "Lung nodule"}
+
+// newOwnLab has the taxonomy, a few reports and 24 phantom studies.
+func newOwnLab(t *testing.T) *lab {
+	l := &lab{T: t, dir: t.TempDir()}
+	l.write("own.yaml", ownFindings)
+	l.write("in.csv", "id,report\n"+
+		"1,Pneumothorax on the right. No rib fracture. No pleural effusion.\n"+
+		"2,There is air in the pleural space. Cholelithiasis. A pulmonary nodule of 4 mm.\n"+
+		"3,No evidence of pneumothorax. A fractured rib on the left. Possible gallstone.\n")
+	return l
+}
+
+// Labels in a table follow the user's taxonomy, from rules and from a model alike.
+func TestOwnFindingsInATable(t *testing.T) {
+	l := newOwnLab(t)
+	want := "id," + strings.Join(ownNames, ",") + "\n1,1,0,0,,\n2,1,,,1,1\n3,0,,1,-1,\n"
+	for _, endpoint := range []string{"", "fake://rules"} {
+		l.succeed("label", "reports", "in.csv", "--findings", "own.yaml", "--endpoint", endpoint, "--out", "out.csv", "--store", "s.db")
+		if text, _ := os.ReadFile(filepath.Join(l.dir, "out.csv")); string(text) != want {
+			t.Errorf("endpoint %q: got\n%swant\n%s", endpoint, text, want)
+		}
+	}
+	if out := l.exits(codeUsage, "label", "reports", "in.csv", "--findings", "owm.yaml", "--out", "out.csv"); !strings.Contains(out, "owm.yaml") {
+		t.Error(out)
+	}
+}
+
+// The shipped demo, made small, follows it all the way: shards, quality of labels, prompts, scores and retrieval.
+func TestOwnFindingsInTheDemo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it trains two small models")
+	}
+	l := newOwnLab(t)
+	text, err := pipelines.Source("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	small := regexp.MustCompile(`width: \d+|epochs: \d+|batch: \d+`)
+	file := small.ReplaceAllStringFunc(string(text), func(s string) string {
+		return map[string]string{"width": "width: 8", "epochs": "epochs: 1", "batch": "batch: 8"}[s[:strings.Index(s, ":")]]
+	})
+	if n := len(small.FindAllString(file, -1)); n != 5 {
+		t.Fatalf("the demo has %d settings of size, want 5", n)
+	}
+	l.write("demo.yaml", file)
+	l.succeed("phantom", "--studies", "24", "--size", "32", "--seed", "4", "--out", "data")
+	l.succeed("run", "demo.yaml", "--set", "data=data", "--set", "findings=own.yaml", "--run", "run")
+	d, err := shard.Open(filepath.Join(l.dir, "run/dataset"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	rows, err := d.Rows("train")
+	if err != nil || !slices.Equal(d.Findings(), ownNames) || len(rows[0].Labels) != len(ownNames) {
+		t.Errorf("shards of %q, %v", d.Findings(), err)
+	}
+	if !slices.ContainsFunc(rows, func(r shard.Row) bool { return r.Labels[4].State == taxonomy.Present }) {
+		t.Error("no row has a lung nodule")
+	}
+	var labels struct {
+		Splits map[string]struct{ Labels map[string]struct{ N int } }
+	}
+	l.read("run/eval/evaluate.Labels.json", &labels)
+	all := labels.Splits["all"].Labels
+	for _, name := range ownNames {
+		known := name == "Pleural effusion" || name == "Lung nodule" // the phantoms have these, and say nothing of the others
+		if f, ok := all[name]; !ok || (f.N == 24) != known || (f.N == 0) == known {
+			t.Errorf("%s: %+v, %v", name, f, ok)
+		}
+	}
+	var scores struct {
+		Prompts map[string][2]string
+		Summary struct{ Labels map[string]struct{ N int } }
+	}
+	l.read("run/eval/evaluate.ZeroShot.json", &scores)
+	sorted := slices.Sorted(slices.Values(ownNames))
+	for what, got := range map[string][]string{"quality of labels": slices.Sorted(maps.Keys(all)), "prompts": slices.Sorted(maps.Keys(scores.Prompts)), "scores": slices.Sorted(maps.Keys(scores.Summary.Labels))} {
+		if !slices.Equal(got, sorted) {
+			t.Errorf("%s of %q, want %q", what, got, sorted)
+		}
+	}
+	if p := scores.Prompts; p["Pleural effusion"] != [2]string{"Fluid lies in the pleural space.", "The pleural space is dry."} || p["Gallstone"] != [2]string{"Gallstone is present.", "Gallstone is not present."} {
+		t.Errorf("prompts %q", p)
+	}
+	page, err := os.ReadFile(filepath.Join(l.dir, "run/page.html"))
+	if err != nil || !strings.Contains(string(page), "Gallstone") || strings.Contains(string(page), "Bronchiectasis") {
+		t.Errorf("the page has other findings: %v", err)
+	}
+}
+
+func (l *lab) read(name string, to any) {
+	l.Helper()
+	text, err := os.ReadFile(filepath.Join(l.dir, name))
+	if err == nil {
+		err = json.Unmarshal(text, to)
+	}
+	if err != nil {
+		l.Fatal(err)
+	}
+}
