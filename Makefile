@@ -78,10 +78,17 @@ test-all: test test-oracles ## the tests, and those that install something heavy
 	@touch $@
 
 readers := numpy==2.4.6 pyarrow==26.0.1 nibabel==5.4.2
+peers := apache-beam==2.77.0 pyarrow==25.0.1
 oracles := --extra-index-url https://download.pytorch.org/whl/cpu numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3
 
 .PHONY: bench
 bench: ## speed and memory of our own parts
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./pkg/...
 
-# bench-peers
+ROWS ?= 100000
+ROUNDS ?= 3
+PEERS ?= plain plain-prism regex
+.PHONY: bench-peers
+bench-peers: build .cache/peers/done ## label-reports beside Apache Beam's Python SDK (ROWS, ROUNDS, PEERS)
+	@$(GO) build -o .cache/peers/prism github.com/apache/beam/sdks/v2/go/cmd/prism
+	@.cache/peers/bin/python transforms/label/testdata/peers.py $(BIN) .cache/peers/prism $(ROWS) $(ROUNDS) $(PEERS)

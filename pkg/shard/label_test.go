@@ -134,18 +134,13 @@ func TestMergeLabelsErrors(t *testing.T) {
 	}
 }
 
-// TestMergeIsBounded merges 200,000 rows of 18 findings and holds the heap against a bound that the rows alone (144 MB of
-// labels) would break.
-func TestMergeIsBounded(t *testing.T) {
-	if testing.Short() {
-		t.Skip("200,000 rows")
-	}
-	dir, n := t.TempDir(), 200_000
-	names := make([]string, 18)
+// manyParts writes n rows of 18 findings as parts of 5,000.
+func manyParts(t testing.TB, n int) (dir string, names, paths []string) {
+	t.Helper()
+	dir, names = t.TempDir(), make([]string, 18)
 	for i := range names {
 		names[i] = fmt.Sprint("finding ", i)
 	}
-	var paths []string
 	for at := 0; at < n; at += 5000 {
 		rows := make([]LabelRow, 5000)
 		for i := range rows {
@@ -159,6 +154,28 @@ func TestMergeIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	return dir, names, paths
+}
+
+func BenchmarkMergeLabels(b *testing.B) {
+	const n = 100_000
+	dir, names, paths := manyParts(b, n)
+	for b.Loop() {
+		if _, _, err := MergeLabels(paths, names, LabelForm{}, filepath.Join(dir, "labels.parquet"), filepath.Join(dir, "labels.csv")); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N*n)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// TestMergeIsBounded merges 200,000 rows of 18 findings and holds the heap against a bound that the rows alone (144 MB of
+// labels) would break.
+func TestMergeIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("200,000 rows")
+	}
+	const n = 200_000
+	dir, names, paths := manyParts(t, n)
 	runtime.GC()
 	stop, most := make(chan struct{}), make(chan uint64)
 	go func() {

@@ -1,18 +1,20 @@
-"""Writes N made-up chest CT reports of some 270 bytes, one a line, for benchmarks: python reports.py N OUT.csv"""
-import random
+"""Repeats a phantom data set's reports to N rows, one a line, each with an id of its own: columns id, report.
+
+Usage: python reports.py PHANTOM_FOLDER N OUT.csv   (the folder is what `silverbeam phantom --out` made)
+"""
+import csv
+import pathlib
 import sys
 
-SIDES = ["right upper lobe", "left upper lobe", "middle lobe", "lingula", "right lower lobe", "left lower lobe"]
-FOUND = ["A {n} mm nodule is seen in the {s}.", "Linear atelectasis is present in the {s}.", "Emphysema is seen in the {s}.",
-         "A ground glass area is observed in the {s}.", "Consolidation is present in the {s}.", "Bronchiectasis is noted in the {s}.",
-         "Calcified plaques are seen in the coronary arteries.", "The heart is enlarged.", "There is a small hiatal hernia."]
-DENIED = ["No pleural effusion was detected.", "Pericardial effusion was not observed.", "No enlarged lymph nodes are seen.",
-          "Heart size is normal.", "No nodule or consolidation was found.", "The main airways are open."]
-
-rng = random.Random(1)
-with open(sys.argv[2], "w") as out:
-    out.write("id,report\n")
-    for i in range(int(sys.argv[1])):
-        text = rng.sample(DENIED, 4) + [rng.choice(FOUND).format(n=rng.randint(3, 30), s=rng.choice(SIDES)) for _ in range(3)]
-        rng.shuffle(text)
-        out.write('r%07d,"%s"\n' % (i, " ".join(text)))
+folder, n, out = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+reports = {}
+for path in sorted(folder.glob("dataset/radiology_text_reports/*.csv")):
+    for row in csv.DictReader(path.open(newline="", encoding="utf-8")):
+        study = row["VolumeName"].rsplit("_", 1)[0]  # the volumes of a study share their report
+        reports[study] = " ".join((row["Findings_EN"] + " " + row["Impressions_EN"]).split())
+texts = list(reports.values())
+with open(out, "w", newline="", encoding="utf-8") as f:
+    w = csv.writer(f, lineterminator="\n")
+    w.writerow(["id", "report"])
+    w.writerows((f"r{i:07d}", texts[i % len(texts)]) for i in range(n))
+print(f"{n} rows of {len(texts)} distinct reports, mean {sum(map(len, texts)) / len(texts):.0f} characters")
