@@ -21,6 +21,8 @@ import (
 type slow struct {
 	script
 	now, most atomic.Int64
+	held      chan struct{} // not nil: the first request closes it and stays until it is cancelled
+	hold      sync.Once
 }
 
 func (s *slow) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -28,7 +30,11 @@ func (s *slow) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer s.now.Add(-1)
 	for m := s.most.Load(); n > m && !s.most.CompareAndSwap(m, n); m = s.most.Load() {
 	}
-	if err := sleep(r.Context(), 5*time.Millisecond); err != nil {
+	wait := 5 * time.Millisecond
+	if s.held != nil {
+		s.hold.Do(func() { close(s.held); wait = time.Hour })
+	}
+	if err := sleep(r.Context(), wait); err != nil {
 		return nil, err
 	}
 	return s.script.RoundTrip(r)
@@ -71,15 +77,14 @@ func TestInFlightIsOneLimitForAllClientsOfAnEndpoint(t *testing.T) {
 
 func TestACancelledCallerDoesNotTakeOthersAlong(t *testing.T) {
 	b, s := slowBench(t, Options{})
+	s.held = make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	first := make(chan error, 1)
 	go func() {
 		_, err := b.Label(ctx, Call{"b", "s", "1", report(1)})
 		first <- err
 	}()
-	for s.now.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	<-s.held
 	second := make(chan error, 1)
 	go func() {
 		_, err := b.Label(t.Context(), Call{"b", "s", "2", report(1)})
