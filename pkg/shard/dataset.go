@@ -98,7 +98,7 @@ func (s *mapped) open(dir string, m Manifest) error {
 	}
 	sum := sha256.Sum256(s.bytes)
 	if got := hex.EncodeToString(sum[:]); got != s.ref.Digest {
-		return fmt.Errorf("its digest is %.12s, the manifest says %.12s: damaged or replaced", got, s.ref.Digest)
+		return fmt.Errorf("its digest is %.12s, the manifest says %.12s: %w or replaced", got, s.ref.Digest, ErrDamaged)
 	}
 	if s.spec, s.rows, err = parse(s.bytes); err != nil {
 		return err

@@ -13,6 +13,9 @@ import (
 	"syscall"
 )
 
+// ErrDamaged says that a file of ours is not the one that was written. Without it, a run makes it anew.
+var ErrDamaged = errors.New("damaged")
+
 // tmpSuffix marks a file that is being written; CreateTemp adds digits after it.
 const tmpSuffix = ".tmp"
 

@@ -109,7 +109,7 @@ func ReadLabelPart(path string) (findings []string, rows []LabelRow, err error) 
 		return nil, nil, fmt.Errorf("shard: %s: not a part of a label table", path)
 	}
 	if sum := sha256.Sum256(b[:end]); !bytes.Equal(sum[:], b[end:]) {
-		return nil, nil, fmt.Errorf("shard: %s: damaged: its digest is not the one it ends with", path)
+		return nil, nil, fmt.Errorf("shard: %s: %w: its digest is not the one it ends with", path, ErrDamaged)
 	}
 	p := part{b: b[len(partMagic):end]}
 	for range p.count() {

@@ -210,6 +210,34 @@ transforms:
 	if n := rows(); n != len(files) {
 		t.Errorf("mended: %d rows, want %d", n, len(files))
 	}
+	before := l.report("run").Digest
+	for _, kind := range []string{"dataset/train/*.arrow", "dataset/labels/train/*.part"} {
+		l.damaged(kind)
+	}
+	if after := l.report("run").Digest; after != before {
+		t.Errorf("data set %s, before the damage %s", after, before)
+	}
+}
+
+// damaged flips a bit of a file that a run has made: it is named, and what to do.
+func (l *lab) damaged(kind string) {
+	l.Helper()
+	files, _ := filepath.Glob(filepath.Join(l.dir, "run", kind))
+	text, err := os.ReadFile(files[0])
+	if err == nil {
+		text[len(text)/2] ^= 1
+		err = os.WriteFile(files[0], text, 0o600)
+	}
+	if err != nil {
+		l.Fatal(err)
+	}
+	if out := l.exits(codeInput, "run", "p.yaml", "--run", "run"); !strings.Contains(out, filepath.Base(files[0])) || !strings.Contains(out, "next: remove the file") {
+		l.Error(out)
+	}
+	if err := os.Remove(files[0]); err != nil {
+		l.Fatal(err)
+	}
+	l.succeed("run", "p.yaml", "--run", "run")
 }
 
 // A table that changes under a run ends it; the same command then labels what is there now, from the start.

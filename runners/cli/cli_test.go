@@ -117,6 +117,15 @@ func TestHelp(t *testing.T) {
 	look(root)
 }
 
+func TestTellOfAPanicNamesThePlace(t *testing.T) {
+	var b bytes.Buffer
+	tell(&b, errors.New("the runner failed: panic: index out of range [5] goroutine 874 [running]: runtime/debug.Stack() runtime/debug/stack.go:26 +0x5e "+
+		"github.com/x/sdks/v2@v2.77.0/go/pkg/beam/core/exec/util.go:58 +0x97 silverbeam/transforms/evaluate.silver(...) silverbeam/transforms/evaluate/model.go:175 silverbeam/pkg/fit/model.go:9"))
+	if want := "silverbeam: the runner failed: panic: index out of range [5] (transforms/evaluate/model.go:175)\n"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
+
 func TestGrouped(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567", 100000: "100,000"} {
 		if got := grouped(n); got != want {

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"regexp"
 	"strings"
 	"syscall"
 
 	"silverbeam/pipelines"
 	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/llm"
+	"silverbeam/pkg/shard"
 	"silverbeam/runners/local"
 	"silverbeam/transforms/evaluate"
 	"silverbeam/transforms/intake"
@@ -65,7 +67,7 @@ var classes = []struct {
 	{codeTemporary, is(syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, local.ErrBusy, ledger.ErrBusy)},
 	{codeTemporary, is(syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ENOTCONN)},
 	{codeUsage, as[pipelines.Problems]},
-	{codeInput, is(intake.ErrInput, evaluate.ErrTruth)},
+	{codeInput, is(intake.ErrInput, evaluate.ErrTruth, shard.ErrDamaged)},
 	{codeBudget, is(llm.ErrBudget, llm.ErrReplay)},
 	{codeProvider, is(llm.ErrProvider)},
 	{codeTemporary, is(llm.ErrTemporary, context.DeadlineExceeded)},
@@ -131,7 +133,7 @@ func tell(w io.Writer, err error) int {
 		fmt.Fprintln(w, problems.Error())
 		fmt.Fprintf(w, "silverbeam: %s\n", count(len(problems), "problem"))
 	default:
-		fmt.Fprintln(w, "silverbeam: "+strings.Join(strings.Fields(err.Error()), " "))
+		fmt.Fprintln(w, "silverbeam: "+brief(err.Error()))
 	}
 	for _, h := range hints {
 		if next == "" && errors.Is(err, h.is) {
@@ -147,11 +149,27 @@ func tell(w io.Writer, err error) int {
 	return c
 }
 
+var ours = regexp.MustCompile(`\bsilverbeam/([a-z]+/\S+\.go:\d+)`)
+
+// brief puts an error on one line. Of a panic's trace, which run.json keeps, it takes the place in our own code.
+func brief(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	message, trace, ok := strings.Cut(text, " goroutine ")
+	if !ok || !strings.Contains(message, "panic: ") {
+		return text
+	}
+	if at := ours.FindStringSubmatch(trace); at != nil {
+		message += " (" + at[1] + ")"
+	}
+	return message
+}
+
 // hints are what to do next after some errors.
 var hints = []struct {
 	is   error
 	next string
 }{
+	{shard.ErrDamaged, "remove the file, and the same command makes it anew"},
 	{llm.ErrReplay, "the same command without --replay makes the calls"},
 	{ledger.ErrNoPrice, `printf '` + ledger.PriceHeader + `\nown,MODEL,2026-01-01,USD,IN,,,OUT,,,,,,,own,2026-01-01\n' > prices.csv` +
 		" with dollars per million tokens, then the same command with --prices prices.csv (run: --set prices=prices.csv)"},

@@ -65,7 +65,7 @@ func printSteps(cmd *cobra.Command, dir string) error {
 	}
 	headlines(cmd.OutOrStdout(), dir)
 	if r.Error != "" {
-		line(cmd.OutOrStdout(), "  %s", r.Error)
+		line(cmd.OutOrStdout(), "  %s", brief(r.Error))
 	}
 	return nil
 }
