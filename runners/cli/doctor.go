@@ -6,9 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/cpu"
@@ -24,10 +26,10 @@ type finding struct {
 func doctorCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "doctor", Short: "look at this machine: CPU, memory, disk, keys present", Args: exactly(),
+		Use: "doctor", Short: "look at this machine: CPU, engine, memory, disk, clock, keys present", Args: exactly(),
 		Example: "  silverbeam doctor",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			all := []finding{cpuFinding(), memoryFinding(), diskFinding("."), diskFinding(os.TempDir()), writeFinding(), keyFinding(), proxyFinding(), javaFinding()}
+			all := []finding{cpuFinding(), {"engine", "ok", "gorgonia, on the CPU; there is no other yet"}, memoryFinding(), diskFinding("."), diskFinding(os.TempDir()), writeFinding(), clockFinding(), keyFinding(), proxyFinding(), javaFinding()}
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), all)
 			}
@@ -96,6 +98,19 @@ func writeFinding() finding {
 		return finding{"folder", "fail", fmt.Sprintf("fsync: %v", err)}
 	}
 	return finding{"folder", "ok", "can be written to and synced"}
+}
+
+// clockFinding holds the clock against the program's own commit: certificates and prices are valid from a date.
+func clockFinding() finding {
+	now := time.Now().UTC()
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if made, err := time.Parse(time.RFC3339, s.Value); s.Key == "vcs.time" && err == nil && now.Before(made) {
+				return finding{"clock", "warn", fmt.Sprintf("%s, which is before this program was made, %s", now.Format(time.DateTime), made.Format(time.DateTime))}
+			}
+		}
+	}
+	return finding{"clock", "ok", now.Format(time.DateTime) + " UTC"}
 }
 
 // keyFinding names variables that look like keys of providers and are set; it never shows a value.
