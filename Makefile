@@ -62,7 +62,11 @@ test-race: # a C compiler only here: the race detector needs cgo
 test-readers: .cache/readers/done ## pyarrow and nibabel read what Go wrote, and the other way round
 	$(call fresh,.cache/readers/bin/python,shard table volume)
 
-# test-servers
+.PHONY: test-servers
+test-servers: build ## the program's calls counted by servers that others wrote: aimock (npm) and llmock (PyPI)
+	@export SILVERBEAM_SERVERS=$(CURDIR)/.cache/servers SILVERBEAM_BIN=$(CURDIR)/$(BIN); servers="sh pkg/llm/testdata/servers.sh"; \
+	  trap "$$servers stop" EXIT; urls=$$($$servers start) && \
+	  env $$urls $(GO) test -vet=off -count=1 -p 1 -run 'Against|CostKeeps' ./pkg/llm ./runners/cli
 
 .PHONY: test-oracles
 test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorch and tokenizers (1 to 6 GB to install)

@@ -124,8 +124,13 @@ func TestAgainstAIMock(t *testing.T) {
 	if url == "" {
 		t.Skip("SILVERBEAM_AIMOCK names no server")
 	}
+	answers, err := os.ReadFile("testdata/aimock.json")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var ignored any
-	fetch(t, "POST", url+"/__aimock/reset/journal", "", &ignored)
+	fetch(t, "POST", url+"/__aimock/reset", "", &ignored)
+	fetch(t, "POST", url+"/__aimock/fixtures", string(answers), &ignored)
 	fetch(t, "POST", url+"/__aimock/chaos", `{"rateLimitRate":0.05,"dropRate":0.05,"malformedRate":0.03,"disconnectRate":0.03}`, &ignored)
 	type entry struct {
 		Path     string
@@ -142,8 +147,8 @@ func TestAgainstAIMock(t *testing.T) {
 		status[e.Response.Status]++
 	}
 	t.Logf("journal by status: %v", status)
-	if c := b.cost(t); c.Tokens.Cached == 0 || c.Tokens.Reasoning == 0 {
-		t.Error("cached or reasoning tokens were not counted")
+	if c := b.cost(t); c.Tokens.Cached == 0 || c.Tokens.Reasoning == 0 || c.Wasted == 0 {
+		t.Error("cached or reasoning tokens, or answers without labels, were not counted")
 	}
 	for _, s := range []int{200, 429, 500, 0} {
 		if status[s] == 0 {

@@ -52,7 +52,7 @@ func printCost(cmd *cobra.Command, c *ledger.Cost) {
 	if c.Wasted > 0 || c.UnsettledMax > 0 {
 		line(w, "wasted     %s on attempts without a label; at most %s unsettled", html.Money(c.Wasted), html.Money(c.UnsettledMax))
 	}
-	if e := c.Estimate; e != nil {
+	if e := c.Estimate; e != nil && e.High > 0 {
 		line(w, "planned    %s (%s to %s)", html.Money(e.Expected), html.Money(e.Low), html.Money(e.High))
 	}
 	if saved := c.Saved.Store + c.Saved.Dedupe + c.Saved.Rules; saved > 0 {

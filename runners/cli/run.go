@@ -132,7 +132,7 @@ func summary(w io.Writer, dir string, r *schemas.Report) {
 	headlines(w, dir)
 	if c, err := cost(dir); err == nil {
 		more := ""
-		if e := c.Estimate; e != nil {
+		if e := c.Estimate; e != nil && e.High > 0 {
 			more = fmt.Sprintf(", planned %s to %s", html.Money(e.Low), html.Money(e.High))
 		}
 		if c.Saved.Store > 0 {

@@ -86,9 +86,13 @@ func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report
 	return k.report, err
 }
 
-// plan foretells what a run with calls will have spent in the end. A model without a price stops here.
+// plan foretells what a run will have spent in the end, by reading its reports if it has calls. A model without a price stops here.
 func (o *Options) plan(p *pipelines.Pipeline, g *pipelines.Graph) error {
-	if o.Planned != nil || !p.Calls() {
+	switch {
+	case o.Planned != nil:
+		return nil
+	case !p.Calls():
+		o.Planned = &ledger.Estimate{}
 		return nil
 	}
 	plan, err := g.Plan(o.Run)

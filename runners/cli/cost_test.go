@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"silverbeam/pkg/ledger"
+)
+
+// program runs the command in a folder of its own: the stripped one that SILVERBEAM_BIN names, else this test's.
+type program struct {
+	*testing.T
+	bin, dir string
+	env      []string
+}
+
+func newProgram(t *testing.T) program {
+	t.Helper()
+	p := program{t, os.Getenv("SILVERBEAM_BIN"), t.TempDir(), nil}
+	p.env = append(os.Environ(), "XDG_STATE_HOME="+p.dir+"/state")
+	if p.bin == "" {
+		self, err := os.Executable()
+		if err == nil {
+			p.bin = filepath.Join(t.TempDir(), "silverbeam")
+			err = os.Symlink(self, p.bin)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+// run runs one command line, whose words have no blanks, and holds it to its exit code.
+func (p program) run(want int, line string) (stdout, stderr string) {
+	p.Helper()
+	cmd := p.command(line)
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != want {
+		p.Fatalf("silverbeam %s: %v, want exit code %d\n%s", line, err, want, errs.String())
+	}
+	return out.String(), errs.String()
+}
+
+func (p program) command(line string) *exec.Cmd {
+	cmd := exec.Command(p.bin, strings.Fields(line)...)
+	cmd.Dir, cmd.Env = p.dir, p.env
+	return cmd
+}
+
+func (p program) path(name string) string { return filepath.Join(p.dir, name) }
+
+func (p program) write(name, text string) {
+	p.Helper()
+	if err := os.WriteFile(p.path(name), []byte(text), 0o644); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// contract is the object of `silverbeam cost RUN --json` as contracts/labels.md has it, n and x being numbers.
+const contract = `{"currency":"USD","unit":"pico","calls":n,"attempts":n,"reports":n,"distinct_reports":n,
+ "spent":n,"spent_usd":"0.123456789012","wasted":n,"unsettled_max":n,"saved":{"store":n,"dedupe":n,"rules":n,"batch_mode":n},
+ "tokens":{"input":n,"cached":n,"cache_write":n,"output":n,"reasoning":n},"compute":{"cpu_seconds":x,"gpu_seconds":x},
+ "by_model":[{"model":"..","calls":n,"spent":n}],"by_step":[{"step":"..","calls":n,"spent":n}],
+ "batches":[{"id":"..","reports":n,"calls":n,"attempts":n,"spent":n,"wasted":n,
+  "tokens":{"input":n,"cached":n,"cache_write":n,"output":n,"reasoning":n},"cpu_seconds":x}],
+ "estimate":{"low":n,"expected":n,"high":n},"price_file":"sha256:.."}`
+
+// cost reads `cost RUN --json`, and holds it to its contract: every key with its type, whole numbers, and sums that agree.
+func (p program) cost(run string) *ledger.Cost {
+	p.Helper()
+	out, _ := p.run(0, "cost "+run+" --json")
+	var want, got any
+	for text, into := range map[string]any{strings.NewReplacer(":n", ":1", ":x", ":0.5").Replace(contract): &want, out: &got} {
+		d := json.NewDecoder(strings.NewReader(text))
+		d.UseNumber()
+		if err := d.Decode(into); err != nil {
+			p.Fatal(err)
+		}
+	}
+	c := new(ledger.Cost)
+	if err := json.Unmarshal([]byte(out), c); err != nil {
+		p.Fatal(err)
+	}
+	if m, ok := got.(map[string]any); ok && m["distinct_reports"] == nil && c.Attempts == 0 {
+		m["distinct_reports"] = json.Number("0") // null: nobody counted, as no model was to be asked
+	}
+	p.shaped("", want, got)
+	var sum ledger.BatchCost
+	for _, b := range c.Batches {
+		sum.Reports, sum.Calls, sum.Attempts, sum.Spent, sum.Wasted = sum.Reports+b.Reports, sum.Calls+b.Calls, sum.Attempts+b.Attempts, sum.Spent+b.Spent, sum.Wasted+b.Wasted
+		sum.UnsettledMax, sum.CPUSeconds, sum.GPUSeconds = sum.UnsettledMax+b.UnsettledMax, sum.CPUSeconds+b.CPUSeconds, sum.GPUSeconds+b.GPUSeconds
+		t, s := b.Tokens, &sum.Tokens
+		*s = ledger.Tokens{Input: s.Input + t.Input, Cached: s.Cached + t.Cached, CacheWrite: s.CacheWrite + t.CacheWrite, Output: s.Output + t.Output, Reasoning: s.Reasoning + t.Reasoning}
+	}
+	total := ledger.BatchCost{Reports: c.Reports, Calls: c.Calls, Attempts: c.Attempts, Spent: c.Spent, Wasted: c.Wasted, UnsettledMax: c.UnsettledMax, Tokens: c.Tokens,
+		CPUSeconds: c.Compute.CPUSeconds, GPUSeconds: c.Compute.GPUSeconds}
+	var models, steps int64
+	for _, m := range c.ByModel {
+		models += m.Spent
+	}
+	for _, s := range c.ByStep {
+		steps += s.Spent
+	}
+	if sum != total || models != c.Spent || steps != c.Spent || c.SpentUSD != fmt.Sprintf("%d.%012d", c.Spent/1e12, c.Spent%1e12) {
+		p.Errorf("%s: the parts do not sum to the whole:\n%s", run, out)
+	}
+	return c
+}
+
+// shaped says which keys of want are missing in got, or of another kind.
+func (p program) shaped(at string, want, got any) {
+	p.Helper()
+	switch want := want.(type) {
+	case map[string]any:
+		m, ok := got.(map[string]any)
+		if !ok {
+			p.Errorf("cost --json: %s is %v", at, got)
+		}
+		for k, v := range want {
+			p.shaped(at+"."+k, v, m[k])
+		}
+	case []any:
+		list, ok := got.([]any)
+		for i, v := range list {
+			p.shaped(fmt.Sprint(at, i), want[0], v)
+		}
+		if !ok {
+			p.Errorf("cost --json: %s is no list", at)
+		}
+	case json.Number:
+		n, ok := got.(json.Number)
+		if whole := want.String() == "1"; !ok || whole && strings.ContainsAny(n.String(), ".eE") {
+			p.Errorf("cost --json: %s is %v, want a number like %v", at, got, want)
+		}
+	case string:
+		s, ok := got.(string)
+		if fixed := !strings.ContainsAny(want, ".:"); !ok || fixed && s != want {
+			p.Errorf("cost --json: %s is %v, want %q", at, got, want)
+		}
+	}
+}
+
+const twoReports = "id,report\n1,No pleural effusion. Cardiomegaly.\n2,Emphysema in both lungs.\n3,Emphysema in both lungs.\n"
+
+func TestCostKeepsItsContract(t *testing.T) {
+	p := newProgram(t)
+	p.write("reports.csv", twoReports)
+	p.write("prices.csv", ledger.PriceHeader+"\nown,tiny,2026-01-01,USD,0.40,0.10,,1.60,,,,,,,me,2026-01-01\n")
+	p.run(0, "label reports reports.csv --out a.csv --run out/rules")
+	if c := p.cost("out/rules"); c.Spent != 0 || c.Attempts != 0 || c.Reports != 3 {
+		t.Errorf("%+v", c)
+	}
+	paid := "label reports reports.csv --out b.csv --endpoint fake://rules?seed=3&p429=0.3&pschema=0.3 --model tiny --prices prices.csv --batch-rows 1 --run out/"
+	p.run(0, paid+"first")
+	first := p.cost("out/first")
+	if first.Calls != 2 || first.Reports != 3 || *first.DistinctReports != 2 || len(first.Batches) != 3 || first.Spent == 0 ||
+		first.Spent != first.Tokens.Input*400_000+first.Tokens.Output*1_600_000 || first.Saved.Dedupe == 0 {
+		t.Errorf("%+v", first)
+	}
+	if e := first.Estimate; e == nil || e.Low > first.Spent-first.Wasted || e.High < first.Spent-first.Wasted {
+		t.Errorf("spent %d, wasted %d, planned %+v", first.Spent, first.Wasted, e)
+	}
+	_, said := p.run(0, paid+"second")
+	second := p.cost("out/second")
+	if second.Spent != 0 || second.Attempts != 0 || second.Saved.Store != first.Spent-first.Wasted || second.Saved.Dedupe != first.Saved.Dedupe {
+		t.Errorf("the second run: %+v, the first: %+v", second, first)
+	}
+	if !strings.Contains(said, "saved by stored answers") {
+		t.Error(said)
+	}
+}

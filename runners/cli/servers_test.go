@@ -1,0 +1,549 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"silverbeam/pipelines"
+	"silverbeam/pkg/ledger"
+)
+
+// These tests run the program against OpenAI-compatible servers that nobody here wrote, at the addresses in
+// SILVERBEAM_AIMOCK and SILVERBEAM_LLMOCK: `make test-servers` starts them. What the ledger says is held against the
+// servers' own records, and against a bill that a proxy between writes from the answers alone.
+
+const secretKey = "sk-Numbat0123456789"
+
+// bill is what answers said of their usage, at gpt-4.1-mini's list price: 0.40, 0.10 and 1.60 USD per million tokens.
+type bill struct{ requests, input, cached, output, reasoning, pico int64 }
+
+func (b *bill) add(body []byte) (content string, answered bool) {
+	var a struct {
+		Choices []struct{ Message struct{ Content string } }
+		Usage   struct {
+			In  int64 `json:"prompt_tokens"`
+			Out int64 `json:"completion_tokens"`
+			D   struct {
+				Cached int64 `json:"cached_tokens"`
+			} `json:"prompt_tokens_details"`
+			O struct {
+				Reasoning int64 `json:"reasoning_tokens"`
+			} `json:"completion_tokens_details"`
+		}
+	}
+	if json.Unmarshal(body, &a) != nil || len(a.Choices) == 0 {
+		return "", false
+	}
+	u := a.Usage
+	b.input, b.cached, b.output, b.reasoning = b.input+u.In, b.cached+u.D.Cached, b.output+u.Out, b.reasoning+u.O.Reasoning
+	b.pico += (u.In-u.D.Cached)*400_000 + u.D.Cached*100_000 + u.Out*1_600_000
+	return a.Choices[0].Message.Content, true
+}
+
+// billed is the same, as the ledger has it.
+func billed(c *ledger.Cost) bill {
+	return bill{c.Attempts, c.Tokens.Input, c.Tokens.Cached, c.Tokens.Output, c.Tokens.Reasoning, c.Spent}
+}
+
+// witness is a proxy before a server.
+type witness struct {
+	*httptest.Server
+	mu        sync.Mutex
+	bill      bill
+	now, most int               // requests at once
+	keys      map[string]bool   // that came with them
+	answers   map[string]string // report → its newest answer
+	arrived   func()            // called at every request, if not nil
+}
+
+type reportKey struct{}
+
+func newWitness(t *testing.T, server string) *witness {
+	t.Helper()
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &witness{keys: map[string]bool{}, answers: map[string]string{}}
+	proxy := httputil.NewSingleHostReverseProxy(u)
+	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) } // cut, as the server did
+	proxy.ModifyResponse = func(r *http.Response) error {
+		body, err := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if content, ok := w.bill.add(body); ok {
+			w.answers[r.Request.Context().Value(reportKey{}).(string)] = content
+		}
+		return err
+	}
+	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		w.enter(r)
+		defer w.leave()
+		proxy.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), reportKey{}, reportOf(body))))
+	}))
+	t.Cleanup(w.Close)
+	return w
+}
+
+func (w *witness) enter(r *http.Request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bill.requests++
+	w.now++
+	w.most = max(w.most, w.now)
+	w.keys[r.Header.Get("Authorization")] = true
+	if w.arrived != nil {
+		w.arrived()
+	}
+}
+
+func (w *witness) leave() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now--
+}
+
+func (w *witness) sum() bill {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.bill
+}
+
+// reportOf is what stands between the fences of a request's last message.
+func reportOf(body []byte) string {
+	var in struct{ Messages []struct{ Content string } }
+	if json.Unmarshal(body, &in) != nil || len(in.Messages) == 0 {
+		return ""
+	}
+	_, rest, _ := strings.Cut(in.Messages[len(in.Messages)-1].Content, ">:\n")
+	_, rest, _ = strings.Cut(rest, "\n")
+	return words(rest[:max(strings.LastIndex(rest, "\n"), 0)])
+}
+
+// words is a text without its white space's peculiarities.
+func words(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// call talks to a server's own interface.
+func call(t *testing.T, method, url, body string, into any) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// aimock is npm's @copilotkit/aimock.
+type aimock struct{ url string }
+
+// ready makes it forget, and answer with the given fixtures and faults.
+func (s aimock) ready(t *testing.T, fixtures, chaos string) {
+	t.Helper()
+	var ignored any
+	call(t, "POST", s.url+"/__aimock/reset", "", &ignored)
+	call(t, "POST", s.url+"/__aimock/fixtures", fixtures, &ignored)
+	call(t, "POST", s.url+"/__aimock/chaos", chaos, &ignored)
+}
+
+func (s aimock) seen(t *testing.T) int64 {
+	var journal []json.RawMessage
+	call(t, "GET", s.url+"/__aimock/journal", "", &journal)
+	return int64(len(journal))
+}
+
+// bill adds up what its journal says of the answers that it gave whole.
+func (s aimock) bill(t *testing.T) (b bill) {
+	var journal []struct {
+		Response struct {
+			Status      int
+			ChaosAction string
+			Fixture     struct {
+				Response struct{ Usage json.RawMessage }
+			}
+		}
+	}
+	call(t, "GET", s.url+"/__aimock/journal", "", &journal)
+	status := map[int]int{}
+	for _, e := range journal {
+		status[e.Response.Status]++
+		b.requests++
+		if r := e.Response; r.Status == 200 && r.ChaosAction == "" {
+			b.add(fmt.Appendf(nil, `{"choices":[{}],"usage":%s}`, r.Fixture.Response.Usage))
+		}
+	}
+	t.Logf("aimock's journal by status: %v", status)
+	for _, want := range []int{200, 429, 500, 0} {
+		if status[want] == 0 {
+			t.Errorf("no answer with status %d: the faults were not met", want)
+		}
+	}
+	return b
+}
+
+// llmock is PyPI's llmock, whose faults were set when it was started.
+type llmock struct{ url string }
+
+func (s llmock) seen(t *testing.T) int64 {
+	var r struct{ Count int64 }
+	call(t, "GET", s.url+"/_llmock/requests", "", &r)
+	return r.Count
+}
+
+func (s llmock) ready(t *testing.T) {
+	var ignored any
+	call(t, "POST", s.url+"/_llmock/reset", "", &ignored)
+}
+
+// verdict holds us to what llmock thinks of a client.
+func (s llmock) verdict(t *testing.T) {
+	t.Helper()
+	var v struct {
+		Passed                  bool
+		Calls, Errors, Warnings int
+		Faults                  int `json:"faults_injected"`
+		Findings                []struct{ Severity, Code, Title string }
+	}
+	call(t, "GET", s.url+"/_llmock/verdict", "", &v)
+	t.Logf("llmock's verdict: %+v", v)
+	if !v.Passed || v.Errors > 0 || v.Faults == 0 {
+		t.Errorf("llmock's verdict: %+v", v)
+	}
+}
+
+func server(t *testing.T, variable string) string {
+	t.Helper()
+	at := os.Getenv(variable)
+	if at == "" {
+		t.Skip(variable + " names no server")
+	}
+	return at
+}
+
+// studies writes phantoms, and gives the report tables that are in them.
+func (p program) studies(n int) []string {
+	p.Helper()
+	p.run(0, fmt.Sprintf("phantom --studies %d --seed 5 --size 32 --out data", n))
+	tables, err := filepath.Glob(p.path("data/dataset/radiology_text_reports/*.csv"))
+	if err != nil || len(tables) != 2 {
+		p.Fatal(tables, err)
+	}
+	return tables
+}
+
+// reports gives the texts of a table, in its order, and how many differ.
+func (p program) reports(table string) (texts []string, distinct int) {
+	p.Helper()
+	seen := map[string]bool{}
+	for _, r := range p.csv(table)[1:] {
+		text := words(strings.ReplaceAll(r[3]+" "+r[4], "Not given.", ""))
+		texts, seen[text] = append(texts, text), true
+	}
+	return texts, len(seen)
+}
+
+func (p program) csv(path string) [][]string {
+	p.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		p.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		p.Fatal(err)
+	}
+	return rows
+}
+
+// ask gives the one row of a question to a run's ledger.
+func (p program) ask(run, query string, into ...any) {
+	p.Helper()
+	db, err := sql.Open("sqlite", "file:"+p.path(run+"/ledger.db")+"?mode=ro")
+	if err != nil {
+		p.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRow(query).Scan(into...); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// rows is what the ledger's rows sum to.
+func (p program) rows(run string) (b bill) {
+	p.Helper()
+	p.ask(run, `SELECT count(*), sum(input), total(cached), sum(output), total(reasoning), sum(cost) FROM attempts WHERE outcome<>'unsent'`,
+		&b.requests, &b.input, &b.cached, &b.output, &b.reasoning, &b.pico)
+	return b
+}
+
+// twice counts the answers that a ledger has more than once.
+func (p program) twice(run string) (n int) {
+	p.Helper()
+	p.ask(run, `SELECT count(*)-count(DISTINCT identity) FROM attempts WHERE outcome='answered'`, &n)
+	return n
+}
+
+// served labels some 200 reports through a server, again and again, and compares the books.
+func (p program) served(w *witness, seen func() int64) {
+	table := p.studies(250)[0]
+	texts, distinct := p.reports(table)
+	line := func(run string) string {
+		return "label reports " + table + " --id-column VolumeName --text-columns Findings_EN,Impressions_EN --batch-rows 100 --in-flight 12 --key-env SERVED_KEY" +
+			" --endpoint " + w.URL + "/v1 --model gpt-4.1-mini --store store.db --out " + run + ".csv --run " + run
+	}
+	_, said := p.run(0, line("first"))
+	c, sent := p.cost("first"), w.sum()
+	p.Logf("%d reports, %d distinct: %+v, wasted %d, unsettled %d, planned %+v\n%s", len(texts), distinct, billed(c), c.Wasted, c.UnsettledMax, *c.Estimate, said)
+	if billed(c) != sent || seen() != sent.requests {
+		p.Errorf("ledger %+v, witness %+v, the server saw %d requests", billed(c), sent, seen())
+	}
+	if rows := p.rows("first"); rows != sent {
+		p.Errorf("rows sum to %+v, witness %+v", rows, sent)
+	}
+	if c.Calls != int64(distinct) || c.Reports != int64(len(texts)) || *c.DistinctReports != int64(distinct) || c.Attempts <= c.Calls || len(c.Batches) != (len(texts)+99)/100 {
+		p.Errorf("calls %d, reports %d, attempts %d, %d batches", c.Calls, c.Reports, c.Attempts, len(c.Batches))
+	}
+	if c.Spent < c.Estimate.Low || c.Spent > c.Estimate.High || !strings.Contains(said, "planned $") {
+		p.Errorf("spent %d, planned %+v", c.Spent, *c.Estimate)
+	}
+	if w.most > 12 || len(w.keys) != 1 || !w.keys["Bearer "+secretKey] {
+		p.Errorf("%d calls at once, the key was sent in %d ways", w.most, len(w.keys))
+	}
+	p.labelled("first.csv", texts, w.answers)
+
+	for _, again := range []string{"first", "second"} { // the same folder, and one that knows nothing
+		p.run(0, line(again))
+	}
+	p.run(0, line("replay")+" --replay")
+	p.run(4, strings.Replace(line("replay"), "store.db", "empty.db", 1)+"2 --replay")
+	if w.sum() != sent || seen() != sent.requests {
+		p.Errorf("second runs sent %d requests", w.sum().requests-sent.requests)
+	}
+	if s := p.cost("second"); s.Attempts != 0 || s.Spent != 0 || s.Saved.Store != c.Spent-c.Wasted || s.Saved.Dedupe != c.Saved.Dedupe {
+		p.Errorf("saved %+v by a second run, the first spent %d, %d of it wasted, and saved %+v", s.Saved, c.Spent, c.Wasted, c.Saved)
+	}
+	for _, copy := range []string{"second.csv", "replay.csv"} {
+		if a, b := p.csv(p.path("first.csv")), p.csv(p.path(copy)); fmt.Sprint(a) != fmt.Sprint(b) {
+			p.Errorf("%s is not what the first run wrote", copy)
+		}
+	}
+	p.capped(strings.Replace(line("capped"), "store.db", "own.db", 1), w, c.Spent)
+	if seen() != w.sum().requests {
+		p.Errorf("the server saw %d requests, the witness %d", seen(), w.sum().requests)
+	}
+	p.private(said, texts)
+}
+
+// capped runs into a budget twice, and then to the end.
+func (p program) capped(line string, w *witness, price int64) {
+	p.Helper()
+	before := w.sum().pico
+	for _, part := range []int64{3, 2} {
+		_, said := p.run(4, line+" --max-cost "+ledger.USD(price/part))
+		c, sent := p.cost("capped"), w.sum().pico-before
+		if c.Spent != sent || c.Spent+c.UnsettledMax > price/part || c.Spent == 0 || !strings.Contains(said, "budget reached") || !strings.Contains(said, "next: ") {
+			p.Errorf("cap %d: spent %d, unsettled %d, billed %d\n%s", price/part, c.Spent, c.UnsettledMax, sent, said)
+		}
+	}
+	p.run(0, line+" --max-cost 100")
+	if c := p.cost("capped"); c.Spent != w.sum().pico-before || c.Spent < c.Estimate.Low || c.Spent > c.Estimate.High {
+		p.Errorf("spent %d, billed %d, planned %+v", c.Spent, w.sum().pico-before, *c.Estimate)
+	}
+}
+
+// labelled holds a table of labels to the answers that the server gave.
+func (p program) labelled(table string, texts []string, answers map[string]string) {
+	p.Helper()
+	rows := p.csv(p.path(table))
+	if len(rows) != len(texts)+1 {
+		p.Fatalf("%s has %d rows for %d reports", table, len(rows)-1, len(texts))
+	}
+	cell := map[string]string{"P": "1", "N": "0", "U": "-1", "B": ""}
+	for i, row := range rows[1:] {
+		var codes map[string]string
+		if err := json.Unmarshal([]byte(answers[texts[i]]), &codes); err != nil || len(codes) != len(row)-1 {
+			p.Fatalf("row %d: its answer has %d codes: %v", i, len(codes), err)
+		}
+		for k, got := range row[1:] {
+			if want := cell[codes[string(rune('a'+k))]]; got != want {
+				p.Fatalf("row %d, finding %d: %q, the server said %q", i, k, got, want)
+			}
+		}
+	}
+}
+
+// private looks for the key and for report text in all that the runs wrote, except the tables that were to hold none.
+func (p program) private(said string, texts []string) {
+	p.Helper()
+	files := 0
+	err := filepath.WalkDir(p.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasPrefix(path, p.path("data")) {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		files++
+		if bytes.Contains(text, []byte("Numbat")) {
+			p.Errorf("%s holds the key", path)
+		}
+		for _, r := range texts {
+			if bytes.Contains(text, []byte(r[:40])) {
+				p.Errorf("%s holds report text", path)
+				break
+			}
+		}
+		return err
+	})
+	if err != nil || files < 10 || strings.Contains(said, "Numbat") {
+		p.Errorf("%d files: %v", files, err)
+	}
+}
+
+// chain runs the demo's own file, without its trainings: the rules first, the model where they doubt. The process is
+// killed on its way.
+func (p program) chain(w *witness, seen func() int64) {
+	source, err := pipelines.Source("demo")
+	if err != nil {
+		p.Fatal(err)
+	}
+	var kept []string
+	for l := range strings.Lines(string(source)) {
+		if !strings.Contains(l, "train.Model") && !strings.Contains(l, "input: clip") {
+			kept = append(kept, l)
+		}
+	}
+	p.write("demo.yaml", strings.Join(kept, ""))
+	doubted := p.doubted()
+	set := " --set data=data --set endpoint=" + w.URL + "/v1 --set model=gpt-4.1-mini --set key_env=SERVED_KEY --store chain.db"
+	for _, file := range []string{"demo", "demo.yaml"} {
+		var plan struct{ Calls int64 }
+		out, _ := p.run(0, "plan "+file+set+" --json")
+		if err := json.Unmarshal([]byte(out), &plan); err != nil || plan.Calls != doubted || doubted == 0 {
+			p.Fatalf("%s: %d calls are planned, the rules doubt %d reports: %v", file, plan.Calls, doubted, err)
+		}
+	}
+	before := w.sum()
+	cmd := p.command("run demo.yaml" + set + " --run chain")
+	w.mu.Lock()
+	w.arrived = func() {
+		if w.bill.requests == before.requests+40 {
+			cmd.Process.Kill()
+		}
+	}
+	w.mu.Unlock()
+	if err := cmd.Run(); cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != -1 {
+		p.Fatalf("the run was to be killed: %v", err)
+	}
+	_, said := p.run(0, "run demo.yaml"+set+" --run chain")
+	c, sent := p.cost("chain"), w.sum()
+	sent.requests, sent.pico = sent.requests-before.requests, sent.pico-before.pico
+	p.Logf("%d reports doubted: %+v of %+v, unsettled %d, saved %+v\n%s", doubted, billed(c), sent, c.UnsettledMax, c.Saved, said)
+	if c.Calls != doubted || c.Attempts < sent.requests || c.Attempts > sent.requests+32 || c.Spent > sent.pico || c.Spent+c.UnsettledMax < sent.pico || c.Saved.Rules == 0 {
+		p.Errorf("calls %d, attempts %d of %d, spent %d of %d, unsettled %d", c.Calls, c.Attempts, sent.requests, c.Spent, sent.pico, c.UnsettledMax)
+	}
+	if n := p.twice("chain"); n > 0 {
+		p.Errorf("%d answers were paid for twice", n)
+	}
+	p.run(0, "run demo.yaml"+set+" --run chain")
+	p.run(0, "run demo.yaml"+set+" --run again")
+	if now := w.sum().requests; now != before.requests+sent.requests || seen() != now {
+		p.Errorf("second runs sent something: %d, %d, %d", now, before.requests+sent.requests, seen())
+	}
+	if a, b := p.digest("chain"), p.digest("again"); a != b || len(a) != 64 {
+		p.Errorf("manifest digests %q and %q", a, b)
+	}
+}
+
+// doubted counts the reports of which the rules leave a finding uncertain.
+func (p program) doubted() int64 {
+	p.Helper()
+	seen := map[string]bool{}
+	tables, _ := filepath.Glob(p.path("data/dataset/radiology_text_reports/*.csv"))
+	for _, table := range tables {
+		texts, _ := p.reports(table)
+		p.run(0, "label reports "+table+" --id-column VolumeName --text-columns Findings_EN,Impressions_EN --out rules.csv --run rules")
+		for i, row := range p.csv(p.path("rules.csv"))[1:] {
+			if slices.Contains(row, "-1") {
+				seen[texts[i]] = true
+			}
+		}
+	}
+	return int64(len(seen))
+}
+
+func (p program) digest(run string) string {
+	var m struct{ Digest string }
+	if text, err := os.ReadFile(p.path(run + "/dataset/manifest.json")); err != nil || json.Unmarshal(text, &m) != nil {
+		p.Fatal(run, err)
+	}
+	return m.Digest
+}
+
+func TestProgramAgainstAIMock(t *testing.T) {
+	s := aimock{server(t, "SILVERBEAM_AIMOCK")}
+	t.Parallel()
+	answers, err := os.ReadFile("../../pkg/llm/testdata/aimock.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.ready(t, string(answers), `{"rateLimitRate":0.05,"dropRate":0.04,"malformedRate":0.03,"disconnectRate":0.03}`)
+	p, w := newProgram(t), newWitness(t, s.url+"/api") // the path under which it tells cached tokens
+	p.env = append(p.env, "SERVED_KEY="+secretKey)
+	p.served(w, func() int64 { return s.seen(t) })
+	if b := s.bill(t); b != w.sum() {
+		t.Errorf("aimock's journal %+v, witness %+v", b, w.sum())
+	}
+	p.chain(w, func() int64 { return s.seen(t) })
+
+	// A server that knows no answer formats is asked for one line of codes.
+	refusal := `{"match":{"responseFormat":"json_%s"},"response":{"error":{"message":"response_format is not supported","type":"invalid_request_error"},"status":400}}`
+	s.ready(t, fmt.Sprintf(`{"fixtures":[`+refusal+`,`+refusal+`,{"match":{"userMessage":"Report"},"response":{"content":%q}}]}`, "schema", "object",
+		"a=P b=N c=U d=B e=P f=N g=U h=B i=P j=N k=U l=B m=P n=N o=U p=B q=P r=N"), `{}`)
+	p.write("two.csv", twoReports)
+	p.run(0, "label reports two.csv --out two.out.csv --run two --in-flight 1 --model gpt-4.1-mini --endpoint "+s.url+"/v1")
+	if got := fmt.Sprint(p.csv(p.path("two.out.csv"))[2]); got != "[2 1 0 -1  1 0 -1  1 0 -1  1 0 -1  1 0]" {
+		t.Error(got)
+	}
+	if c := p.cost("two"); c.Calls != 2 || c.Attempts != 4 || s.seen(t) != 4 || c.Spent == 0 || c.Wasted != 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestProgramAgainstLLMock(t *testing.T) {
+	s := llmock{server(t, "SILVERBEAM_LLMOCK")}
+	t.Parallel()
+	s.ready(t)
+	p, w := newProgram(t), newWitness(t, s.url)
+	p.env = append(p.env, "SERVED_KEY="+secretKey)
+	p.served(w, func() int64 { return s.seen(t) })
+	s.verdict(t)
+	s.ready(t)
+	w = newWitness(t, s.url)
+	p.chain(w, func() int64 { return s.seen(t) })
+	s.verdict(t)
+}
