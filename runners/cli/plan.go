@@ -123,8 +123,6 @@ func printPlan(w io.Writer, p *pipelines.Plan) {
 	}
 }
 
-func whole(n float64) string { return grouped(int64(n)) }
-
 func seconds(s float64) string {
 	if s > 0 && s < 1 {
 		return "under 1s"
