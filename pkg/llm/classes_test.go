@@ -1,13 +1,16 @@
 package llm
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,6 +156,53 @@ func TestEveryAnswerHasItsClass(t *testing.T) {
 					if _, err := b.Label(t.Context(), Call{"b", "label.Reports", "s2", report(2)}); !errors.Is(err, ErrProvider) || s.sent() != 1 {
 						t.Error("another report was sent after the provider's refusal: ", err)
 					}
+				}
+			})
+		})
+	}
+}
+
+// elsewhere reaches no server, after some answers.
+type elsewhere struct {
+	script
+	err  error
+	good int
+}
+
+func (e *elsewhere) RoundTrip(r *http.Request) (*http.Response, error) {
+	if e.good--; e.good >= 0 {
+		return e.script.RoundTrip(r)
+	}
+	return nil, e.err
+}
+
+func TestAnAddressThatIsNoneStopsAtOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		good int
+		want error
+	}{
+		"no such host":               {&net.DNSError{IsNotFound: true}, 0, ErrProvider},
+		"a certificate of another":   {&tls.CertificateVerificationError{}, 0, ErrProvider},
+		"a name server that is slow": {&net.DNSError{IsTimeout: true}, 0, ErrTemporary},
+		"refused":                    {syscall.ECONNREFUSED, 0, ErrTemporary},
+		"lost after it was met":      {&net.DNSError{IsNotFound: true}, 1, ErrTemporary},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				e := &elsewhere{script{keys: newPrompt(ctRate(t), "").keys}, &net.OpError{Op: "dial", Err: c.err}, c.good}
+				b := set(t, t.TempDir(), Options{Endpoint: "https://model.invalid", Model: "gpt-4.1-mini", Deadline: time.Minute}, e)
+				for i := range c.good {
+					if _, err := b.Label(t.Context(), Call{"b", "s", fmt.Sprint(i), report(i)}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				_, err := b.Label(t.Context(), Call{"b", "s", "x", report(9)})
+				if !errors.Is(err, c.want) || !strings.Contains(err.Error(), "model.invalid") {
+					t.Error(err)
+				}
+				if n := b.cost(t); n.Attempts != int64(c.good) || n.UnsettledMax != 0 {
+					t.Errorf("%+v", n)
 				}
 			})
 		})

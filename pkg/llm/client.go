@@ -16,6 +16,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"silverbeam/pkg/ledger"
@@ -58,6 +59,7 @@ type Client struct {
 	meter    meter
 	jitter   func(time.Duration) time.Duration // a random share of its argument
 
+	met     atomic.Bool // the endpoint has answered, whatever it said
 	closed  sync.Once
 	mu      sync.Mutex
 	flights map[ledger.Identity]*flight

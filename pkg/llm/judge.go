@@ -2,9 +2,11 @@ package llm
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -52,6 +54,9 @@ func (c *Client) judge(ctx context.Context, x *exchange, used habit) (v verdict,
 	v.outcome = ledger.Outcome{Status: x.status, RequestID: plain(x.header.Get("x-request-id")), Kind: ledger.Failed}
 	var usage struct {
 		Usage json.RawMessage `json:"usage"`
+	}
+	if x.status != 0 {
+		c.met.Store(true)
 	}
 	if x.whole && json.Unmarshal(x.body, &usage) == nil {
 		if u, raw, err := ledger.ParseUsage(usage.Usage); err == nil {
@@ -107,9 +112,24 @@ func (c *Client) judgeCut(ctx context.Context, x *exchange, v *verdict) {
 		v.stop(ctx.Err())
 	case errors.Is(x.failed, errTooLarge):
 		v.next, v.err = again, Refusal{"schema", fmt.Sprintf("the answer has more than %d bytes", maxBody)}
+	case !c.met.Load() && hopeless(x.failed) != "":
+		v.stop(fmt.Errorf("%w: %s: %s", ErrProvider, c.site.host, hopeless(x.failed)))
 	default:
 		v.next, v.err = repeat, errors.New("no answer from "+c.site.host)
 	}
+}
+
+// hopeless says why an endpoint that nobody has met yet will not be met by waiting either: "" if it may.
+func hopeless(err error) string {
+	var dns *net.DNSError
+	var cert *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "no such host"
+	case errors.As(err, &cert):
+		return "its certificate does not hold"
+	}
+	return ""
 }
 
 // judgeAnswer reads an answer with status 2xx.

@@ -86,7 +86,7 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, used habit, bod
 	if err != nil {
 		return v, err
 	}
-	x := c.send(ctx, used, system, body, ask)
+	x := c.send(context.WithoutCancel(ctx), used, system, body, ask) // whoever is called off, this call is paid for
 	v, err = c.judge(ctx, x, used)
 	if u := v.outcome.Usage; u != nil {
 		c.meter.learn(bytes, u.Input)

@@ -75,31 +75,69 @@ func TestInFlightIsOneLimitForAllClientsOfAnEndpoint(t *testing.T) {
 	}
 }
 
-func TestACancelledCallerDoesNotTakeOthersAlong(t *testing.T) {
-	b, s := slowBench(t, Options{})
-	s.held = make(chan struct{})
+// A run that ends, for whatever reason, still takes the answers that are on their way: they are paid for.
+func TestACallUnderWayIsFinished(t *testing.T) {
+	b, s := slowBench(t, Options{InFlight: 8})
 	ctx, cancel := context.WithCancel(t.Context())
-	first := make(chan error, 1)
-	go func() {
-		_, err := b.Label(ctx, Call{"b", "s", "1", report(1)})
-		first <- err
-	}()
-	<-s.held
-	second := make(chan error, 1)
-	go func() {
-		_, err := b.Label(t.Context(), Call{"b", "s", "2", report(1)})
-		second <- err
-	}()
+	errs := make([]error, 40)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() { _, errs[i] = b.Label(ctx, Call{"b", "s", fmt.Sprint(i), report(i)}) })
+	}
+	for s.now.Load() < 8 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	wg.Wait()
+	answered := int64(0)
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			answered++
+		case !errors.Is(err, context.Canceled):
+			t.Error(i, err)
+		}
+	}
+	if c := b.cost(t); answered < 8 || answered == 40 || c.Attempts != answered || c.Spent != answered*perAnswer || c.UnsettledMax != 0 {
+		t.Errorf("%d answered: %+v", answered, c)
+	}
+	if _, errs := b.labelAll(t, 40, 1); errors.Join(errs...) != nil || s.sent() != 40 {
+		t.Errorf("%d requests for 40 reports: %v", s.sent(), errors.Join(errs...))
+	}
+}
+
+// One who waits for a turn is called off; an equal report takes over.
+func TestACancelledCallerDoesNotTakeOthersAlong(t *testing.T) {
+	b, s := slowBench(t, Options{InFlight: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	leave, err := b.gate.enter(t.Context(), 1, time.Time{}) // the one slot
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := make(chan error, 1), make(chan error, 1)
+	ask := func(ctx context.Context, study string, into chan error) {
+		_, err := b.Label(ctx, Call{"b", "s", study, report(1)})
+		into <- err
+	}
+	go ask(ctx, "1", first)
+	for b.waiting() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	go ask(t.Context(), "2", second)
 	cancel()
 	if err := <-first; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if err := <-second; err != nil {
+	leave()
+	if err := <-second; err != nil || s.sent() != 1 {
 		t.Error(err)
 	}
-	if c := b.cost(t); c.Spent != perAnswer {
-		t.Errorf("%+v", c)
-	}
+}
+
+func (b bench) waiting() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.flights)
 }
 
 func TestBudgetStopsTheRun(t *testing.T) {

@@ -178,7 +178,7 @@ var hints = []struct {
 // advice is what to do next where an error does not say.
 var advice = map[int]string{
 	codeBudget:    "the same command with a higher --max-cost goes on where it stopped",
-	codeProvider:  "check the key's variable (--key-env) and the account, then the same command",
+	codeProvider:  "check address, model, key (--key-env) and account, then the same command goes on",
 	codeTemporary: "the same command goes on where it stopped",
 }
 

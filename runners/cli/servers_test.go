@@ -546,4 +546,21 @@ func TestProgramAgainstLLMock(t *testing.T) {
 	w = newWitness(t, s.url)
 	p.chain(w, func() int64 { return s.seen(t) })
 	s.verdict(t)
+
+	// A wrong key, and an empty account: one request, and the same command goes on.
+	s.ready(t)
+	p.write("two.csv", twoReports)
+	line := "label reports two.csv --out two.out.csv --run two --in-flight 1 --model gpt-4.1-mini --endpoint " + s.url + "/v1 --key-env SERVED_KEY"
+	for i, refusal := range []string{`{"type":"fail","status":401}`, `{"type":"fail","status":429,"code":"insufficient_quota","retry_after":1}`} {
+		var ignored any
+		call(t, "POST", s.url+"/_llmock/scenario", `{"behaviors":[`+refusal+`]}`, &ignored)
+		_, said := p.run(5, line)
+		if s.seen(t) != int64(i+1) || !strings.Contains(said, "the provider refuses the call: 127.0.0.1") || !strings.Contains(said, "next: ") {
+			t.Errorf("%d requests\n%s", s.seen(t), said)
+		}
+	}
+	p.run(0, line)
+	if c := p.cost("two"); c.Calls != 2 || c.Attempts != s.seen(t) {
+		t.Errorf("%+v", c)
+	}
 }
