@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/shard"
 	"silverbeam/runners/local"
 	"silverbeam/schemas"
@@ -210,19 +211,19 @@ transforms:
 	if n := rows(); n != len(files) {
 		t.Errorf("mended: %d rows, want %d", n, len(files))
 	}
-	before := l.report("run").Digest
+	l.succeed("run", "p.yaml", "--run", "again")
 	for _, kind := range []string{"dataset/train/*.arrow", "dataset/labels/train/*.part"} {
 		l.damaged(kind)
 	}
-	if after := l.report("run").Digest; after != before {
-		t.Errorf("data set %s, before the damage %s", after, before)
+	if before, after := l.report("run").Digest, l.report("again").Digest; after != before {
+		t.Errorf("data set %s, without the damage %s", after, before)
 	}
 }
 
 // damaged flips a bit of a file that a run has made: it is named, and what to do.
 func (l *lab) damaged(kind string) {
 	l.Helper()
-	files, _ := filepath.Glob(filepath.Join(l.dir, "run", kind))
+	files, _ := filepath.Glob(filepath.Join(l.dir, "again", kind))
 	text, err := os.ReadFile(files[0])
 	if err == nil {
 		text[len(text)/2] ^= 1
@@ -231,13 +232,42 @@ func (l *lab) damaged(kind string) {
 	if err != nil {
 		l.Fatal(err)
 	}
-	if out := l.exits(codeInput, "run", "p.yaml", "--run", "run"); !strings.Contains(out, filepath.Base(files[0])) || !strings.Contains(out, "next: remove the file") {
+	if out := l.exits(codeInput, "run", "p.yaml", "--run", "again"); !strings.Contains(out, filepath.Base(files[0])) || !strings.Contains(out, "next: remove the file") {
 		l.Error(out)
 	}
 	if err := os.Remove(files[0]); err != nil {
 		l.Fatal(err)
 	}
-	l.succeed("run", "p.yaml", "--run", "run")
+	l.succeed("run", "p.yaml", "--run", "again")
+}
+
+// A run whose reports are clearly refused beyond its tolerance is given up long before its end, and costs no more.
+func TestGivesUp(t *testing.T) {
+	l := &lab{T: t, dir: t.TempDir()}
+	text := "id,report\n"
+	for i := range 1000 {
+		text += fmt.Sprintf("%d,Cardiomegaly %d.\n", i, i)
+	}
+	l.write("in.csv", text)
+	label := []string{"label", "reports", "in.csv", "--out", "out.csv", "--run", "run", "--store", "run.db", "--endpoint"}
+	out := l.exits(codeRejects, append(label, "fake://rules?pschema=1")...)
+	if !strings.Contains(out, "label.Reports: too many rejects: ") || !strings.Contains(out, "the last: schema: ") || !strings.Contains(out, "next: the same command with more --max-rejects") {
+		t.Error(out)
+	}
+	var c ledger.Cost
+	if err := json.Unmarshal([]byte(l.succeed("cost", "run", "--json")), &c); err != nil || c.Calls < 200 || c.Calls > 300 {
+		t.Errorf("%d calls for the 200 that the test needs, %v", c.Calls, err)
+	}
+	if r := l.report("run"); r.Status != "rejects" || r.Exit != codeRejects {
+		t.Errorf("run.json: %s, exit %d", r.Status, r.Exit)
+	}
+	if _, err := os.Stat(filepath.Join(l.dir, "out.csv")); err == nil {
+		t.Error("labels of a part were written")
+	}
+	l.succeed(append(label, "fake://rules?pschema=0")...)
+	if ids, _ := l.cells("out.csv"); len(ids) != 1000 {
+		t.Errorf("%d rows", len(ids))
+	}
 }
 
 // A table that changes under a run ends it; the same command then labels what is there now, from the start.

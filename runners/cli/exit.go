@@ -67,6 +67,7 @@ var classes = []struct {
 	{codeTemporary, is(syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, local.ErrBusy, ledger.ErrBusy)},
 	{codeTemporary, is(syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ENOTCONN)},
 	{codeUsage, as[pipelines.Problems]},
+	{codeRejects, is(intake.ErrRejects)},
 	{codeInput, is(intake.ErrInput, evaluate.ErrTruth, shard.ErrDamaged)},
 	{codeBudget, is(llm.ErrBudget, llm.ErrReplay)},
 	{codeProvider, is(llm.ErrProvider)},
@@ -169,6 +170,7 @@ var hints = []struct {
 	is   error
 	next string
 }{
+	{intake.ErrRejects, "the same command with more --max-rejects, or tolerance in the pipeline file, goes on"},
 	{shard.ErrDamaged, "remove the file, and the same command makes it anew"},
 	{llm.ErrReplay, "the same command without --replay makes the calls"},
 	{ledger.ErrNoPrice, `printf '` + ledger.PriceHeader + `\nown,MODEL,2026-01-01,USD,IN,,,OUT,,,,,,,own,2026-01-01\n' > prices.csv` +

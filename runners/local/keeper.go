@@ -12,6 +12,7 @@ import (
 	"silverbeam/pipelines"
 	"silverbeam/pkg/shard"
 	"silverbeam/schemas"
+	"silverbeam/transforms/intake"
 	"silverbeam/transforms/label"
 	"silverbeam/transforms/publish"
 )
@@ -90,6 +91,8 @@ func (k *keeper) finish(ctx context.Context, runErr error) error {
 	switch {
 	case runErr != nil && ctx.Err() != nil:
 		r.Status = "interrupted"
+	case errors.Is(runErr, intake.ErrRejects):
+		r.Status, r.Error = "rejects", runErr.Error()
 	case runErr != nil:
 		r.Status, r.Error = "failed", runErr.Error()
 	case k.tooMany(t):

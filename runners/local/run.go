@@ -75,6 +75,7 @@ func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
 	_ = os.RemoveAll(filepath.Join(o.Dir, "progress"))
+	o.Tolerance = max(p.Tolerance, 1e-9)
 	k := newKeeper(p, g, o)
 	if err := k.save(); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)

@@ -194,5 +194,8 @@ func init() {
 // Cause is the first error that stopped a run's graph in this process, of its own kind; nil where none did.
 func Cause(dir string) error { return batch.Cause(dir) }
 
+// ErrRejects says that a run was given up for its rejects.
+var ErrRejects = batch.ErrRejects
+
 // Progress is how many studies each step has passed, read from the run folder; it is a little behind.
 func Progress(dir string) map[string]int64 { return batch.Progress(dir) }

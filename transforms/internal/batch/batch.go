@@ -129,6 +129,8 @@ func (l *lifted) each(ctx context.Context, studies []schemas.Study) ([]error, fl
 				}
 				if errs[i] = l.study(ctx, &studies[i]); errs[i] != nil && !errors.As(errs[i], new(schemas.Refusal)) {
 					cancel(fmt.Errorf("%s: study %s: %w", l.name, studies[i].ID, errs[i]))
+				} else if err := watch(l.run, l.name, errs[i]); err != nil {
+					cancel(err)
 				}
 				tick(l.run.Dir, l.name, 1)
 			}

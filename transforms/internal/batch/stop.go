@@ -20,6 +20,7 @@ func Stop(run schemas.Run, err error) error {
 
 // Cause is the first error that stopped a run's graph in this process, taken away; nil where none did.
 func Cause(dir string) error {
+	unwatch(dir)
 	err, ok := stopped.LoadAndDelete(dir)
 	if !ok {
 		return nil
