@@ -220,6 +220,27 @@ transforms:
 	}
 }
 
+// A training that lacks its volumes points to the step that refused them.
+func TestNoVolumes(t *testing.T) {
+	l := &lab{T: t, dir: t.TempDir()}
+	l.write("p.yaml", `
+transforms:
+  - {type: intake.Studies, config: {layout: ct-rate, root: data}}
+  - {type: label.Reports}
+  - {type: dataset.Shards}
+  - {type: train.Model, config: {recipe: supervised}}
+`)
+	l.succeed("phantom", "--studies", "2", "--size", "32", "--out", "data")
+	volumes, _ := filepath.Glob(filepath.Join(l.dir, "data/dataset/*/*/*/*.nii.gz"))
+	for _, f := range volumes {
+		os.Remove(f)
+	}
+	want := fmt.Sprintf("dataset.Shards: %d of %d volumes rejected", len(volumes), len(volumes))
+	if out := l.exits(codeUsage, "run", "p.yaml", "--run", "run"); !strings.Contains(out, "no studies") || !strings.Contains(out, want) || !strings.Contains(out, "next: silverbeam why run") {
+		t.Error(out)
+	}
+}
+
 // damaged flips a bit of a file that a run has made: it is named, and what to do.
 func (l *lab) damaged(kind string) {
 	l.Helper()

@@ -107,6 +107,9 @@ func execute(cmd *cobra.Command, p *pipelines.Pipeline, o local.Options) (*schem
 	o.Progress, o.Code = w.see, code
 	r, err := local.Run(cmd.Context(), p, o)
 	w.close()
+	if err != nil && r != nil && r.Status == "failed" && share(worst(r)) > r.Tolerance { // a step may lack what another refused
+		return r, &Exit{code(err), fmt.Errorf("%w (%s)", err, refused(worst(r))), "silverbeam why " + o.Dir}
+	}
 	if err != nil {
 		return r, err
 	}
@@ -163,13 +166,20 @@ func headlines(w io.Writer, dir string) {
 
 // tooMany names the step that refused the largest share.
 func tooMany(dir string, r *schemas.Report) error {
-	var worst schemas.StepReport
-	share := func(s schemas.StepReport) float64 { return float64(s.Rejects) / float64(max(s.In, 1)) }
+	return fmt.Errorf("%s: %s, more than the %.4g %% that the pipeline tolerates", dir, refused(worst(r)), 100*r.Tolerance)
+}
+
+func worst(r *schemas.Report) (w schemas.StepReport) {
 	for _, s := range r.Steps {
-		if share(s) > share(worst) {
-			worst = s
+		if share(s) > share(w) {
+			w = s
 		}
 	}
-	return fmt.Errorf("%s: %s: %s of %s %s rejected, more than the %.4g %% that the pipeline tolerates",
-		dir, worst.Name, grouped(int64(worst.Rejects)), grouped(int64(worst.In)), worst.Unit, 100*r.Tolerance)
+	return w
+}
+
+func share(s schemas.StepReport) float64 { return float64(s.Rejects) / float64(max(s.In, 1)) }
+
+func refused(s schemas.StepReport) string {
+	return fmt.Sprintf("%s: %s of %s %s rejected", s.Name, grouped(int64(s.Rejects)), grouped(int64(s.In)), s.Unit)
 }
