@@ -39,8 +39,8 @@ type Options struct {
 // Validate names every setting that cannot work.
 func (o Options) Validate() error {
 	var errs []error
-	if _, err := volume.PresetByName(o.withDefaults().Preset); err != nil {
-		errs = append(errs, schemas.FieldError{Field: "preset", Value: o.Preset, Bound: err.Error()})
+	if !slices.Contains(volume.PresetNames(), o.withDefaults().Preset) {
+		errs = append(errs, schemas.FieldError{Field: "preset", Value: o.Preset, Bound: "one of " + strings.Join(volume.PresetNames(), ", ")})
 	}
 	if !slices.Contains(HUSources, o.withDefaults().HUSource) {
 		errs = append(errs, schemas.FieldError{Field: "hu_source", Value: o.HUSource, Bound: "one of " + strings.Join(HUSources, ", ")})
