@@ -110,7 +110,8 @@ func printPlan(w io.Writer, p *pipelines.Plan) {
 	line(w, "rows       %s in %s, %s through the shuffle", grouped(p.Rows), count(p.Batches, "batch"), kib(p.Shuffle))
 	line(w, "reports    %s distinct, %s", grouped(p.Distinct), count(int(p.Calls), "call"))
 	if p.Calls > 0 {
-		line(w, "tokens     %s in, %s out", grouped(int64(p.Tokens.Input.Expected)), grouped(int64(p.Tokens.Output.Expected)))
+		in, out := p.Tokens.Input, p.Tokens.Output
+		line(w, "tokens     %s in (%s to %s), %s out (%s to %s)", whole(in.Expected), whole(in.Low), whole(in.High), whole(out.Expected), whole(out.Low), whole(out.High))
 		line(w, "cost       $%.4f (%.4f to %.4f)", p.CostUSD.Expected, p.CostUSD.Low, p.CostUSD.High)
 	}
 	line(w, "labelling  %s (%s to %s)", seconds(p.Seconds.Expected), seconds(p.Seconds.Low), seconds(p.Seconds.High))
@@ -122,6 +123,8 @@ func printPlan(w io.Writer, p *pipelines.Plan) {
 		line(w, "skipped    %s: %s", what, s.Why)
 	}
 }
+
+func whole(n float64) string { return grouped(int64(n)) }
 
 func seconds(s float64) string {
 	if s > 0 && s < 1 {
