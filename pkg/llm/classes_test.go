@@ -307,7 +307,7 @@ func TestRateLimits(t *testing.T) {
 		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}
-		b.meter.n = 0 // as at the start
+		b.meter.bytes = 0 // as at the start
 		each := float64(b.meter.expect(b.prompt.bytes[strictSchema]+len(user(ledger.Identity{}, normalise(report(1))))) + 90)
 		t.Logf("first call counted as %g tokens, 31 calls took %s", each, s.at[30].Sub(s.at[0]))
 		if d := s.at[30].Sub(s.at[0]); d < 5*time.Second {

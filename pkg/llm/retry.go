@@ -79,7 +79,7 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, used habit, bod
 	if deadline.IsZero() {
 		*deadline = time.Now().Add(c.o.Deadline)
 	}
-	if in.ReservePico, err = c.price.Worst(c.meter.bound(bytes), c.prompt.maxTokens); err != nil {
+	if in.ReservePico, err = c.price.Worst(c.meter.bound(used.mode, bytes, len(body)), c.prompt.maxTokens); err != nil {
 		return v, fmt.Errorf("llm: %w", err)
 	}
 	id, err := c.book.Begin(ctx, *in)
@@ -88,8 +88,8 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, used habit, bod
 	}
 	x := c.send(context.WithoutCancel(ctx), used, system, body, ask) // whoever is called off, this call is paid for
 	v, err = c.judge(ctx, x, used)
-	if u := v.outcome.Usage; u != nil {
-		c.meter.learn(bytes, u.Input)
+	if u := v.outcome.Usage; u != nil && x.status < 300 {
+		c.meter.learn(used.mode, bytes, u.Input)
 	}
 	return v, errors.Join(err, c.book.Settle(id, *in, v.outcome))
 }

@@ -1,9 +1,12 @@
 package llm
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -157,6 +160,48 @@ func TestBudgetStopsTheRun(t *testing.T) {
 	}
 	if w := b.book.Committed(); w != c.Spent {
 		t.Errorf("committed %d, spent %d", w, c.Spent)
+	}
+}
+
+// dense counts a token for four bytes of instructions and one for each byte of a report that is no English.
+type dense struct{ script }
+
+func (d *dense) RoundTrip(r *http.Request) (*http.Response, error) {
+	var in chatRequest
+	body, err := io.ReadAll(r.Body)
+	if err != nil || json.Unmarshal(body, &in) != nil {
+		return nil, errors.New("no request")
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if _, err := d.script.RoundTrip(r); err != nil {
+		return nil, err
+	}
+	tokens := len(in.Messages[0].Content) / 4
+	if report := in.Messages[1].Content; strings.Contains(report, "胸") {
+		tokens += len(report)
+	} else {
+		tokens += len(report) / 4
+	}
+	return respond(r, 200, strings.Replace(good(d.keys), `"prompt_tokens":100`, fmt.Sprintf(`"prompt_tokens":%d`, tokens), 1)), nil
+}
+
+func TestBudgetHoldsForReportsUnlikeThoseBefore(t *testing.T) {
+	d := &dense{script{keys: newPrompt(ctRate(t), "").keys}}
+	b := set(t, t.TempDir(), Options{Endpoint: "https://dense.invalid", Model: "gpt-4.1-mini", InFlight: 1, MaxCostPico: 200_000_000_000}, d)
+	if _, errs := b.labelAll(t, 100, 1); errors.Join(errs...) != nil {
+		t.Fatal(errors.Join(errs...))
+	}
+	for i := 0; ; i++ {
+		_, err := b.Label(t.Context(), Call{"b", "s", fmt.Sprint("x", i), fmt.Sprint(i, strings.Repeat("胸部。", 700))})
+		if c := b.cost(t); c.Spent > 200_000_000_000 {
+			t.Fatalf("spent %s of 0.2 USD", c.SpentUSD)
+		}
+		if errors.Is(err, ErrBudget) && i > 10 {
+			break
+		}
+		if err != nil {
+			t.Fatal(i, err)
+		}
 	}
 }
 
