@@ -3,6 +3,7 @@ package llm
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -185,23 +186,28 @@ func (d *dense) RoundTrip(r *http.Request) (*http.Response, error) {
 	return respond(r, 200, strings.Replace(good(d.keys), `"prompt_tokens":100`, fmt.Sprintf(`"prompt_tokens":%d`, tokens), 1)), nil
 }
 
-func TestBudgetHoldsForReportsUnlikeThoseBefore(t *testing.T) {
+func TestNoCallCostsMoreThanItReserved(t *testing.T) {
 	d := &dense{script{keys: newPrompt(ctRate(t), "").keys}}
-	b := set(t, t.TempDir(), Options{Endpoint: "https://dense.invalid", Model: "gpt-4.1-mini", InFlight: 1, MaxCostPico: 200_000_000_000}, d)
-	if _, errs := b.labelAll(t, 100, 1); errors.Join(errs...) != nil {
-		t.Fatal(errors.Join(errs...))
+	b := set(t, t.TempDir(), Options{Endpoint: "https://dense.invalid", Model: "gpt-4.1-mini"}, d)
+	_, errs := b.labelAll(t, 100, 1)
+	for _, n := range []int{1, 700, 20_000} {
+		_, err := b.Label(t.Context(), Call{"b", "s", fmt.Sprint("x", n), strings.Repeat("胸部。", n)})
+		errs = append(errs, err)
 	}
-	for i := 0; ; i++ {
-		_, err := b.Label(t.Context(), Call{"b", "s", fmt.Sprint("x", i), fmt.Sprint(i, strings.Repeat("胸部。", 700))})
-		if c := b.cost(t); c.Spent > 200_000_000_000 {
-			t.Fatalf("spent %s of 0.2 USD", c.SpentUSD)
-		}
-		if errors.Is(err, ErrBudget) && i > 10 {
-			break
-		}
-		if err != nil {
-			t.Fatal(i, err)
-		}
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(b.dir, "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var calls, over, tight int
+	if err := db.QueryRow(`SELECT count(*), total(cost>reserved), total(reserved<2*cost) FROM attempts`).Scan(&calls, &over, &tight); err != nil {
+		t.Fatal(err)
+	}
+	if calls != 103 || over > 0 || tight < 50 {
+		t.Errorf("of %d calls %d cost more than they reserved, and %d more than half of it", calls, over, tight)
 	}
 }
 
