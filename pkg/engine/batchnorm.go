@@ -109,3 +109,38 @@ func (b *batchNorm) settleGrad() {
 		}
 	}
 }
+
+// featureNorm is net.BatchNorm: every sample is a plane of one position.
+type featureNorm struct {
+	bn     *batchNorm
+	x, out *value
+}
+
+func newFeatureNorm(ps []*param, x, out *value, frozen bool) *featureNorm {
+	planes := &value{c: x.c, cp: x.cp, n: x.rows, d: 1, h: 1, w: 1}
+	return &featureNorm{newBatchNorm(ps, planes, frozen), x, out}
+}
+
+func (k *featureNorm) forward() {
+	for r := range k.x.rows {
+		k.bn.measure(r, k.x.at(k.x.data, r))
+	}
+	k.bn.settle()
+	for r := range k.x.rows {
+		simd.ScaleShift(k.out.at(k.out.data, r), k.x.at(k.x.data, r), k.bn.scale, k.bn.shift)
+	}
+}
+
+func (k *featureNorm) backward() {
+	for r := range k.x.rows {
+		k.bn.start(r)
+		k.bn.sumRow(r, k.out.at(k.out.grad, r), k.x.at(k.x.data, r))
+	}
+	k.bn.settleGrad()
+	if k.x.grad == nil {
+		return
+	}
+	for r := range k.x.rows {
+		simd.GradInput(k.x.at(k.x.grad, r), k.out.at(k.out.grad, r), k.x.at(k.x.data, r), k.bn.ga, k.bn.gb, k.bn.gc)
+	}
+}

@@ -168,6 +168,8 @@ func newKernel(op net.Op, ps []*param, in []*value, out *value, grads, train boo
 		return &cls{x, out}, nil
 	case net.MeanPool:
 		return &meanPool{x, in[1], out}, nil
+	case net.BatchNorm:
+		return newFeatureNorm(ps, x, out, !train), nil
 	case net.L2Norm:
 		return &l2norm{x, out, make([]float32, x.rows)}, nil
 	case net.BCE:

@@ -24,7 +24,7 @@ const (
 )
 
 // method is part of every identity: a change of what training computes, its augmentation or its constants, changes it.
-const method = "silverbeam.fit.1"
+const method = "silverbeam.fit.2"
 
 // Config is config.json: what a model is and what it was made of.
 type Config struct {
@@ -56,12 +56,13 @@ type Config struct {
 	Weights  string  `json:"weights"`  // hex SHA-256 of model.safetensors; "" while in training
 	Loss     float64 `json:"loss"`     // mean over the last epoch
 	Seconds  float64 `json:"seconds"`  // of training
+	CPU      float64 `json:"cpu_seconds"`
 }
 
 // identify fills Identity.
 func (c *Config) identify() {
 	named := *c
-	named.Identity, named.Weights, named.Loss, named.Seconds = "", "", 0, 0
+	named.Identity, named.Weights, named.Loss, named.Seconds, named.CPU = "", "", 0, 0, 0
 	b, err := json.Marshal(named)
 	if err != nil {
 		panic("fit: " + err.Error()) // numbers are checked to be finite

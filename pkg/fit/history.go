@@ -17,7 +17,8 @@ type Record struct {
 	Loss     float64 `json:"loss"`
 	GradNorm float64 `json:"grad_norm"` // before clipping
 	LR       float64 `json:"lr"`
-	Seconds  float64 `json:"seconds"` // of training so far, over all its processes
+	Seconds  float64 `json:"seconds"`     // of training so far, over all its processes
+	CPU      float64 `json:"cpu_seconds"` // likewise, of the whole process
 }
 
 // Progress is what a training tells while it runs, after every step; progress.json holds the newest, at most a second old.
@@ -81,14 +82,14 @@ type history struct {
 	span int
 }
 
-// openHistory keeps the records before step and drops the rest, which a resumed training makes again. seconds is the time
-// that the kept ones took.
-func openHistory(dir string, step, epochSteps int) (h *history, seconds float64, err error) {
+// openHistory keeps the records before step and drops the rest, which a resumed training makes again. last is the
+// last one kept.
+func openHistory(dir string, step, epochSteps int) (h *history, last Record, err error) {
 	h = &history{span: epochSteps}
 	path := filepath.Join(dir, historyFile)
 	old, err := ReadHistory(dir)
 	if err != nil && !os.IsNotExist(err) {
-		return nil, 0, err
+		return nil, last, err
 	}
 	var kept []byte
 	for _, r := range old {
@@ -97,13 +98,13 @@ func openHistory(dir string, step, epochSteps int) (h *history, seconds float64,
 		}
 		kept = append(kept, r.line()...)
 		h.note(r.Loss)
-		seconds = r.Seconds
+		last = r
 	}
 	if err := shard.WriteFile(path, kept); err != nil {
-		return nil, 0, err
+		return nil, last, err
 	}
 	h.f, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
-	return h, seconds, err
+	return h, last, err
 }
 
 func (r Record) line() []byte {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"silverbeam/pkg/engine"
@@ -55,8 +56,9 @@ type job struct {
 	progress func(Progress)
 
 	step     int       // steps done
-	before   float64   // seconds that earlier processes spent on them
+	before   Record    // the last step of earlier processes
 	began    time.Time // of this process
+	beganCPU float64
 	first    int       // steps done when it began
 	saved    time.Time // last checkpoint
 	reported time.Time // last progress.json
@@ -119,7 +121,7 @@ func (j *job) prepare(e engine.Engine, c *corpus, start map[string]net.Tensor) (
 		return err
 	}
 	j.history, j.before, err = openHistory(j.dir, j.step, j.loader.order.steps())
-	j.first, j.began, j.saved = j.step, time.Now(), time.Now()
+	j.first, j.began, j.beganCPU, j.saved = j.step, time.Now(), processCPU(), time.Now()
 	return err
 }
 
@@ -156,11 +158,23 @@ func (j *job) take(b *batch) error {
 	}
 	j.adam.Step(lr, clip(norm, j.recipe.hyper.MaxNorm))
 	j.step = b.step + 1
-	return j.tell(Record{Step: b.step, Epoch: b.epoch, Loss: loss, GradNorm: norm, LR: lr, Seconds: j.seconds()})
+	return j.tell(Record{Step: b.step, Epoch: b.epoch, Loss: loss, GradNorm: norm, LR: lr, Seconds: j.seconds(), CPU: j.cpu()})
 }
 
 // seconds is the time of training so far.
-func (j *job) seconds() float64 { return j.before + time.Since(j.began).Seconds() }
+func (j *job) seconds() float64 { return j.before.Seconds + time.Since(j.began).Seconds() }
+
+// cpu is the processor time of training so far, with whatever else the process did meanwhile.
+func (j *job) cpu() float64 { return j.before.CPU + processCPU() - j.beganCPU }
+
+// processCPU is what this process has used of all cores, in seconds.
+func processCPU() float64 {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+}
 
 // tell writes the history, and at most once a second progress.json.
 func (j *job) tell(r Record) error {
@@ -208,7 +222,7 @@ func (j *job) finish() error {
 	if err := shard.WriteFile(filepath.Join(j.dir, weightsFile), b); err != nil {
 		return err
 	}
-	j.config.Weights, j.config.Loss, j.config.Seconds = hexDigest(b), j.history.loss(), j.seconds()
+	j.config.Weights, j.config.Loss, j.config.Seconds, j.config.CPU = hexDigest(b), j.history.loss(), j.seconds(), j.cpu()
 	if err := j.config.write(j.dir); err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func TestViewsDependOnTheDrawAlone(t *testing.T) {
 	c := toy(4)
 	c.preset.SpacingMM = [3]float64{5, 5, 5}
 	w := net.LearnWordPiece(c.reports(), 50)
-	views := []view{newImageView(c.preset, lightly), textView{w, 32, 0.5}, labelView{2}}
+	views := []view{newImageView(c.preset, lightly), textView{w, 32, true, 0.15}, labelView{2}}
 	make1 := func(seed uint64, epoch int) map[string]net.Tensor {
 		all := map[string]net.Tensor{}
 		for _, v := range views {

@@ -29,7 +29,7 @@ func ImageEncoder(o CLIP) (*Graph, error) {
 	return g, g.check(o)
 }
 
-// TextEncoder is CLIP's text side alone: inputs input_ids and attention_mask, output text_embedding.
+// TextEncoder is CLIP's text side alone: inputs input_ids and attention_mask, outputs text_embedding and text_pooled.
 func TextEncoder(o CLIP) (*Graph, error) {
 	g := &Graph{}
 	g.text(o)
@@ -47,19 +47,23 @@ func (g *Graph) image(o CLIP) *Node {
 	x := g.Input("x", false, Unknown, max(o.Visual.In, 1), Unknown, Unknown, Unknown)
 	x = g.ResNet3D(x, "visual.", o.Visual)
 	g.Output("pooled", x)
-	return g.embedding(x, "visual_projection", "image_embedding", o.Visual.FeatureWidth(), o.Dim)
+	return g.embedding(x, "visual", "image_embedding", o.Visual.FeatureWidth(), o.Dim)
 }
 
 func (g *Graph) text(o CLIP) *Node {
 	ids, mask := g.textInputs()
 	x := g.Bert(ids, mask, "text.", o.Text)
 	x = g.add("text.meanpool", "", MeanPool{}, x, mask)
-	return g.embedding(x, "text_projection", "text_embedding", o.Text.Hidden, o.Dim)
+	g.Output("text_pooled", x)
+	return g.embedding(x, "text", "text_embedding", o.Text.Hidden, o.Dim)
 }
 
-// embedding projects features of a width and scales them to length 1.
-func (g *Graph) embedding(x *Node, layer, name string, width, dim int) *Node {
-	x = g.Linear(x, layer, dim, false, 1/math.Sqrt(float64(width)))
+// embedding normalises features of a width over the batch, projects them and scales them to length 1. Pooled features are
+// for the most part the same for every sample; without the first step, so would the embeddings be, and a tower that starts
+// at random would need far longer to tell samples apart (as in the projection heads of SimCLR and MoCo v3).
+func (g *Graph) embedding(x *Node, side, name string, width, dim int) *Node {
+	x = g.add(side+"_norm", side+"_norm.", BatchNorm{}, x)
+	x = g.Linear(x, side+"_projection", dim, false, 1/math.Sqrt(float64(width)))
 	x = g.add(name, "", L2Norm{}, x)
 	g.Output(name, x)
 	return x

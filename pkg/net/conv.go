@@ -89,6 +89,15 @@ func (o BasicBlock) flops(in [][]int, out []int) float64 {
 	return n
 }
 
+// BatchNorm is PyTorch's BatchNorm1d of features [N, C]. Params: weight, bias, running_mean, running_var,
+// num_batches_tracked.
+type BatchNorm struct{}
+
+func (BatchNorm) Kind() string                    { return "batchnorm" }
+func (BatchNorm) infer(in [][]int) ([]int, error) { return in[0], rank(in[0], 2, "input") }
+func (BatchNorm) params(in [][]int) []*Param      { return bnParams("", in[0][1]) }
+func (BatchNorm) flops([][]int, []int) float64    { return 0 }
+
 // AvgPool is the mean over space: [N, C, D, H, W] to [N, C].
 type AvgPool struct{}
 
@@ -110,11 +119,14 @@ func convWeight(name string, out, in int, k [3]int) *Param {
 
 func bnParams(name string, c int) []*Param {
 	s := []int{c}
+	if name != "" {
+		name += "."
+	}
 	return []*Param{
-		{Name: name + ".weight", Shape: s, Init: Init{Mean: 1}},
-		{Name: name + ".bias", Shape: s},
-		{Name: name + ".running_mean", Shape: s, Buffer: true},
-		{Name: name + ".running_var", Shape: s, Buffer: true, Init: Init{Mean: 1}},
-		{Name: name + ".num_batches_tracked", Shape: []int{}, Buffer: true},
+		{Name: name + "weight", Shape: s, Init: Init{Mean: 1}},
+		{Name: name + "bias", Shape: s},
+		{Name: name + "running_mean", Shape: s, Buffer: true},
+		{Name: name + "running_var", Shape: s, Buffer: true, Init: Init{Mean: 1}},
+		{Name: name + "num_batches_tracked", Shape: []int{}, Buffer: true},
 	}
 }

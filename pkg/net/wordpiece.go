@@ -81,21 +81,27 @@ func (w *WordPiece) Bytes() []byte { return []byte(strings.Join(w.tokens, "\n") 
 // Size is the number of tokens.
 func (w *WordPiece) Size() int { return len(w.tokens) }
 
+// Unknown is the id of [UNK].
+func (w *WordPiece) Unknown() int32 { return w.unk }
+
 // Encode writes [CLS], the text's pieces and [SEP] into ids and pads with [PAD]; mask is 1 up to [SEP] and 0 after. Both
-// have one length, at least 2; a longer text is cut so that [SEP] still ends it. It returns the length in use.
+// have one length, at least 2. A text too long loses its middle, since reports end with their conclusion (head and tail:
+// Sun et al. 2019, arXiv 1905.05583, section 5.3). It returns the length in use.
 func (w *WordPiece) Encode(ids, mask []int32, text string) int {
 	if len(ids) != len(mask) || len(ids) < 2 {
 		panic(fmt.Sprintf("net: WordPiece.Encode into %d ids and %d mask entries", len(ids), len(mask)))
 	}
-	out := append(ids[:0], w.cls)
+	var all []int32
 	for _, word := range words(text) {
-		if len(out) >= len(ids)-1 {
-			break
-		}
-		out = w.pieces(out, word)
+		all = w.pieces(all, word)
 	}
-	out = append(out[:min(len(out), len(ids)-1)], w.sep)
-	n := copy(ids, out) // pieces may have outgrown ids
+	if room := len(ids) - 2; len(all) > room {
+		all = append(all[:room-room/2], all[len(all)-room/2:]...)
+	}
+	ids[0] = w.cls
+	n := 1 + copy(ids[1:], all)
+	ids[n] = w.sep
+	n++
 	for i := range ids {
 		mask[i] = 1
 		if i >= n {

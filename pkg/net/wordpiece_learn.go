@@ -54,6 +54,31 @@ func LearnWordPiece(texts []string, size int) *WordPiece {
 	return w
 }
 
+// Used is the vocabulary without the tokens that texts hold less than least times. What few or no texts hold has an
+// embedding that training hardly moves; without it, a word of another style becomes [UNK] and not a row of such pieces.
+func (w *WordPiece) Used(texts []string, least int) *WordPiece {
+	used := make([]int, len(w.tokens))
+	for _, s := range spell(texts) {
+		for _, id := range w.pieces(nil, strings.ReplaceAll(strings.Join(s.pieces, ""), "##", "")) {
+			used[id] += s.count
+		}
+	}
+	for _, special := range []int32{w.pad, w.unk, w.cls, w.sep} {
+		used[special] = least
+	}
+	var kept []string
+	for id, t := range w.tokens {
+		if used[id] >= least {
+			kept = append(kept, t)
+		}
+	}
+	out, err := NewWordPiece(kept)
+	if err != nil {
+		panic("net: " + err.Error()) // a part of a vocabulary that was one
+	}
+	return out
+}
+
 // spell counts the distinct words of texts, in alphabetical order, split into characters.
 func spell(texts []string) []spelled {
 	counts := map[string]int{}

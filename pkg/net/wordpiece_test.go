@@ -51,7 +51,7 @@ func TestWordPieceCutsAndPads(t *testing.T) {
 		{"A b", []int32{2, 4, 5, 3, 0}, []int32{1, 1, 1, 1, 0}},
 		{"a b a", []int32{2, 4, 5, 4, 3}, []int32{1, 1, 1, 1, 1}},
 		{"a b a b a", []int32{2, 4, 5, 4, 3}, []int32{1, 1, 1, 1, 1}},
-		{"a b bccc", []int32{2, 4, 5, 5, 3}, []int32{1, 1, 1, 1, 1}}, // a word is cut too
+		{"a b bccc", []int32{2, 4, 5, 6, 3}, []int32{1, 1, 1, 1, 1}}, // the middle goes: two pieces of the start, one of the end
 		{"zzz", []int32{2, 1, 3, 0, 0}, []int32{1, 1, 1, 0, 0}},
 		{"bd", []int32{2, 1, 3, 0, 0}, []int32{1, 1, 1, 0, 0}}, // no half-matched words
 	} {
@@ -129,4 +129,22 @@ func FuzzWordPiece(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestWordPieceUsed(t *testing.T) {
+	texts := []string{"no effusion", "no effusion", "no effusion", "rare"}
+	w := LearnWordPiece(texts, 200)
+	ids, mask := make([]int32, 8), make([]int32, 8)
+	if n := w.Encode(ids, mask, "rare no"); slices.Contains(ids[:n], w.Unknown()) {
+		t.Fatalf("before: %v holds [UNK]", ids[:n])
+	}
+	u := w.Used(texts, 3)
+	n := u.Encode(ids, mask, "no rare effusion fun")
+	want := []int32{u.cls, u.id["no"], u.unk, u.id["effusion"], u.unk, u.sep}
+	if !slices.Equal(ids[:n], want) {
+		t.Errorf("got %v, want %v of %q", ids[:n], want, u.tokens)
+	}
+	if u.Size() != 6 {
+		t.Errorf("%d tokens, want the four special ones and two words", u.Size())
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"silverbeam/transforms/intake"
 	"silverbeam/transforms/label"
 	"silverbeam/transforms/publish"
+	"silverbeam/transforms/train"
 )
 
 // keeper keeps run.json and tells the watcher how the run stands.
@@ -119,6 +120,9 @@ func (k *keeper) fill(t *publish.Tally, whole bool) {
 		if s.Unit == "" && whole {
 			s.Unit, s.In, s.Out = "results", 1, 1
 		}
+		if s.Type == train.Name {
+			s.Seconds, s.CPUSeconds = train.Spent(k.o.Dir, s.Name)
+		}
 	}
 	var m struct {
 		Digest string `json:"digest"`
@@ -138,6 +142,11 @@ func (k *keeper) book(t *publish.Tally) error {
 	if p := k.o.Planned; p != nil {
 		if err := b.SetEstimate(p.Low, p.Expected, p.High); err != nil {
 			return fmt.Errorf("ledger: %w", err)
+		}
+	}
+	for _, s := range k.report.Steps {
+		if s.Type == train.Name {
+			t.Bookings = append(t.Bookings, publish.Booking{Step: s.Name, CPUSeconds: s.CPUSeconds})
 		}
 	}
 	for _, e := range t.Bookings {

@@ -142,7 +142,8 @@ func (src *source) retrievalTable() *html.Retrieval {
 	t := &html.Retrieval{Split: r.Split, Queries: r.Reports.NQueries, Pool: fmt.Sprintf("%d studies (%d volumes)", r.Reports.NPool, r.Volumes.NPool)}
 	for _, k := range sortedInts(r.Reports.RecallAtK) {
 		t.Rows = append(t.Rows, html.RetrievalRow{Name: fmt.Sprintf("report → volume, recall@%d", k), Protocol: "study-recall",
-			Figure: html.Estimated(r.Reports.RecallAtK[k], r.Intervals[k].Percentile, r.Reports.NQueries), Chance: r.Reports.ChanceAtK[k]})
+			Figure: html.Estimated(r.Reports.RecallAtK[k], r.Intervals[k].Percentile, r.Reports.NQueries), Chance: r.Reports.ChanceAtK[k],
+			Note: alone(r.Alone, k)})
 	}
 	t.Rows = append(t.Rows, html.RetrievalRow{Name: "report → volume, median rank", Protocol: "study-recall", Rank: true,
 		Figure: html.Estimate{Value: r.Reports.MedianRank, N: r.Reports.NQueries}, Chance: half(r.Reports.NPool)})
@@ -155,6 +156,14 @@ func (src *source) retrievalTable() *html.Retrieval {
 			Figure: html.Estimate{Value: r.CTCLIP.MapAtK[k], N: r.CTCLIP.NQueries}, Chance: r.CTCLIP.ChanceAtK[k], Note: "a running mean of label Jaccard, the query in its own pool"})
 	}
 	return t
+}
+
+// alone is what recall is when each report stands by itself.
+func alone(r *metrics.StudyRecall, k int) string {
+	if r == nil || r.RecallAtK[k] == nil {
+		return ""
+	}
+	return fmt.Sprintf("reports normalised over the split; %.3f with each report by itself", *r.RecallAtK[k])
 }
 
 func half(n int) *float64 {

@@ -116,6 +116,16 @@ func (t trainer) train(ctx context.Context) (m schemas.Model, err error) {
 	return schemas.Model{Step: t.Name, Path: rel, Digest: res.Digest}, nil
 }
 
+// Spent is the time that a step's model has taken so far, over all runs; zero before its first step.
+func Spent(dir, step string) (seconds, cpuSeconds float64) {
+	all, err := fit.ReadHistory(filepath.Join(dir, "models", step))
+	if err != nil || len(all) == 0 {
+		return 0, 0
+	}
+	last := all[len(all)-1]
+	return last.Seconds, last.CPU
+}
+
 type onShards struct{ T trainer }
 
 func (f *onShards) ProcessElement(ctx context.Context, _ schemas.Shard, emit func(schemas.Model)) error {

@@ -87,12 +87,13 @@ class CLIP(nn.Module):
     def __init__(self):
         super().__init__()
         self.visual, self.text = ResNet(2, 4, 0), Bert(2, 24, 3, 40, 30, 12)
+        self.visual_norm, self.text_norm = nn.BatchNorm1d(16), nn.BatchNorm1d(24)
         self.visual_projection, self.text_projection = nn.Linear(16, 20, bias=False), nn.Linear(24, 20, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(2.0))
 
     def forward(self, x, ids, mask):
-        a = F.normalize(self.visual_projection(self.visual(x)))
-        b = F.normalize(self.text_projection(pool(self.text(ids, mask), mask)))
+        a = F.normalize(self.visual_projection(self.visual_norm(self.visual(x))))
+        b = F.normalize(self.text_projection(self.text_norm(pool(self.text(ids, mask), mask))))
         logits = self.logit_scale.exp().clamp(max=100) * a @ b.T
         y = torch.arange(len(a))
         return a, b, (F.cross_entropy(logits, y) + F.cross_entropy(logits.T, y)) / 2
@@ -118,7 +119,7 @@ def write(path, m, inputs, outputs, loss):
     all |= {"in/" + n: v for n, v in inputs.items()}
     all |= {"out/" + n: v.detach() for n, v in out.items()}
     all |= {"grad/" + n: p.grad for n, p in m.named_parameters()}
-    all |= {"after/" + n: v for n, v in m.named_buffers() if n.startswith(("stem", "layer2.0"))}
+    all |= {"after/" + n: v for n, v in m.named_buffers() if n.startswith(("stem", "layer2.0", "visual_norm", "text_norm"))}
     save_file({n: (v.float() if v.is_floating_point() else v if "tracked" in n else v.int()).contiguous() for n, v in all.items()}, path)
 
 

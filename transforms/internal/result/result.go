@@ -53,7 +53,9 @@ type Scores struct {
 // Retrieval is eval/NAME.json of an evaluate.Retrieval step.
 type Retrieval struct {
 	Header
-	Reports   *metrics.StudyRecall     `json:"report_to_volume"` // pool and queries counted in studies
+	Protocol  string                   `json:"protocol"`
+	Reports   *metrics.StudyRecall     `json:"report_to_volume"`       // pool and queries counted in studies
+	Alone     *metrics.StudyRecall     `json:"report_to_volume_alone"` // each report by itself, normalised as in training
 	Intervals map[int]metrics.Interval `json:"report_recall_intervals"`
 	Volumes   *metrics.LabelRecall     `json:"volume_to_volume"`
 	CTCLIP    *metrics.VolumeMap       `json:"ctclip_volume_map"`
