@@ -2,7 +2,6 @@ package fit
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 
@@ -113,10 +112,4 @@ func toy(studies int) *corpus {
 		c.studies = append(c.studies, s)
 	}
 	return c
-}
-
-func sameWeights(a, b map[string]net.Tensor) bool {
-	return maps.EqualFunc(a, b, func(x, y net.Tensor) bool {
-		return slices.Equal(x.Shape, y.Shape) && slices.Equal(x.F32, y.F32) && slices.Equal(x.I64, y.I64)
-	})
 }
