@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // These tests talk to servers that nobody here wrote; testdata/servers.sh starts them and prints their addresses.
@@ -75,7 +76,7 @@ func (f failing) Read([]byte) (int, error) {
 func serve(t *testing.T, endpoint string, seen func() int64) bench {
 	t.Setenv("SILVERBEAM_TEST_KEY", "sk-not-a-key")
 	w := &witness{RoundTripper: transport(64)}
-	b := set(t, t.TempDir(), Options{Endpoint: endpoint, Model: "gpt-4.1-mini", KeyEnv: "SILVERBEAM_TEST_KEY"}, w)
+	b := set(t, t.TempDir(), Options{Endpoint: endpoint, Model: "gpt-4.1-mini", KeyEnv: "SILVERBEAM_TEST_KEY", Deadline: time.Minute}, w)
 	_, errs := b.labelAll(t, servedReports, 1)
 	for _, err := range errs {
 		var no Refusal

@@ -95,7 +95,7 @@ func (p program) served(w *witness, seen func() int64) {
 	table := p.studies(250)[0]
 	texts, distinct := p.reports(table)
 	line := func(run string) string {
-		return "label reports " + table + " --id-column VolumeName --text-columns Findings_EN,Impressions_EN --batch-rows 100 --in-flight 12 --key-env SERVED_KEY" +
+		return "label reports " + table + " --id-column VolumeName --text-columns Findings_EN,Impressions_EN --batch-rows 100 --in-flight 12 --deadline 1m --key-env SERVED_KEY" +
 			" --endpoint " + w.URL + "/v1 --model gpt-4.1-mini --store store.db --out " + run + ".csv --run " + run
 	}
 	_, said := p.run(0, line("first"))
