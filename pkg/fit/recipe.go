@@ -27,6 +27,11 @@ var supervisedHyper = hyper{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 0.05, Ma
 // clipHyper: beta2 as in CLIP (Radford et al. 2021, table 18).
 var clipHyper = hyper{Beta1: 0.9, Beta2: 0.98, Eps: 1e-6, Decay: 0.2, MaxNorm: 1, Warmup: 0.1, Floor: 0.01}
 
+// headRate is the classifier's factor on the learning rate. Pooled features differ little between volumes at first, and a
+// classifier at the trunk's rate holds the whole net up: on phantoms of another seed than the demo's, ten times the rate
+// took the macro AUC of held-out volumes from 0.70 to 0.74 in the same number of steps.
+const headRate = 10
+
 // visualRate slows the vision tower in CLIP where it starts from trained weights, which the text tower must first
 // catch up with.
 const visualRate = 0.1
@@ -38,6 +43,7 @@ func newRecipe(c *Config, tokens *net.WordPiece, start map[string]net.Tensor) (r
 	case Supervised:
 		r = &recipe{views: []view{image, labelView{len(c.Findings)}}, hyper: supervisedHyper}
 		r.graph, err = net.Supervised(c.visual(), true, false)
+		r.rate = func(name string) float64 { return pick(strings.HasPrefix(name, "fc."), headRate, 1.0) }
 	case Clip:
 		r = &recipe{views: []view{image, textView{tokens, c.Tokens, true, hidden}}, hyper: clipHyper}
 		r.graph, err = net.NewCLIP(c.clip())
