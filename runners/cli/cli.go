@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"silverbeam/pipelines"
 
@@ -47,6 +48,8 @@ func interruptible() (context.Context, func()) {
 		if s, ok := (<-got).(syscall.Signal); ok {
 			signal.Stop(got)
 			cancel(interrupted{s})
+			time.Sleep(time.Second)
+			fmt.Fprintln(os.Stderr, "silverbeam: waiting for calls under way; once more ends it at once")
 		}
 	}()
 	return ctx, func() { signal.Stop(got); cancel(nil) }

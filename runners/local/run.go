@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"silverbeam/pipelines"
 	"silverbeam/pkg/ledger"
@@ -35,6 +36,9 @@ type Options struct {
 	Code     func(error) int   // the command's exit code for an error, for run.json; nil: 0
 	Progress func(State)       // called about every half second; nil: no one watches
 }
+
+// grace is how long the end of a run waits for calls under way. Schedulers kill a process 30 s after they told it to end.
+const grace = 20 * time.Second
 
 // ErrBusy says that another process holds the run folder.
 var ErrBusy = errors.New("another run holds this run folder")
@@ -80,7 +84,10 @@ func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report
 	if err := k.save(); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
+	end := intake.Begin(ctx, o.Dir)
 	err = k.watch(ctx, func() error { return execute(ctx, g, o.Run) })
+	end(grace)
+	_ = label.Close()
 	if cerr := k.finish(ctx, err); err == nil {
 		err = cerr
 	}
@@ -115,7 +122,6 @@ func (o *Options) plan(p *pipelines.Pipeline, g *pipelines.Graph) error {
 // execute builds the graph and runs it. Beam hands errors on as text, so the first one is taken from where it arose.
 func execute(ctx context.Context, g *pipelines.Graph, run schemas.Run) error {
 	startBeam()
-	defer label.Close()
 	bp, err := g.Build(run)
 	if err != nil {
 		return err

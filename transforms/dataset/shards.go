@@ -116,7 +116,7 @@ type done struct {
 }
 
 // Write makes the batch's shard. A few volumes are read ahead of the one that is written, so that a few are in memory.
-func (w *shards) Write(_ context.Context, path string, b *schemas.Batch) (schemas.Shard, schemas.Passage, error) {
+func (w *shards) Write(ctx context.Context, path string, b *schemas.Batch) (schemas.Shard, schemas.Passage, error) {
 	p := schemas.Passage{Unit: "volumes"}
 	var jobs []job
 	for i := range b.Studies {
@@ -126,6 +126,10 @@ func (w *shards) Write(_ context.Context, path string, b *schemas.Batch) (schema
 	}
 	rows := func(yield func(shard.Row, error) bool) {
 		for d := range batch.Ordered(runtime.GOMAXPROCS(0), jobs, w.read) {
+			if ctx.Err() != nil {
+				yield(shard.Row{}, ctx.Err())
+				return
+			}
 			p.In++
 			p.CPUSeconds += d.cpu.Seconds()
 			if slices.ContainsFunc(world, func(e error) bool { return errors.Is(d.err, e) }) {

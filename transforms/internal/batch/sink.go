@@ -94,6 +94,8 @@ func (f *sinkFn) Setup(ctx context.Context) (err error) {
 }
 
 func (f *sinkFn) ProcessElement(ctx context.Context, b schemas.Batch, emit func(schemas.Shard)) error {
+	ctx, leave := enter(ctx, f.Run.Dir)
+	defer leave()
 	sh, err := f.write(ctx, b)
 	if err != nil {
 		return Stop(f.Run, fmt.Errorf("%s: batch %s: %w", f.Output.Step, b.ID[:16], err))

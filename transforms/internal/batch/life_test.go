@@ -1,0 +1,55 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// The end of a run calls its steps off, waits for what they finish all the same, and then no longer.
+func TestLife(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes, wait, want time.Duration // the work after the end, the longest wait, how long the end took
+		signal            bool
+	}{
+		"nothing under way":     {0, time.Minute, 0, false},
+		"a call under way":      {3 * time.Second, time.Minute, 3 * time.Second, false},
+		"one that never ends":   {time.Hour, 20 * time.Second, 20 * time.Second, false},
+		"the context went away": {3 * time.Second, time.Minute, 3 * time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				run, stop := context.WithCancel(t.Context())
+				defer stop()
+				end := Begin(run, "dir")
+				ctx, leave := enter(context.Background(), "dir")
+				if ctx.Err() != nil {
+					t.Fatal("over before it began")
+				}
+				go func() {
+					<-ctx.Done()
+					time.Sleep(c.takes)
+					leave()
+				}()
+				if c.signal {
+					stop()
+				}
+				began := time.Now()
+				if end(c.wait); time.Since(began) != c.want {
+					t.Errorf("the end took %v, want %v", time.Since(began), c.want)
+				}
+				if !errors.Is(ctx.Err(), context.Canceled) {
+					t.Error("the step was not called off")
+				}
+				time.Sleep(c.takes)
+				if ctx, leave := enter(context.Background(), "dir"); ctx.Err() != nil {
+					t.Error("what comes later, in a run of nobody's, is called off too")
+				} else {
+					leave()
+				}
+			})
+		})
+	}
+}
