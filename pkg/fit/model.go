@@ -3,7 +3,6 @@ package fit
 import (
 	"context"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 
@@ -71,48 +70,20 @@ func (m *Model) EmbedVolumes(ctx context.Context, volumes [][]int16) ([][]float3
 	return m.volumes(ctx, pick(m.Config.Recipe == Clip, "image_embedding", "pooled"), volumes)
 }
 
+// EmbedReports embeds reports as queries, each by its conclusion: there a radiologist names what matters in few words, while
+// findings are for the most part denials in the wording of a house. A report without one (no last section, or one that
+// says nothing) is embedded whole.
+func (m *Model) EmbedReports(ctx context.Context, reports []string) ([][]float32, error) {
+	var queries []string
+	for _, r := range reports {
+		queries = append(queries, conclusion(r))
+	}
+	return m.EmbedTexts(ctx, queries)
+}
+
 // EmbedTexts gives a vector of length 1 a text, whose product with a volume's is their likeness. A text longer than
 // Config.Tokens loses its middle. A supervised model has no text tower: an error.
 func (m *Model) EmbedTexts(ctx context.Context, texts []string) ([][]float32, error) {
-	return m.texts(ctx, "text_embedding", texts)
-}
-
-// Adapted is the model with its text side's batch normalisation on the statistics of these texts instead of the training
-// split's (adaptive batch normalisation: Li et al. 2016, arXiv 1603.04779). Reports of another hospital differ from the
-// training's as a whole in wording; what they have in common says nothing about any one of them. It takes no labels and
-// at least two texts.
-func (m *Model) Adapted(ctx context.Context, texts []string) (*Model, error) {
-	pooled, err := m.texts(ctx, "text_pooled", texts)
-	if err != nil {
-		return nil, err
-	}
-	if len(pooled) < 2 {
-		return nil, fmt.Errorf("%d texts: a normalisation needs two", len(pooled))
-	}
-	mean, variance := moments(pooled)
-	weights := maps.Clone(m.weights)
-	weights["text_norm.running_mean"] = net.Tensor{Shape: []int{len(mean)}, F32: mean}
-	weights["text_norm.running_var"] = net.Tensor{Shape: []int{len(mean)}, F32: variance}
-	return &Model{Config: m.Config, engine: m.engine, weights: weights, tokens: m.tokens}, nil
-}
-
-// moments are each column's mean and unbiased variance.
-func moments(rows [][]float32) (mean, variance []float32) {
-	for c := range rows[0] {
-		sum, squares, n := 0.0, 0.0, float64(len(rows))
-		for _, r := range rows {
-			sum += float64(r[c])
-		}
-		for _, r := range rows {
-			squares += (float64(r[c]) - sum/n) * (float64(r[c]) - sum/n)
-		}
-		mean, variance = append(mean, float32(sum/n)), append(variance, float32(squares/(n-1)))
-	}
-	return mean, variance
-}
-
-// texts runs the text tower.
-func (m *Model) texts(ctx context.Context, output string, texts []string) ([][]float32, error) {
 	if m.tokens == nil {
 		return nil, fmt.Errorf("a %s model has no text tower", m.Config.Recipe)
 	}
@@ -126,7 +97,7 @@ func (m *Model) texts(ctx context.Context, output string, texts []string) ([][]f
 			return nil, err
 		}
 	}
-	return each(ctx, m.text, output, blank(v.inputs(evalTexts)), evalTexts, len(texts), func(in map[string]net.Tensor, row, i int) error {
+	return each(ctx, m.text, "text_embedding", blank(v.inputs(evalTexts)), evalTexts, len(texts), func(in map[string]net.Tensor, row, i int) error {
 		v.encode(in, row, texts[i])
 		return nil
 	})

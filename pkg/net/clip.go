@@ -29,7 +29,7 @@ func ImageEncoder(o CLIP) (*Graph, error) {
 	return g, g.check(o)
 }
 
-// TextEncoder is CLIP's text side alone: inputs input_ids and attention_mask, outputs text_embedding and text_pooled.
+// TextEncoder is CLIP's text side alone: inputs input_ids and attention_mask, output text_embedding.
 func TextEncoder(o CLIP) (*Graph, error) {
 	g := &Graph{}
 	g.text(o)
@@ -54,7 +54,6 @@ func (g *Graph) text(o CLIP) *Node {
 	ids, mask := g.textInputs()
 	x := g.Bert(ids, mask, "text.", o.Text)
 	x = g.add("text.meanpool", "", MeanPool{}, x, mask)
-	g.Output("text_pooled", x)
 	return g.embedding(x, "text", "text_embedding", o.Text.Hidden, o.Dim)
 }
 

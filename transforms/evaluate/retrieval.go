@@ -12,8 +12,8 @@ import (
 // The sizes at which recall is told, and what the gallery shows.
 var recallAt = []int{1, 5, 10, 50, 100}
 
-// retrievalProtocol tells what a report's embedding rests on.
-const retrievalProtocol = "study-recall; the text side normalised over the split's reports, which takes no labels"
+// retrievalProtocol tells how a report asks.
+const retrievalProtocol = "study-recall; a report asks by its conclusion, what follows its last line break, or whole where it has none"
 
 const galleryQueries, galleryHits = 4, 5
 
@@ -34,25 +34,19 @@ func (f *modelFn) retrieval(ctx context.Context, m *fit.Model, p *pool) (*result
 		}
 	}
 	r := &result.Retrieval{Header: p.Header, Protocol: retrievalProtocol, Intervals: map[int]metrics.Interval{}}
-	texts, err := m.EmbedTexts(ctx, reports)
+	whole, err := m.EmbedTexts(ctx, reports)
 	if err != nil {
 		return nil, err
 	}
-	if r.Alone, err = metrics.RankStudies(texts, queries, volumes, study, recallAt...); err != nil {
+	if r.Whole, err = metrics.RankStudies(whole, queries, volumes, study, recallAt...); err != nil {
 		return nil, fmt.Errorf("report to volume: %w", err)
 	}
-	r.Reports = r.Alone
-	if len(reports) > 1 {
-		adapted, err := m.Adapted(ctx, reports)
-		if err != nil {
-			return nil, err
-		}
-		if texts, err = adapted.EmbedTexts(ctx, reports); err != nil {
-			return nil, err
-		}
-		if r.Reports, err = metrics.RankStudies(texts, queries, volumes, study, recallAt...); err != nil {
-			return nil, fmt.Errorf("report to volume: %w", err)
-		}
+	texts, err := m.EmbedReports(ctx, reports)
+	if err != nil {
+		return nil, err
+	}
+	if r.Reports, err = metrics.RankStudies(texts, queries, volumes, study, recallAt...); err != nil {
+		return nil, fmt.Errorf("report to volume: %w", err)
 	}
 	if err := f.intervals(r, metrics.ClustersOf(patients)); err != nil {
 		return nil, err

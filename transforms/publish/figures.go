@@ -143,7 +143,7 @@ func (src *source) retrievalTable() *html.Retrieval {
 	for _, k := range sortedInts(r.Reports.RecallAtK) {
 		t.Rows = append(t.Rows, html.RetrievalRow{Name: fmt.Sprintf("report → volume, recall@%d", k), Protocol: "study-recall",
 			Figure: html.Estimated(r.Reports.RecallAtK[k], r.Intervals[k].Percentile, r.Reports.NQueries), Chance: r.Reports.ChanceAtK[k],
-			Note: alone(r.Alone, k)})
+			Note: whole(r.Whole, k)})
 	}
 	t.Rows = append(t.Rows, html.RetrievalRow{Name: "report → volume, median rank", Protocol: "study-recall", Rank: true,
 		Figure: html.Estimate{Value: r.Reports.MedianRank, N: r.Reports.NQueries}, Chance: half(r.Reports.NPool)})
@@ -158,12 +158,12 @@ func (src *source) retrievalTable() *html.Retrieval {
 	return t
 }
 
-// alone is what recall is when each report stands by itself.
-func alone(r *metrics.StudyRecall, k int) string {
+// whole is what recall is when the whole text asks.
+func whole(r *metrics.StudyRecall, k int) string {
 	if r == nil || r.RecallAtK[k] == nil {
 		return ""
 	}
-	return fmt.Sprintf("reports normalised over the split; %.3f with each report by itself", *r.RecallAtK[k])
+	return fmt.Sprintf("asked by conclusions; %.3f by whole reports", *r.RecallAtK[k])
 }
 
 func half(n int) *float64 {

@@ -55,7 +55,7 @@ type Retrieval struct {
 	Header
 	Protocol  string                   `json:"protocol"`
 	Reports   *metrics.StudyRecall     `json:"report_to_volume"`       // pool and queries counted in studies
-	Alone     *metrics.StudyRecall     `json:"report_to_volume_alone"` // each report by itself, normalised as in training
+	Whole     *metrics.StudyRecall     `json:"report_to_volume_whole"` // likewise, asked by the report's whole text
 	Intervals map[int]metrics.Interval `json:"report_recall_intervals"`
 	Volumes   *metrics.LabelRecall     `json:"volume_to_volume"`
 	CTCLIP    *metrics.VolumeMap       `json:"ctclip_volume_map"`
