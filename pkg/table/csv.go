@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -19,6 +18,7 @@ type csvSource struct {
 	fields int // the header's
 	cols   layout
 	spans  []span
+	plain  []byte // of text
 	closer func() error
 }
 
@@ -201,9 +201,14 @@ func (s *csvSource) text(i int) string {
 	if !f.quoted || bytes.IndexByte(b, '"') < 0 && bytes.IndexByte(b, '\r') < 0 {
 		return string(b)
 	}
-	return unquote.Replace(string(b))
+	s.plain = s.plain[:0]
+	for j := 0; j < len(b); j++ {
+		if two := b[j:min(j+2, len(b))]; string(two) == `""` || string(two) == "\r\n" {
+			j++
+		}
+		s.plain = append(s.plain, b[j])
+	}
+	return string(s.plain)
 }
-
-var unquote = strings.NewReplacer(`""`, `"`, "\r\n", "\n")
 
 func (s *csvSource) close() { s.closer() }
