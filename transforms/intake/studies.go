@@ -10,8 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"silverbeam/pkg/table"
@@ -128,6 +130,7 @@ func (f *readFn) ProcessElement(_ context.Context, b schemas.Batch, out func(sch
 		}
 		return nil
 	}
+	defer hold(b.Range.Rows)()
 	start := time.Now()
 	if err := read(&f.tables, &b, f.Name, f.Columns); err != nil {
 		return batch.Stop(f.Run, fmt.Errorf("%s: batch %s: %w: %w", f.Name, b.ID[:16], ErrInput, err))
@@ -136,6 +139,28 @@ func (f *readFn) ProcessElement(_ context.Context, b schemas.Batch, out func(sch
 	b.Trail = []schemas.Passage{{Step: f.Name, Unit: "studies", In: n + len(b.Rejects), Out: n, Rejects: len(b.Rejects), Seconds: time.Since(start).Seconds()}}
 	out(b)
 	return nil
+}
+
+// held are the rows of the batches that this process has read and not yet passed through the chain, by the thousand: enough
+// to keep the cores busy, however many bundles the runner starts at once.
+var held = struct {
+	sync.Mutex
+	rows chan struct{}
+}{rows: make(chan struct{}, 8*max(2, runtime.GOMAXPROCS(0)))}
+
+// hold waits until there is room for a batch; free makes room again. A batch that is larger than all room is held alone.
+func hold(rows int64) (free func()) {
+	n := min(int(rows+999)/1000, cap(held.rows))
+	held.Lock() // one takes all it needs, then the next
+	for range n {
+		held.rows <- struct{}{}
+	}
+	held.Unlock()
+	return func() {
+		for range n {
+			<-held.rows
+		}
+	}
 }
 
 // finished gives the shards of a batch that every sink has done, else nil.
