@@ -95,12 +95,14 @@ func (w *space) set(ldC, ldA, ldB, k int, add bool) *tile {
 	return &w.tile
 }
 
-// bytesOf turns offsets in elements into bytes, in a buffer that is kept.
+// bytesOf turns offsets in elements into bytes, in a buffer that is kept. One more follows, so that a pointer which has
+// passed the last still points into the buffer: the garbage collector ends the program where it finds one into the next.
 func bytesOf(buf *[]int64, off []int64) *int64 {
 	*buf = (*buf)[:0]
 	for _, o := range off {
 		*buf = append(*buf, o*4)
 	}
+	*buf = append(*buf, 0)
 	return &(*buf)[0]
 }
 

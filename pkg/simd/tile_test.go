@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 )
 
@@ -101,6 +102,19 @@ func TestCols(t *testing.T) {
 }
 
 // BenchmarkConvolution times a 3×3×3 convolution's row as an engine calls it, and its weight's gradient.
+// A kernel moves a pointer on from block to block, in memory that is kept: it must not end behind the last one, where the
+// garbage collector finds a neighbour that may be free ("found pointer to free object" ends the program).
+func TestNoPointerIsLeftBehindTheOffsets(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		a, b, c, off := make([]float32, 8), make([]float32, Lanes), make([]float32, Lanes), make([]int64, 4)
+		for range 20 {
+			Rows(c, Lanes, a, 1, off, b, Lanes, off, 1, Lanes, 1, false)
+			runtime.GC()
+			runtime.GC() // the pool has forgotten its memory
+		}
+	})
+}
+
 func BenchmarkConvolution(b *testing.B) {
 	for _, s := range []struct{ ch, w int }{{16, 24}, {32, 12}, {64, 6}, {128, 3}} {
 		r := rand.New(rand.NewPCG(5, 6))
