@@ -314,11 +314,17 @@ transforms:
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = c.Wait() }()
 	for s := (&local.State{}); s == nil || s.Done == 0; s, _ = local.Look(filepath.Join(l.dir, "run")) {
-		time.Sleep(5 * time.Millisecond)
+		select {
+		case <-ended:
+			t.Fatalf("ended before its first batch: %s", errs.String())
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
 	l.write("in.csv", after.String())
-	if _ = c.Wait(); c.ProcessState.ExitCode() != codeInput || !strings.Contains(errs.String(), "in.csv") || !strings.Contains(errs.String(), "changed") {
+	if <-ended; c.ProcessState.ExitCode() != codeInput || !strings.Contains(errs.String(), "in.csv") || !strings.Contains(errs.String(), "changed") {
 		t.Errorf("exit code %d: %s", c.ProcessState.ExitCode(), errs.String())
 	}
 	l.succeed("run", "p.yaml", "--run", "run", "--store", "run.db")
