@@ -25,6 +25,7 @@ type keeper struct {
 	o       Options
 	report  *schemas.Report
 	skipped map[string]int // step → of its input, done before this run
+	early   bool           // the first page is written
 }
 
 func newKeeper(p *pipelines.Pipeline, g *pipelines.Graph, o Options) *keeper {
@@ -68,10 +69,28 @@ func (k *keeper) watch(ctx context.Context, run func() error) error {
 					k.o.Progress(*s)
 				}
 			}
+			k.firstPage()
 			if n%4 == 0 {
 				_ = os.Chtimes(filepath.Join(k.o.Dir, "run.json"), time.Time{}, time.Now()) // the heartbeat
 			}
 		}
+	}
+}
+
+// firstPage writes the page once every batch is done, for the time that trainings take: Beam hands a fused stage's results
+// on only when the stage ends. What stands in its way will be told by the page at the end.
+func (k *keeper) firstPage() {
+	if k.early {
+		return
+	}
+	t, err := publish.Count(k.o.Dir)
+	if err != nil || t.Done < t.Total() {
+		return
+	}
+	k.early = true
+	k.fill(t, false)
+	if k.save() == nil {
+		_ = publish.Write(k.o.Dir, k.reportText())
 	}
 }
 
