@@ -14,7 +14,7 @@ type corpus struct {
 	digest   string // of the data set's manifest
 	preset   volume.Preset
 	findings []string
-	studies  []study // in the data set's order
+	studies  []study // by id
 }
 
 // study is one report with the reconstructions of its scan.

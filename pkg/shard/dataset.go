@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -126,8 +128,8 @@ func (d *Dataset) Findings() []string { return d.manifest.Findings }
 // Preset is how the tensors were made; the zero Preset if the data set has no rows.
 func (d *Dataset) Preset() volume.Preset { return d.spec.Preset }
 
-// Rows lists a split's rows, by batch id and then in the batch's order. Their HU alias the files and end with Close.
-// A split that is not there has none.
+// Rows lists a split's rows by study and volume, whatever batches they came in: what is computed from them in their order
+// is the same for the same rows. Their HU alias the files and end with Close. A split that is not there has none.
 func (d *Dataset) Rows(split string) ([]Row, error) {
 	if d.shards == nil && len(d.manifest.Splits[split].Batches) > 0 {
 		return nil, errors.New("shard: the data set is closed")
@@ -138,6 +140,9 @@ func (d *Dataset) Rows(split string) ([]Row, error) {
 			rows = append(rows, s.rows...)
 		}
 	}
+	slices.SortStableFunc(rows, func(a, b Row) int {
+		return cmp.Or(strings.Compare(a.Study, b.Study), strings.Compare(a.Volume, b.Volume))
+	})
 	return rows, nil
 }
 

@@ -82,7 +82,7 @@ func dataset(t *testing.T, dir string) (digest string, rows map[string][]Row) {
 		s := m.Splits[b.split]
 		s.Batches = append(s.Batches, BatchRef{ID: b.id, File: file, Rows: f.Rows, Digest: f.Digest})
 		m.Splits[b.split] = s
-		rows[b.split] = append(slices.Clip(in), rows[b.split]...) // a0 before b0, though it came later
+		rows[b.split] = append(rows[b.split], in...) // p0 of b0 before p2 of a0
 	}
 	digest, err := Commit(dir, m)
 	if err != nil {
