@@ -32,9 +32,11 @@ var clipHyper = hyper{Beta1: 0.9, Beta2: 0.98, Eps: 1e-6, Decay: 0.2, MaxNorm: 1
 // took the macro AUC of held-out volumes from 0.70 to 0.74 in the same number of steps.
 const headRate = 10
 
-// visualRate slows the vision tower in CLIP where it starts from trained weights, which the text tower must first
-// catch up with.
-const visualRate = 0.1
+// In CLIP from trained vision weights, the vision tower waits for the rest, which starts at random and must catch up.
+const (
+	visualRate = 0.1
+	freshRate  = 3.0
+)
 
 // newRecipe makes the net and views that a configuration describes. start is the initial model's weights.
 func newRecipe(c *Config, tokens *net.WordPiece, start map[string]net.Tensor) (r *recipe, err error) {
@@ -49,7 +51,7 @@ func newRecipe(c *Config, tokens *net.WordPiece, start map[string]net.Tensor) (r
 		r.graph, err = net.NewCLIP(c.clip())
 		if start != nil {
 			r.start, err = visualOf(r.graph, start)
-			r.rate = func(name string) float64 { return pick(strings.HasPrefix(name, "visual."), visualRate, 1.0) }
+			r.rate = func(name string) float64 { return pick(strings.HasPrefix(name, "visual."), visualRate, freshRate) }
 		}
 	default:
 		err = fmt.Errorf("recipe %q: want %s or %s", c.Recipe, Supervised, Clip)
