@@ -47,16 +47,39 @@ func (s *scratch) forward(i, end int) int {
 		switch {
 		case t >= i+maxReach, f&stop != 0, f&soft != 0 && t > i, s.toks[t].mark == ':':
 			return t
-		case f&(comma|and) != 0 && (clauseHadVerb || nextFresh):
+		case f&(comma|and) != 0 && (clauseHadVerb || nextFresh || s.newSubject(t+1, end)):
 			if t+1 < end && s.is(t+1, "or", "nor") {
 				continue
 			}
 			return t
+		case f&relative != 0 && nextFresh && t > i && s.toks[t+1].flags&there != 0:
+			return t // "in lungs that show emphysema"
 		case f&(verb|seen) != 0:
 			clauseHadVerb = true
 		}
 	}
 	return end
+}
+
+// newSubject reports whether a statement of its own starts at token i, after a comma or "and": "the" and a verb that no
+// denial or participle of perception follows ("and the arteries are calcified"), or the verb of an earlier subject
+// ("the heart, without effusion, is enlarged").
+func (s *scratch) newSubject(i, end int) bool {
+	if i < end && s.toks[i].flags&and != 0 {
+		i++
+	}
+	if i >= end {
+		return false
+	}
+	if s.toks[i].flags&verb == 0 {
+		if !s.is(i, "the") {
+			return false
+		}
+		for i < end && s.toks[i].flags&(verb|comma|stop) == 0 {
+			i++
+		}
+	}
+	return i+1 < end && s.toks[i].flags&verb != 0 && s.toks[i+1].flags&(seen|denial|verb) == 0
 }
 
 // forwardHedge is the same for a hedge, which also ends at a comma that a verb follows.
@@ -93,8 +116,8 @@ func (s *scratch) backward(v, start int) int {
 	for p := v - 1; p >= low; p-- {
 		f := s.toks[p].flags
 		participle := f&seen != 0 && f&verb == 0
-		if f&verb == 0 && !participle {
-			continue
+		if f&verb == 0 && !participle || participle && p > low && s.toks[p-1].flags&comma != 0 {
+			continue // or an apposition: "the effusion, present in June, was not observed"
 		}
 		if p > low && s.toks[p-1].flags&relative != 0 || p > low+1 && s.toks[p-2].flags&relative != 0 {
 			continue // "the nodule which is 5 mm was not observed": the verb belongs to the subject
@@ -186,6 +209,14 @@ func (s *scratch) readCues(l *Labeler, sent sentence) {
 		s.scope(&s.cues[i], sent)
 	}
 	s.deniedHedges()
+	if s.asks(l, sent) {
+		s.cues = append(s.cues, cue{row: l.question, kind: ask, from: int32(sent.from), to: int32(sent.from), low: int32(sent.from), high: int32(sent.to)})
+	}
+}
+
+// asks reports whether a sentence is a question by the order of its words: "Is there a nodule?"
+func (s *scratch) asks(l *Labeler, sent sentence) bool {
+	return s.toks[sent.to-1].mark == '?' && l.lex.has(s.toks[sent.from].class, l.auxiliary)
 }
 
 // addCue inserts a cue unless a longer one overlaps it; it replaces shorter ones.
@@ -212,7 +243,12 @@ func (s *scratch) scope(c *cue, sent sentence) {
 	switch c.kind {
 	case deny, goneOf, past:
 		low, high = to, s.forward(to, sent.to)
-		if from <= sent.from+2 && s.is(from, "without", "absence", "lack") {
+		for t := to; c.kind == past && c.value > 0 && t < high; t++ {
+			if s.toks[t].flags&comma != 0 {
+				high = t
+			}
+		}
+		if s.opens(from, sent.from) {
 			high = s.opening(to, high)
 		}
 	case ask, maybe:
@@ -230,6 +266,14 @@ func (s *scratch) scope(c *cue, sent sentence) {
 		}
 	}
 	c.low, c.high = int32(low), int32(high)
+}
+
+// opens reports whether the denial at token i stands in a clause before the main one: "without", "although there is no".
+func (s *scratch) opens(i, start int) bool {
+	if i <= start+2 && s.is(i, "without", "absence", "lack") {
+		return true
+	}
+	return s.is(start, "although", "though", "while", "whereas", "despite", "since", "because", "when") && !s.anyFlag(start+1, i, comma|stop)
 }
 
 // opening ends a denial that opens a sentence ("In the absence of effusion, consolidation is seen") at the last comma

@@ -20,6 +20,9 @@ func (s *scratch) atHome(l *Labeler, m match, p *place) bool {
 	}
 	best, at := int32(1<<30), -1
 	for _, o := range s.organs {
+		if s.apart(o, m) {
+			continue
+		}
 		k := l.rows[o.row].organ
 		if d := s.steps(o, m); d < best || d == best && home&(1<<k) != 0 {
 			best, at = d, int(k)
@@ -31,6 +34,20 @@ func (s *scratch) atHome(l *Labeler, m match, p *place) bool {
 		at = p.heading
 	}
 	return at < 0 || home&(1<<at) != 0
+}
+
+// apart reports whether a denial sets a mention apart from an organ: it opens a new item between them, or ends before the
+// organ. In "nodule at the apex, no adenopathy" the apex is not where no adenopathy is.
+func (s *scratch) apart(o, m match) bool {
+	for _, c := range s.cues {
+		if c.kind != deny || m.anchor < c.low || m.anchor >= c.high {
+			continue
+		}
+		if o.from >= c.high || o.to <= c.from && s.anyFlag(int(o.to), int(c.from), comma|stop) {
+			return true
+		}
+	}
+	return false
 }
 
 // readOrgans keeps the organ names of a sentence that no longer name covers ("thyroid" in "right lobe of the thyroid"), and
@@ -91,9 +108,10 @@ func (s *scratch) carry(l *Labeler, p *place) {
 		}
 	}
 	if last.from >= 0 {
-		p.organ, p.age = int(l.rows[last.row].organ), 0
+		p.organ, p.age, p.subject = int(l.rows[last.row].organ), 0, s.toks[last.from].class
 		return
 	}
+	p.subject = 0
 	if p.age++; p.age >= carrySentences {
 		p.organ = p.heading
 	}

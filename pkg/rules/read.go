@@ -66,10 +66,11 @@ func (s *scratch) read(l *Labeler, report string) {
 // place is what is carried from one sentence to the next.
 type place struct {
 	section sectionKind
-	opened  int // the sentence whose heading opened the section
-	organ   int // the organ last spoken of, or -1
-	age     int // sentences since then
-	heading int // the organ of the heading ("Thyroid:"), or -1
+	opened  int   // the sentence whose heading opened the section
+	organ   int   // the organ last spoken of, or -1
+	age     int   // sentences since then
+	subject int32 // the class of its word in the sentence before, for a pronoun; 0: none
+	heading int   // the organ of the heading ("Thyroid:"), or -1
 }
 
 // lastBody is the last sentence that opens with a heading of findings, an impression or an organ; -1: there is none.
@@ -127,6 +128,9 @@ func (s *scratch) heading(l *Labeler, sent sentence, p *place) (rest sentence, h
 // sentence reads one sentence.
 func (s *scratch) sentence(l *Labeler, sent sentence, number int, p *place) {
 	s.matches = s.matches[:0]
+	if p.subject != 0 && !sent.paragraph && number > 0 {
+		s.resolve(l, sent, p.subject)
+	}
 	for i := sent.from; i < sent.to; i++ {
 		s.matchAt(l, i, sent.to)
 	}
@@ -135,7 +139,7 @@ func (s *scratch) sentence(l *Labeler, sent sentence, number int, p *place) {
 	for k := range s.matches {
 		m := s.matches[k]
 		r := &l.rows[m.row]
-		if r.kind != find && r.kind != normal || s.repeated(l, k) {
+		if r.kind != find && r.kind != normal || s.repeated(l, k) || s.titles(l, sent, m) {
 			continue
 		}
 		y := saying{finding: r.finding, row: m.row, cue: -1, sentence: int32(number), section: p.section,
@@ -143,7 +147,7 @@ func (s *scratch) sentence(l *Labeler, sent sentence, number int, p *place) {
 		switch {
 		case !r.sure && s.unnamed(l, m, r.finding):
 			y.why = "another thing"
-		case p.section == background:
+		case p.section == background && !r.kept: // a device stays
 			y.why = "background section"
 		case r.kind == normal:
 			s.judgeNormal(m, &y)
@@ -155,6 +159,31 @@ func (s *scratch) sentence(l *Labeler, sent sentence, number int, p *place) {
 		s.says = append(s.says, y)
 	}
 	s.carry(l, p)
+}
+
+// resolve reads a pronoun as the organ of the sentence before: "It is enlarged.", "in their walls".
+func (s *scratch) resolve(l *Labeler, sent sentence, subject int32) {
+	for i := sent.from; i < sent.to; i++ {
+		owns := i+1 < sent.to && s.is(i, "its", "their") && s.is(i+1, "wall", "walls")
+		if owns || i == sent.from && l.lex.has(s.toks[i].class, l.pronoun) {
+			s.toks[i].class = subject
+			return
+		}
+	}
+}
+
+// titles reports whether a mention is but the title of its sentence: "Lymph nodes: No enlarged lymph nodes."
+func (s *scratch) titles(l *Labeler, sent sentence, m match) bool {
+	colon := int32(-1)
+	for i := sent.from; i < min(sent.to, sent.from+longestHeading); i++ {
+		if s.toks[i].mark == ':' {
+			colon = int32(i)
+		}
+	}
+	return m.to <= colon && slices.ContainsFunc(s.matches, func(o match) bool {
+		r := &l.rows[o.row]
+		return o.from > colon && r.kind == find && r.finding == l.rows[m.row].finding
+	})
 }
 
 // repeated reports whether an earlier match already names the same finding at the same place.

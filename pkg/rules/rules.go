@@ -45,6 +45,10 @@ type Labeler struct {
 	carries      []bool   // by finding: an organ named earlier holds
 	implied      [][]int  // by finding: findings it implies, closed under implication
 	abbreviation symbol
+	answer       symbol // words that answer a heading: none, negative
+	pronoun      symbol // it, they, their
+	auxiliary    symbol // what a question opens with
+	question     int32  // the row of the rule ask
 	version      string
 }
 
@@ -102,9 +106,19 @@ func (l *Labeler) load(t *taxonomy.Taxonomy) (err error) {
 	if l.abbreviation, err = l.lex.symbol(l.classes["abbreviation"]); err != nil {
 		return err
 	}
+	if l.answer, err = l.lex.symbol(l.classes["answer"]); err != nil {
+		return err
+	}
+	if l.pronoun, err = l.lex.symbol(l.classes["pronoun"]); err != nil {
+		return err
+	}
+	if l.auxiliary, err = l.lex.symbol(l.classes["auxiliary"]); err != nil {
+		return err
+	}
 	if err = l.addContext(); err != nil {
 		return err
 	}
+	l.question = int32(slices.IndexFunc(l.rows, func(r row) bool { return r.id == "ask" }))
 	if err = l.addNames("organs.tsv", organ); err != nil {
 		return err
 	}
@@ -197,7 +211,7 @@ func dataVersion(convention string) (string, error) {
 }
 
 // engine is raised whenever code changes what the same data answers.
-const engine = "1"
+const engine = "2"
 
 // scratch is the working memory of one report.
 type scratch struct {

@@ -15,14 +15,14 @@ const longestSentence = 250
 func (s *scratch) split(l *Labeler, report string) {
 	s.sents = s.sents[:0]
 	width := wrapWidth(report)
-	kept, from, paragraph := 0, 0, true
+	kept, from, paragraph, open := 0, 0, true, false
 	end := func(newParagraph bool) {
 		if kept > from {
 			s.sents = append(s.sents, sentence{from, kept, paragraph})
 			paragraph = false
 		}
 		paragraph = paragraph || newParagraph
-		from = kept
+		from, open = kept, false
 	}
 	for i := range s.toks {
 		if kept-from >= longestSentence {
@@ -31,9 +31,15 @@ func (s *scratch) split(l *Labeler, report string) {
 		// kept <= i: toks[i-1], toks[i] and toks[i+1] are still as tokenized
 		t := s.toks[i]
 		switch {
+		case t.mark == ')' && !open && s.letters(from, kept):
+			kept--
+			end(true)
+		case t.mark == '\n' && kept > from && s.toks[kept-1].mark == ':' && s.answers(l, i+1):
+			// "Nodules:", and below it "none"
 		case t.kind != punct || t.mark == ',' || t.mark == ';' || t.mark == ':' || t.mark == '(' || t.mark == ')' || t.mark == '/' || t.mark == '-':
 			s.toks[kept] = t
 			kept++
+			open = t.mark == '(' || open && t.mark != ')'
 		case t.mark == '.' && kept == from+1 && s.enumerates(from):
 			kept, paragraph = from, true
 		case t.mark == '.' && s.fullStop(l, i), t.mark == '!':
@@ -44,12 +50,32 @@ func (s *scratch) split(l *Labeler, report string) {
 			if i+1 < len(s.toks) && s.toks[i+1].upper && s.toks[i+1].spaced {
 				end(false)
 			}
-		case t.mark == '"' && !s.speech(i), t.mark == bullet, t.mark == '\n' && !s.wrapped(report, i, width):
+		case t.mark == '"' && !s.speech(i), t.mark == bullet, t.mark == '\n' && !s.wrapped(l, report, i, width):
 			end(true)
 		}
 	}
 	end(false)
 	s.toks = s.toks[:kept]
+}
+
+// letters reports whether the last token kept is the letter or number of a list item, as in "b)".
+func (s *scratch) letters(from, kept int) bool {
+	if kept == from {
+		return false
+	}
+	t := s.toks[kept-1]
+	return t.normTo-t.normFrom == 1 && t.kind != punct && (kept == from+1 || t.spaced)
+}
+
+// answers reports whether the line of token i, blank lines aside, is one of the words that answer a heading, alone.
+func (s *scratch) answers(l *Labeler, i int) bool {
+	for i < len(s.toks) && s.toks[i].mark == '\n' {
+		i++
+	}
+	if i >= len(s.toks) || !l.lex.has(s.toks[i].class, l.answer) {
+		return false
+	}
+	return i+1 == len(s.toks) || s.toks[i+1].mark == '\n' || s.toks[i+1].mark == '.'
 }
 
 // enumerates reports whether the token opens a list item ("2.") when a full stop follows.
@@ -106,7 +132,7 @@ func wrapWidth(report string) int {
 
 // wrapped reports whether the line break at token i sits inside a sentence: the next line goes on in lower case, or the
 // line is nearly as wide as the widest and ends without a mark.
-func (s *scratch) wrapped(report string, i, width int) bool {
+func (s *scratch) wrapped(l *Labeler, report string, i, width int) bool {
 	if i == 0 || i+1 >= len(s.toks) {
 		return false
 	}
@@ -115,7 +141,7 @@ func (s *scratch) wrapped(report string, i, width int) bool {
 		return false
 	}
 	if after.kind == word && !after.upper {
-		return true
+		return width > 0 || l.flags[after.class]&(fresh|denial) == 0 || l.flags[before.class]&verb != 0
 	}
 	if before.mark == ',' {
 		return true

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -60,6 +61,13 @@ func (s *scratch) tokenize(report string) {
 			i++
 		case c == '\'' || c == '`':
 			i++
+		case strings.HasPrefix(report[i:], leader):
+			n := i + len(leader)
+			for n < len(report) && report[n] == '.' {
+				n++
+			}
+			spaced = s.mark(report, i, n, ':', true)
+			i = n
 		case isAlnum(c):
 			i = s.word(report, i, spaced)
 			spaced = false
@@ -71,6 +79,9 @@ func (s *scratch) tokenize(report string) {
 		}
 	}
 }
+
+// leader is the least run of dots that leads the eye to an answer, as a colon would: "Nodule ..... no".
+const leader = "...."
 
 func isAlnum(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z'
@@ -89,10 +100,21 @@ func (s *scratch) foreign(report string, i int, spaced bool) (next int, nowSpace
 		return i + n, s.mark(report, i, i+n, '-', true)
 	case known && !isAlnum(f[0]):
 		return i + n, s.mark(report, i, i+n, f[0], spaced)
-	case known || unicode.IsLetter(r):
+	case known || unicode.IsLetter(r) || isAlnum(narrow(r)):
 		return s.word(report, i, spaced), false
 	}
+	if c := narrow(r); c != 0 {
+		return i + n, s.mark(report, i, i+n, c, spaced)
+	}
 	return i + n, true
+}
+
+// narrow is the ASCII sign of a full-width one (U+FF01 to U+FF5E), or 0.
+func narrow(r rune) byte {
+	if r < 0xff01 || r > 0xff5e {
+		return 0
+	}
+	return byte(r - 0xff01 + '!')
 }
 
 // word reads a word or a number that starts at byte i. Numbers keep their decimals ("4.5", "4,5", "12x8"); hyphens end a word.
@@ -130,6 +152,9 @@ func (s *scratch) word(report string, i int, spaced bool) (next int) {
 		}
 		r, n := utf8.DecodeRuneInString(report[i:])
 		f, known := folds[r]
+		if a := narrow(r); isAlnum(a) {
+			f, known = strings.ToLower(string(rune(a))), true
+		}
 		if !known && !unicode.IsLetter(r) && !invisible(r) || known && !isAlnum(f[0]) {
 			break
 		}
@@ -155,15 +180,19 @@ func (s *scratch) mark(report string, from, to int, c byte, spaced bool) bool {
 	case '.', ',', ';', ':', '?', '!', '(', ')', '/', '"', '\n', bullet:
 	case '[', ']', '{', '}':
 		c = '('
+	case '|':
+		c = ':' // a table's cell
 	case '-':
-		if atLineStart && nextBlank {
+		if from > 0 && report[from-1] == '(' && to < len(report) && report[to] == ')' {
+			c = '-' // "(-)"
+		} else if atLineStart && nextBlank {
 			c = bullet
 		} else if !spaced && !nextBlank {
 			return false // ground-glass: two words, no mark
 		} else {
 			c = '-'
 		}
-	case '+', '=', '<', '>', '%', '&', '~', '^', '_', '|', '#', '\\':
+	case '+', '=', '<', '>', '%', '&', '~', '^', '_', '#', '\\':
 		return true
 	default:
 		return true
