@@ -145,7 +145,7 @@ func (s *scratch) sentence(l *Labeler, sent sentence, number int, p *place) {
 		y := saying{finding: r.finding, row: m.row, cue: -1, sentence: int32(number), section: p.section,
 			from: s.toks[m.from].from, to: s.toks[m.to-1].to, state: taxonomy.NotMentioned}
 		switch {
-		case !r.sure && s.unnamed(l, m, r.finding):
+		case s.unnamed(l, m, r):
 			y.why = "another thing"
 		case p.section == background && !r.kept: // a device stays
 			y.why = "background section"
@@ -198,11 +198,11 @@ func (s *scratch) repeated(l *Labeler, k int) bool {
 	return false
 }
 
-// unnamed reports whether an exclusion covers the mention: its anchor or either end.
-func (s *scratch) unnamed(l *Labeler, m match, finding int16) bool {
+// unnamed reports whether an exclusion covers the mention: its anchor or either end. What is sure takes a sure exclusion.
+func (s *scratch) unnamed(l *Labeler, m match, found *row) bool {
 	for _, o := range s.matches {
 		r := &l.rows[o.row]
-		if r.kind != unname || r.finding != finding {
+		if r.kind != unname || r.finding != found.finding || found.sure && !r.sure {
 			continue
 		}
 		covers := func(t int32) bool { return o.from <= t && t < o.to }
