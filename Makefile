@@ -71,6 +71,7 @@ test-servers: build ## the program's calls counted by servers that others wrote:
 .PHONY: test-oracles
 test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorch and tokenizers (1 to 6 GB to install)
 	$(call fresh,.cache/oracles/bin/python,metrics engine fit net)
+	SILVERBEAM_SIMULATE=2000 $(GO) test -vet=off -count=1 -timeout 1h -run IntervalsCover -v ./pkg/metrics
 
 .PHONY: test-all
 test-all: test test-oracles ## the tests, and those that install something heavy
@@ -83,7 +84,7 @@ test-all: test test-oracles ## the tests, and those that install something heavy
 
 readers := numpy==2.4.6 pyarrow==26.0.1 nibabel==5.4.2
 peers := apache-beam==2.77.0 pyarrow==25.0.1
-oracles := --extra-index-url https://download.pytorch.org/whl/cpu numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3
+oracles := --extra-index-url https://download.pytorch.org/whl/cpu numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3
 
 .PHONY: bench
 bench: ## speed and memory of our own parts

@@ -27,7 +27,7 @@ func At(y []int8, s []float64, threshold float64) (c Confusion, err error) {
 		if math.IsNaN(s[i]) {
 			return c, fmt.Errorf("metrics: row %d: %w", i, ErrNaN)
 		}
-		c.add(v == 1, s[i] >= threshold)
+		c.Add(v == 1, s[i] >= threshold)
 	}
 	return c, nil
 }
@@ -39,13 +39,14 @@ func Agree(truth, predicted []int8) (c Confusion, err error) {
 	}
 	for i, v := range truth {
 		if p := predicted[i]; (v == 0 || v == 1) && (p == 0 || p == 1) {
-			c.add(v == 1, p == 1)
+			c.Add(v == 1, p == 1)
 		}
 	}
 	return c, nil
 }
 
-func (c *Confusion) add(truth, predicted bool) {
+// Add counts one row.
+func (c *Confusion) Add(truth, predicted bool) {
 	switch {
 	case truth && predicted:
 		c.TP++

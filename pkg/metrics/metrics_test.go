@@ -83,6 +83,18 @@ type golden struct {
 		Value, SE       float64
 		Percentile, BCa [2]float64
 	}
+	Survey struct {
+		Truth, Label, Other []int8
+		Weight              []float64
+		Patient             []string
+		Weighted            map[string]float64
+		Variance            float64
+		Kappa, PABAK        float64
+		McNemar             [][2]int
+		P, Holm             []float64
+		Student             [][2]float64
+		Stratified          [2]float64
+	}
 }
 
 func readGolden(t *testing.T) (g golden) {

@@ -87,7 +87,7 @@ func RateStatistic(truth, predicted []int8, of Clusters, rate func(Rates) *float
 	b := &rateStatistic{make([]Confusion, of.N), rate}
 	for i, v := range truth {
 		if p := predicted[i]; (v == 0 || v == 1) && (p == 0 || p == 1) {
-			b.counts[of.Of[i]].add(v == 1, p == 1)
+			b.counts[of.Of[i]].Add(v == 1, p == 1)
 		}
 	}
 	return b, nil

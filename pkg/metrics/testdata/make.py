@@ -1,9 +1,9 @@
-"""Writes golden.json: what scikit-learn, scipy and numpy say. python make.py, in an environment with scikit-learn
+"""Writes golden.json: what scikit-learn, scipy, statsmodels and numpy say. python make.py, in an environment with them
 
 Data are drawn here with a plain linear congruential generator, so that the JSON alone carries them.
 """
 import json
-import numpy as np, sklearn, scipy
+import numpy as np, sklearn, scipy, scipy.stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (average_precision_score, balanced_accuracy_score, brier_score_loss, f1_score,
                              precision_score, recall_score, roc_auc_score, roc_curve)
@@ -58,8 +58,49 @@ acc = (d**3).sum() / (6 * (d**2).sum()**1.5)
 q = [ndtr(z0 + (z0 + z) / (1 - acc * (z0 + z))) for z in ndtri([.025, .975])]
 bca = np.quantile(draws, q)
 
-out = dict(versions=dict(sklearn=sklearn.__version__, scipy=scipy.__version__, numpy=np.__version__), cases=cases,
+# a reviewed sample: weighted rates, the variance of a mean by patient, paired tests, agreement
+import statsmodels, statsmodels.api as sm
+from sklearn.metrics import cohen_kappa_score
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+n = 90
+ts = [int(u() < .35) for _ in range(n)]
+ls = [t if u() < .85 else 1 - t for t in ts]
+l2 = [t if u() < .7 else 1 - t for t in ts]
+ws = [[1.0, 2.5, 8.0][int(u() * 3)] for _ in range(n)]
+patient = [int(u() * 40) for _ in range(n)]
+T, L, L2, W = map(np.array, (ts, ls, l2, ws))
+weighted = dict(sensitivity=recall_score(T, L, sample_weight=W), specificity=recall_score(1 - T, 1 - L, sample_weight=W),
+                ppv=precision_score(T, L, sample_weight=W), npv=precision_score(1 - T, 1 - L, sample_weight=W),
+                f1=f1_score(T, L, sample_weight=W), balanced_accuracy=balanced_accuracy_score(T, L, sample_weight=W))
+group = np.array(patient)
+rows = T == 1
+variance = sm.OLS(L[rows].astype(float), np.ones(rows.sum())).fit(cov_type="cluster", cov_kwds=dict(groups=group[rows], df_correction=True)).cov_params()[0, 0]
+# the interval of a share in a stratified sample, as survey.go describes it
+ww = np.repeat([5., 20.], 4); a = np.array([1, 1, 1, 0, 1, 0, 0, 0.]); stratum = np.repeat([0, 1], 4)
+def end(more_a, more_b):
+    total, n = ww.sum() + more_a + more_b, len(ww)
+    r = (ww @ a + more_a) / total
+    z = (a - r) / total
+    v = ww @ z**2 - ((ww * z)**2).sum() + ((ww * z)**2).sum() * n / (n - 1) + (ww @ z**2 - ((ww * z)**2).sum()) / (n - 1)
+    for h in (0, 1):
+        zh, wh = z[stratum == h], ww[stratum == h][0]
+        v += len(zh)**2 * wh**2 * (1 - 1 / wh) * zh.var(ddof=1) / len(zh)  # N^2 (1-f) s^2 / n
+    half = (ww**2).sum() / ww.sum()
+    v += half**2 / 2 * ((1 - r) / total if more_a else r / total)**2
+    size, t, p = r * (1 - r) / v, scipy.stats.t.ppf(.975, n - 1), ww @ a / ww.sum()
+    return (p + t * t / 2 / size + (1 if more_a else -1) * t * np.sqrt(p * (1 - p) / size + t * t / 4 / size**2)) / (1 + t * t / size)
+half = (ww**2).sum() / ww.sum() / 2
+stratified = [float(end(0, half)), float(end(half, 0))]
+tests = [[int((a * (10 ** 9) + b * 7919 + c) % 23) for c in (0, 11)] for a, b in [(1, 5), (2, 3), (4, 4), (0, 9)]]
+ps = [mcnemar([[5, b], [c, 7]], exact=True).pvalue for b, c in tests]
+survey = dict(truth=ts, label=ls, other=l2, weight=ws, patient=[str(p) for p in patient], weighted=weighted, variance=variance, stratified=stratified,
+              kappa=cohen_kappa_score(L, L2), pabak=2 * float((L == L2).mean()) - 1, mcnemar=tests, p=ps,
+              holm=multipletests(ps, method="holm")[1].tolist(), student=[[df, float(scipy.stats.t.ppf(.975, df))] for df in (1, 2, 7.5, 30, 1000)])
+
+out = dict(versions=dict(sklearn=sklearn.__version__, scipy=scipy.__version__, numpy=np.__version__, statsmodels=statsmodels.__version__), cases=cases,
            logistic=dict(x=X, y=yl, w=w, lam=lam, coef=m.coef_[0].tolist(), intercept=float(m.intercept_[0])),
            bootstrap=dict(case=0, cluster=cluster, resamples=res, value=full, percentile=percentile.tolist(),
-                          bca=bca.tolist(), se=float(draws.std(ddof=1))))
+                          bca=bca.tolist(), se=float(draws.std(ddof=1))),
+           survey=survey)
 json.dump(out, open("golden.json", "w"), separators=(",", ":"))
