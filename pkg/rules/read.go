@@ -191,7 +191,7 @@ func (s *scratch) repeated(l *Labeler, k int) bool {
 	m, r := s.matches[k], &l.rows[s.matches[k].row]
 	for _, o := range s.matches[:k] {
 		q := &l.rows[o.row]
-		if o.anchor == m.anchor && q.finding == r.finding && q.kind == r.kind && q.sure == r.sure && q.value == r.value && o.from == m.from {
+		if o.anchor == m.anchor && q.finding == r.finding && q.kind == r.kind && q.sure == r.sure && q.value == r.value && o.from == m.from && !s.unnamed(l, o, q) {
 			return true
 		}
 	}
