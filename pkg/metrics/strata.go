@@ -9,7 +9,7 @@ import (
 // Strata divides the rows of a label table by the rarest finding that they have and by whether that one is in doubt.
 type Strata struct {
 	rank []int // of each finding among the own ones, 0 the rarest; own: together with all that are more common
-	own  int // -1: one stratum in all
+	own  int   // -1: one stratum in all
 }
 
 // NewStrata makes strata for a sample of n rows. count says in how many rows each finding is present or in doubt. Fewer
