@@ -17,10 +17,9 @@ import (
 
 // agreement compares labelers with each other over all rows that they share.
 type agreement struct {
-	NRows         int                                     `json:"n_rows"`
-	NDisagree     int                                     `json:"n_disagreements"` // cells where not all say present or all say absent
-	Pairs         map[string]map[string]metrics.Agreement `json:"pairs"`           // A|B → finding
-	disagreements []disagreement
+	NRows     int                                     `json:"n_rows"`
+	NDisagree int                                     `json:"n_disagreements"` // cells where not all say present or all say absent
+	Pairs     map[string]map[string]metrics.Agreement `json:"pairs"`           // A|B → finding
 }
 
 // disagreement is one finding of one report that is worth a look.
