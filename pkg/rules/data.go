@@ -94,9 +94,9 @@ func readData(file string) ([]line, error) {
 	return lines, sc.Err()
 }
 
-// readClasses reads the named word sets: name<TAB>words.
-func readClasses() (map[string][]string, error) {
-	lines, err := readData("classes.tsv")
+// readClasses reads a file of named word sets: name<TAB>words.
+func readClasses(file string) (map[string][]string, error) {
+	lines, err := readData(file)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,9 @@ func (l *Labeler) Label(report string) ([]taxonomy.Label, error) {
 	s := scratchPool.Get().(*scratch)
 	defer scratchPool.Put(s)
 	s.read(l, report)
+	if err := s.assessable(l, report); err != nil {
+		return nil, err
+	}
 	labels := make([]taxonomy.Label, len(l.findings))
 	for i := range labels {
 		labels[i] = taxonomy.Label{State: taxonomy.NotMentioned, P: pNotMentioned}

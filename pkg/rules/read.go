@@ -40,7 +40,7 @@ func (s *scratch) read(l *Labeler, report string) {
 		t.flags = l.flags[t.class]
 	}
 	s.split(l, report)
-	s.says = s.says[:0]
+	s.says, s.about = s.says[:0], about{}
 	place := place{organ: -1, heading: -1}
 	last := s.lastBody(l)
 	for i, sent := range s.sents {
@@ -50,6 +50,7 @@ func (s *scratch) read(l *Labeler, report string) {
 		rest, headed := s.heading(l, sent, &place)
 		if headed {
 			place.opened = i
+			s.head(l, sent.from, rest.from, place.section)
 		}
 		if sent.paragraph && !headed {
 			place.heading = -1
@@ -58,7 +59,9 @@ func (s *scratch) read(l *Labeler, report string) {
 			place.organ = place.heading
 		}
 		if rest.from < rest.to {
+			before := len(s.says)
 			s.sentence(l, rest, i, &place)
+			s.weigh(l, rest, place.section, s.says[before:])
 		}
 	}
 }

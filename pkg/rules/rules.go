@@ -49,6 +49,9 @@ type Labeler struct {
 	pronoun      symbol // it, they, their
 	auxiliary    symbol // what a question opens with
 	question     int32  // the row of the rule ask
+	assess       map[string][]string
+	hints        []hint // by class
+	chest        bool   // a text must be about the chest: all findings have rules of their own
 	version      string
 }
 
@@ -100,7 +103,10 @@ func New(t *taxonomy.Taxonomy, o Options) (*Labeler, error) {
 
 // load reads the data files and the taxonomy into rows.
 func (l *Labeler) load(t *taxonomy.Taxonomy) (err error) {
-	if l.classes, err = readClasses(); err != nil {
+	if l.classes, err = readClasses("classes.tsv"); err != nil {
+		return err
+	}
+	if l.assess, err = readClasses("assess.tsv"); err != nil {
 		return err
 	}
 	if l.abbreviation, err = l.lex.symbol(l.classes["abbreviation"]); err != nil {
@@ -129,6 +135,7 @@ func (l *Labeler) load(t *taxonomy.Taxonomy) (err error) {
 	if err != nil {
 		return err
 	}
+	l.chest = len(known) == len(t.Findings)
 	shipped, err := taxonomy.Load(taxonomy.Default)
 	if err != nil {
 		return err
@@ -149,6 +156,14 @@ func (l *Labeler) load(t *taxonomy.Taxonomy) (err error) {
 
 // index builds the lexicon, the patterns' starting points and the flags of each class of words.
 func (l *Labeler) index() {
+	hintOf := map[symbol]hint{}
+	for name, words := range l.assess {
+		s, err := l.lex.symbol(words)
+		if err != nil {
+			panic("rules: assess " + name + ": " + err.Error()) // embedded data, held by a test
+		}
+		hintOf[s] = hintClasses[name]
+	}
 	flagOf := map[symbol]flag{}
 	for name, f := range flagClasses {
 		s, err := l.lex.symbol(l.classes[name])
@@ -160,6 +175,7 @@ func (l *Labeler) index() {
 	l.lex.build()
 	l.starts = make([]starts, len(l.lex.sets))
 	l.flags = make([]flag, len(l.lex.sets))
+	l.hints = make([]hint, len(l.lex.sets))
 	for c := range l.lex.sets {
 		for k := range l.patterns {
 			if e := l.patterns[k].elements; l.lex.has(int32(c), e[0].symbol) {
@@ -169,6 +185,11 @@ func (l *Labeler) index() {
 		for s, f := range flagOf {
 			if l.lex.has(int32(c), s) {
 				l.flags[c] |= f
+			}
+		}
+		for s, h := range hintOf {
+			if l.lex.has(int32(c), s) {
+				l.hints[c] |= h
 			}
 		}
 	}
@@ -224,6 +245,7 @@ type scratch struct {
 	walk    []int32 // steps from the sentence's start to each of its tokens
 	origin  int32   // the sentence's first token
 	says    []saying
+	about   about
 }
 
 var scratchPool = sync.Pool{New: func() any { return new(scratch) }}
