@@ -45,6 +45,8 @@ func (s *scratch) forward(i, end int) int {
 		f := s.toks[t].flags
 		nextFresh := t+1 < end && s.toks[t+1].flags&(fresh|there) != 0
 		switch {
+		case t > i && t+1 < end && (s.is(t, "show", "shows", "demonstrate", "demonstrates", "reveal", "reveals") || s.is(t, "there") && s.toks[t+1].flags&verb != 0):
+			return t // a statement of its own, even where no mark divides them
 		case t >= i+maxReach, f&stop != 0, f&soft != 0 && t > i, s.toks[t].mark == ':':
 			return t
 		case f&(comma|and) != 0 && (clauseHadVerb || nextFresh || s.newSubject(t+1, end)):
@@ -259,6 +261,9 @@ func (s *scratch) scope(c *cue, sent sentence) {
 		}
 	case denied, gone, unread, pastBack:
 		low, high = s.backward(from, sent.from), from
+		if c.value > 0 {
+			high = to
+		}
 	case perhaps:
 		low, high = s.backward(from, sent.from), from
 		if s.toks[from].mark == '?' {

@@ -48,7 +48,7 @@ type row struct {
 	kind    kind
 	finding int16   // index in the taxonomy; -1 for all
 	organ   int16   // organ rows: which; find rows: unused
-	value   float32 // maybe, perhaps: probability; find: probability if not 0; near: reach in tokens; past: above 0 ends at a comma
+	value   float32 // maybe, perhaps: probability; find: probability if not 0; near: reach in tokens; past: above 0 ends at a comma; denied: above 0 covers its own words
 	sure    bool    // find: neither organs nor exclusions apply, but for those that are sure too
 	kept    bool    // find: history does not undo it (devices)
 	section sectionKind

@@ -42,14 +42,15 @@ func (s *scratch) read(l *Labeler, report string) {
 	s.split(l, report)
 	s.says, s.about = s.says[:0], about{}
 	place := place{organ: -1, heading: -1}
-	last := s.lastBody(l)
+	last, lastFindings := s.lastBody(l)
 	for i, sent := range s.sents {
-		if place.section == background && i > last && i > place.opened {
+		ends := i > last || place.inline && sent.paragraph && i > lastFindings
+		if place.section == background && i > place.opened && ends {
 			place.section = body // no heading follows: a background cannot be all the rest
 		}
 		rest, headed := s.heading(l, sent, &place)
 		if headed {
-			place.opened = i
+			place.opened, place.inline = i, rest.from < rest.to
 			s.head(l, sent.from, rest.from, place.section)
 		}
 		if sent.paragraph && !headed {
@@ -70,20 +71,28 @@ func (s *scratch) read(l *Labeler, report string) {
 type place struct {
 	section sectionKind
 	opened  int   // the sentence whose heading opened the section
+	inline  bool  // and which goes on behind the heading
 	organ   int   // the organ last spoken of, or -1
 	age     int   // sentences since then
 	subject int32 // the class of its word in the sentence before, for a pronoun; 0: none
 	heading int   // the organ of the heading ("Thyroid:"), or -1
 }
 
-// lastBody is the last sentence that opens with a heading of findings, an impression or an organ; -1: there is none.
-func (s *scratch) lastBody(l *Labeler) int {
+// lastBody is the last sentence that opens with a heading of findings, an impression or an organ, and the last of findings;
+// -1: there is none.
+func (s *scratch) lastBody(l *Labeler) (last, findings int) {
+	last = -1
 	for i := len(s.sents) - 1; i >= 0; i-- {
-		if m, ok := s.findHeading(l, s.sents[i]); ok && l.rows[m.row].section != background {
-			return i
+		m, ok := s.findHeading(l, s.sents[i])
+		if !ok || l.rows[m.row].section == background {
+			continue
+		}
+		last = max(last, i)
+		if r := &l.rows[m.row]; r.kind == section && r.section == body {
+			return last, i
 		}
 	}
-	return -1
+	return last, -1
 }
 
 // longestHeading bounds a heading and its colon, in tokens.
