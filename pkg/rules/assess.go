@@ -19,12 +19,14 @@ const (
 	asideWord
 	elsewhereWord
 	neverWord
+	lobeWord  // lobe, zone
+	levelWord // upper, lower: of a lung, before lobe
 	englishWord
 	foreignWord
 )
 
 var hintClasses = map[string]hint{"chest": chestWord, "title": titleWord, "state": stateWord, "plain": plainWord,
-	"aside": asideWord, "elsewhere": elsewhereWord, "never": neverWord, "english": englishWord, "foreign": foreignWord}
+	"aside": asideWord, "elsewhere": elsewhereWord, "never": neverWord, "lobe": lobeWord, "level": levelWord, "english": englishWord, "foreign": foreignWord}
 
 // about is what a text seems to be about.
 type about struct {
@@ -56,7 +58,7 @@ func (s *scratch) weigh(l *Labeler, sent sentence, in sectionKind, says []saying
 		case h&(englishWord|chestWord) != 0:
 			s.about.english++
 		}
-		if h&chestWord != 0 || s.lobe(i) {
+		if h&chestWord != 0 || h&lobeWord != 0 && i > 0 && l.hints[s.toks[i-1].class]&levelWord != 0 {
 			chest++
 		}
 		title += int(h & titleWord / titleWord)
@@ -80,7 +82,7 @@ func (s *scratch) weigh(l *Labeler, sent sentence, in sectionKind, says []saying
 		return
 	}
 	s.about.named += len(says)
-	s.about.states = s.about.states || found > 0 || all&stateWord != 0
+	s.about.states = s.about.states || found > 0 || chest > 1 || all&stateWord != 0
 	s.about.chest += chest
 	s.about.title += title
 	if title > 0 && all&plainWord != 0 {
@@ -95,11 +97,6 @@ func (s *scratch) head(l *Labeler, from, to int, opens sectionKind) {
 			s.about.title++
 		}
 	}
-}
-
-// lobe reports whether token i is the lobe of a lung: "upper lobe".
-func (s *scratch) lobe(i int) bool {
-	return i > 0 && s.is(i, "lobe", "lobes", "zone", "zones") && s.is(i-1, "upper", "middle", "lower")
 }
 
 const (

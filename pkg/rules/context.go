@@ -45,7 +45,7 @@ func (s *scratch) forward(i, end int) int {
 		f := s.toks[t].flags
 		nextFresh := t+1 < end && s.toks[t+1].flags&(fresh|there) != 0
 		switch {
-		case t > i && t+1 < end && (s.is(t, "show", "shows", "demonstrate", "demonstrates", "reveal", "reveals") || s.is(t, "there") && s.toks[t+1].flags&verb != 0):
+		case f&there != 0 && t > i && t+1 < end && (s.is(t, "show", "shows", "demonstrate", "demonstrates", "reveal", "reveals") || s.is(t, "there") && s.toks[t+1].flags&verb != 0):
 			return t // a statement of its own, even where no mark divides them
 		case t >= i+maxReach, f&stop != 0, f&soft != 0 && t > i, s.toks[t].mark == ':':
 			return t
