@@ -150,14 +150,60 @@ func (x *lexicon) class(w []byte) int32 {
 	return x.fuzzy(w)
 }
 
-// overlap says whether two sets share a symbol.
-func (b bits) overlap(c bits) bool {
-	for i := range b {
-		if b[i]&c[i] != 0 {
-			return true
+// known remembers what was worked out for the words last met: reports say the same things.
+type known struct {
+	l     *Labeler
+	words [1 << 11]knownWord
+	pairs [1 << 12]knownPair
+}
+
+type knownWord struct {
+	n     uint8
+	word  [23]byte
+	class int32
+}
+
+// knownPair is the patterns that a token of one class can start before one of another.
+type knownPair struct {
+	class, next int32
+	starts      []start
+}
+
+// of empties it if it was another labeler's, and says so.
+func (c *known) of(l *Labeler) (emptied bool) {
+	if c.l == l {
+		return false
+	}
+	*c = known{l: l}
+	return true
+}
+
+func (c *known) class(w []byte) int32 {
+	if len(w) > len(knownWord{}.word) {
+		return c.l.lex.class(w)
+	}
+	h := uint32(2166136261) // FNV-1a
+	for _, b := range w {
+		h = (h ^ uint32(b)) * 16777619
+	}
+	k := &c.words[(h^h>>15)%uint32(len(c.words))]
+	if int(k.n) != len(w) || string(k.word[:k.n]) != string(w) {
+		k.n, k.class = uint8(copy(k.word[:], w)), c.l.lex.class(w)
+	}
+	return k.class
+}
+
+func (c *known) starts(l *Labeler, class, next int32) []start {
+	k := &c.pairs[uint32(class*31+next)%uint32(len(c.pairs))]
+	if k.class != class || k.next != next || k.starts == nil {
+		k.class, k.next, k.starts = class, next, make([]start, 0, 8)
+		for _, t := range l.starts[class] {
+			if t.second < 0 || l.lex.has(next, t.second) {
+				k.starts = append(k.starts, t)
+			}
 		}
 	}
-	return false
+	return k.starts
 }
 
 func (x *lexicon) has(class int32, s symbol) bool { return x.sets[class].has(s) }

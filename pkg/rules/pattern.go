@@ -134,18 +134,27 @@ type match struct {
 	anchor   int32
 }
 
+// gather notes which of the symbols that starts need a sentence has.
+func (s *scratch) gather(l *Labeler, sent sentence) {
+	s.now++
+	for _, t := range s.toks[sent.from:sent.to] {
+		for _, symbol := range l.needed[t.class] {
+			s.present[symbol] = s.now
+		}
+	}
+}
+
 // matchAt appends every pattern that starts at token i and ends before token end.
 func (s *scratch) matchAt(l *Labeler, i, end int) {
-	st := &l.starts[s.toks[i].class]
-	list, next := st.loose, l.lex.sets[0]
+	if len(l.starts[s.toks[i].class]) == 0 {
+		return
+	}
+	next := int32(0)
 	if i+1 < end {
-		next = l.lex.sets[s.toks[i+1].class]
+		next = s.toks[i+1].class
 	}
-	if st.second.overlap(next) { // of few tokens
-		list = st.all
-	}
-	for _, t := range list {
-		if t.second >= 0 && !next.has(t.second) {
+	for _, t := range s.known.starts(l, s.toks[i].class, next) {
+		if t.needs >= 0 && s.present[t.needs] != s.now {
 			continue
 		}
 		p := &l.patterns[t.pattern]

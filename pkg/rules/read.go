@@ -31,9 +31,12 @@ const (
 // read fills s.says with everything a report says about the findings.
 func (s *scratch) read(l *Labeler, report string) {
 	s.tokenize(report)
+	if s.known.of(l) {
+		s.present, s.now = make([]int32, len(l.lex.words)), 0
+	}
 	for i := range s.toks {
 		t := &s.toks[i]
-		t.class = l.lex.class(s.norm[t.normFrom:t.normTo])
+		t.class = s.known.class(s.norm[t.normFrom:t.normTo])
 		if t.kind == number {
 			t.class = l.lex.number
 		}
@@ -106,6 +109,7 @@ func (s *scratch) findHeading(l *Labeler, sent sentence) (best match, ok bool) {
 		return best, false
 	}
 	s.matches = s.matches[:0]
+	s.gather(l, sentence{from: sent.from, to: near})
 	s.matchAt(l, sent.from, sent.to)
 	for _, m := range s.matches {
 		k := l.rows[m.row].kind
@@ -143,6 +147,7 @@ func (s *scratch) sentence(l *Labeler, sent sentence, number int, p *place) {
 	if p.subject != 0 && !sent.paragraph && number > 0 {
 		s.resolve(l, sent, p.subject)
 	}
+	s.gather(l, sent)
 	for i := sent.from; i < sent.to; i++ {
 		s.matchAt(l, i, sent.to)
 	}
@@ -176,7 +181,7 @@ func (s *scratch) sentence(l *Labeler, sent sentence, number int, p *place) {
 // resolve reads a pronoun as the organ of the sentence before: "It is enlarged.", "in their walls".
 func (s *scratch) resolve(l *Labeler, sent sentence, subject int32) {
 	for i := sent.from; i < sent.to; i++ {
-		owns := i+1 < sent.to && s.is(i, "its", "their") && s.is(i+1, "wall", "walls")
+		owns := i+1 < sent.to && l.lex.has(s.toks[i].class, l.owner) && s.is(i+1, "wall", "walls")
 		if owns || i == sent.from && l.lex.has(s.toks[i].class, l.pronoun) {
 			s.toks[i].class = subject
 			return

@@ -38,8 +38,9 @@ type Labeler struct {
 	classes      map[string][]string
 	rows         []row
 	patterns     []pattern
-	starts       []starts // by class
-	flags        []flag   // by class
+	starts       [][]start  // by class: the patterns that can start there
+	needed       [][]symbol // by class: those of its symbols that some start needs
+	flags        []flag     // by class
 	organs       []string
 	home         []uint64 // by finding: the organs it may sit in, as bits; 0: anywhere
 	carries      []bool   // by finding: an organ named earlier holds
@@ -47,6 +48,7 @@ type Labeler struct {
 	abbreviation symbol
 	answer       symbol // words that answer a heading: none, negative
 	pronoun      symbol // it, they, their
+	owner        symbol // its, their
 	auxiliary    symbol // what a question opens with
 	question     int32  // the row of the rule ask
 	assess       map[string][]string
@@ -55,29 +57,22 @@ type Labeler struct {
 	version      string
 }
 
-// starts are the patterns that can start with a token.
-type starts struct {
-	all    []start
-	loose  []start // those that need no certain token right after it
-	second bits    // what the others need there; nil: there are no others
-}
-
-// start is one pattern by number, with the symbol that must come right after its first token, or -1.
+// start is one pattern by number, with the symbol that must come right after its first token, or -1, and one that must
+// stand somewhere in the sentence, or -1.
 type start struct {
 	pattern int32
 	second  symbol
+	needs   symbol
 }
 
-func (t *starts) add(pattern int32, e []element, size int) {
-	if len(e) == 1 || e[1].gap > 0 {
-		t.all, t.loose = append(t.all, start{pattern, -1}), append(t.loose, start{pattern, -1})
-		return
+func newStart(pattern int32, e []element) start {
+	switch {
+	case len(e) == 1:
+		return start{pattern, -1, -1}
+	case e[1].gap > 0:
+		return start{pattern, -1, e[1].symbol}
 	}
-	t.all = append(t.all, start{pattern, e[1].symbol})
-	if t.second == nil {
-		t.second = make(bits, size)
-	}
-	t.second[e[1].symbol>>6] |= 1 << (e[1].symbol & 63)
+	return start{pattern, e[1].symbol, e[len(e)-1].symbol}
 }
 
 // New prepares the rules for a taxonomy. Findings with rules of their own (by name) use them, and synonyms that the shipped
@@ -116,6 +111,9 @@ func (l *Labeler) load(t *taxonomy.Taxonomy) (err error) {
 		return err
 	}
 	if l.pronoun, err = l.lex.symbol(l.classes["pronoun"]); err != nil {
+		return err
+	}
+	if l.owner, err = l.lex.symbol(l.classes["owner"]); err != nil {
 		return err
 	}
 	if l.auxiliary, err = l.lex.symbol(l.classes["auxiliary"]); err != nil {
@@ -173,13 +171,25 @@ func (l *Labeler) index() {
 		flagOf[s] |= f
 	}
 	l.lex.build()
-	l.starts = make([]starts, len(l.lex.sets))
+	l.starts = make([][]start, len(l.lex.sets))
+	l.needed = make([][]symbol, len(l.lex.sets))
+	needed := map[symbol]bool{}
+	for _, p := range l.patterns {
+		if s := newStart(0, p.elements).needs; s >= 0 {
+			needed[s] = true
+		}
+	}
 	l.flags = make([]flag, len(l.lex.sets))
 	l.hints = make([]hint, len(l.lex.sets))
 	for c := range l.lex.sets {
 		for k := range l.patterns {
 			if e := l.patterns[k].elements; l.lex.has(int32(c), e[0].symbol) {
-				l.starts[c].add(int32(k), e, len(l.lex.sets[c]))
+				l.starts[c] = append(l.starts[c], newStart(int32(k), e))
+			}
+		}
+		for s := range needed {
+			if l.lex.has(int32(c), s) {
+				l.needed[c] = append(l.needed[c], s)
 			}
 		}
 		for s, f := range flagOf {
@@ -246,6 +256,9 @@ type scratch struct {
 	origin  int32   // the sentence's first token
 	says    []saying
 	about   about
+	present []int32 // by symbol: the last sentence that had it, as now counts them
+	now     int32
+	known   known
 }
 
 var scratchPool = sync.Pool{New: func() any { return new(scratch) }}

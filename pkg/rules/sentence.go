@@ -1,5 +1,7 @@
 package rules
 
+import "strings"
+
 // sentence is a run of tokens that is read as one statement.
 type sentence struct {
 	from, to  int  // tokens
@@ -115,14 +117,9 @@ func (s *scratch) speech(i int) bool {
 
 // wrapWidth is the length of the longest line, to tell hard wraps from line ends; 0 when lines are not wrapped.
 func wrapWidth(report string) int {
-	longest, n := 0, 0
-	for i := 0; i < len(report); i++ {
-		if report[i] == '\n' {
-			n = 0
-			continue
-		}
-		n++
-		longest = max(longest, n)
+	longest := 0
+	for line := range strings.SplitSeq(report, "\n") {
+		longest = max(longest, len(line))
 	}
 	if longest < 50 || longest > 140 {
 		return 0

@@ -86,6 +86,17 @@ const leader = "...."
 func isAlnum(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z'
 }
+
+// lower is the small letter or digit of a byte; 0: it is neither.
+var lower = func() (t [256]byte) {
+	for c := range 256 {
+		if b := byte(c); isAlnum(b) {
+			t[c] = strings.ToLower(string(rune(b)))[0]
+		}
+	}
+	return t
+}()
+
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // foreign handles one rune outside ASCII.
@@ -127,14 +138,16 @@ func (s *scratch) word(report string, i int, spaced bool) (next int) {
 	}
 	for i < len(report) {
 		c := report[i]
+		if t.kind == word && lower[c] != 0 {
+			s.norm = append(s.norm, lower[c])
+			i++
+			continue
+		}
 		if isAlnum(c) {
 			if t.kind == number && !isDigit(c) && c != 'x' && c != 'X' {
 				break // 5mm: the unit is a word of its own
 			}
-			if c >= 'A' && c <= 'Z' {
-				c += 'a' - 'A'
-			}
-			s.norm = append(s.norm, c)
+			s.norm = append(s.norm, lower[c])
 			i++
 			continue
 		}
