@@ -17,6 +17,26 @@ type Mention struct {
 	Why      string // why it was dropped
 	Sentence int    // from 0
 	Section  string // body, conclusion or background
+
+	SentenceFrom, SentenceTo int        // bytes of the report
+	Modifiers                []Modifier // every context rule whose scope holds the mention, in reading order
+}
+
+// Modifier is a context rule that speaks about a mention.
+type Modifier struct {
+	Rule                         string
+	Does                         string  // in words: "denies what follows"
+	P                            float32 // of hedges: the probability it stands for; 0: none
+	From, To, ScopeFrom, ScopeTo int     // bytes: its own words, and those it speaks about
+	Decides                      bool
+}
+
+// does says in words what a context rule of a kind does.
+var does = map[kind]string{
+	deny: "denies what follows", denied: "denies what came before", near: "denies the next words",
+	maybe: "hedges what follows", perhaps: "hedges what came before", ask: "asks or plans what follows",
+	unread: "leaves open what came before", gone: "says that what came before has gone", goneOf: "says that what follows has gone",
+	past: "puts what follows into the past", pastBack: "puts what came before into the past",
 }
 
 // Label answers every finding of the taxonomy, in order. The error is a taxonomy.NotAssessable.
@@ -95,7 +115,9 @@ func (l *Labeler) source(y *saying) string {
 func (l *Labeler) Explain(report string) []Mention {
 	s := scratchPool.Get().(*scratch)
 	defer scratchPool.Put(s)
+	s.explains = true
 	s.read(l, report)
+	s.explains = false
 	out := make([]Mention, 0, len(s.says))
 	for i := range s.says {
 		y := &s.says[i]
@@ -104,6 +126,7 @@ func (l *Labeler) Explain(report string) []Mention {
 		if y.cue >= 0 {
 			m.Context = l.rows[y.cue].id
 		}
+		m.SentenceFrom, m.SentenceTo, m.Modifiers = int(y.sentFrom), int(y.sentTo), y.modifiers
 		out = append(out, m)
 	}
 	return out

@@ -15,8 +15,11 @@ type saying struct {
 	row      int32 // the rule that named the finding
 	cue      int32 // the row of the context rule that decided, or -1
 	why      string
-	sentence int32
-	section  sectionKind
+
+	sentFrom, sentTo int32      // bytes
+	modifiers        []Modifier // when they are asked for
+	sentence         int32
+	section          sectionKind
 }
 
 // Probabilities of a flat statement. Hedges carry their own, in data/context.tsv.
@@ -173,6 +176,10 @@ func (s *scratch) sentence(l *Labeler, sent sentence, number int, p *place) {
 		default:
 			s.judge(l, m, &y)
 		}
+		if s.explains {
+			y.sentFrom, y.sentTo = s.toks[sent.from].from, s.toks[sent.to-1].to
+			y.modifiers = s.modifiers(l, m, &y)
+		}
 		s.says = append(s.says, y)
 	}
 	s.carry(l, p)
@@ -295,6 +302,25 @@ func (s *scratch) judge(l *Labeler, m match, y *saying) {
 			y.to = s.toks[c.to-1].to
 		}
 	}
+}
+
+// modifiers lists the context rules whose scope holds a mention.
+func (s *scratch) modifiers(l *Labeler, m match, y *saying) (out []Modifier) {
+	for _, c := range s.cues {
+		if c.low >= c.high || m.anchor < c.low || m.anchor >= c.high {
+			continue
+		}
+		r := &l.rows[c.row]
+		x := Modifier{Rule: r.id, Does: does[c.kind], ScopeFrom: int(s.toks[c.low].from), ScopeTo: int(s.toks[c.high-1].to), Decides: c.row == y.cue}
+		if c.kind == maybe || c.kind == perhaps {
+			x.P = c.value
+		}
+		if c.from < c.to {
+			x.From, x.To = int(s.toks[c.from].from), int(s.toks[c.to-1].to)
+		}
+		out = append(out, x)
+	}
+	return out
 }
 
 // hedge sets state and probability of a graded statement.

@@ -246,19 +246,20 @@ const engine = "2"
 
 // scratch is the working memory of one report.
 type scratch struct {
-	toks    []token
-	norm    []byte
-	sents   []sentence
-	matches []match
-	cues    []cue
-	organs  []match // of the sentence
-	walk    []int32 // steps from the sentence's start to each of its tokens
-	origin  int32   // the sentence's first token
-	says    []saying
-	about   about
-	present []int32 // by symbol: the last sentence that had it, as now counts them
-	now     int32
-	known   known
+	toks     []token
+	norm     []byte
+	sents    []sentence
+	matches  []match
+	cues     []cue
+	organs   []match // of the sentence
+	walk     []int32 // steps from the sentence's start to each of its tokens
+	origin   int32   // the sentence's first token
+	says     []saying
+	about    about
+	explains bool    // the modifiers of each mention are wanted
+	present  []int32 // by symbol: the last sentence that had it, as now counts them
+	now      int32
+	known    known
 }
 
 var scratchPool = sync.Pool{New: func() any { return new(scratch) }}

@@ -23,7 +23,8 @@ func labelExplainCommand() *cobra.Command {
 	var f explainFlags
 	c := &cobra.Command{
 		Use: "explain [IN --id ID]", Short: "show the trace behind the labels of one report, from stdin or a row of a table",
-		Long:    "The trace is that of the rules: which words named a finding, and what around them decided.",
+		Long: "The trace is that of the rules: which words named a finding, in which sentence, and every rule on the words around\n" +
+			"them whose scope holds it, with the one that decided.",
 		Example: "  silverbeam label explain my.csv --id 17\n  silverbeam label explain < report.txt",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -101,6 +102,20 @@ type mention struct {
 	Rule    string  `json:"rule"`
 	Context string  `json:"context,omitempty"` // the rule on the words around it that decided
 	Section string  `json:"section"`           // body, conclusion or background
+
+	Sentence  [2]int     `json:"sentence"` // its bytes
+	Modifiers []modifier `json:"modifiers,omitempty"`
+}
+
+// modifier is a rule on the words around a mention whose scope holds it.
+type modifier struct {
+	Rule    string  `json:"rule"`
+	Does    string  `json:"does"`
+	P       float32 `json:"p,omitempty"` // that a hedge stands for
+	From    int     `json:"from"`
+	To      int     `json:"to"`
+	Scope   [2]int  `json:"scope"` // the bytes that it speaks about
+	Decides bool    `json:"decides"`
 }
 
 func (f *explainFlags) explain(w io.Writer, t *taxonomy.Taxonomy, l *rules.Labeler, text string) error {
@@ -110,7 +125,11 @@ func (f *explainFlags) explain(w io.Writer, t *taxonomy.Taxonomy, l *rules.Label
 	}
 	mentions := map[string][]mention{}
 	for _, m := range l.Explain(text) {
-		mentions[m.Finding] = append(mentions[m.Finding], mention{m.State.String(), m.Why, m.P, m.From, m.To, m.Rule, m.Context, m.Section})
+		x := mention{m.State.String(), m.Why, m.P, m.From, m.To, m.Rule, m.Context, m.Section, [2]int{m.SentenceFrom, m.SentenceTo}, nil}
+		for _, c := range m.Modifiers {
+			x.Modifiers = append(x.Modifiers, modifier{c.Rule, c.Does, c.P, c.From, c.To, [2]int{c.ScopeFrom, c.ScopeTo}, c.Decides})
+		}
+		mentions[m.Finding] = append(mentions[m.Finding], x)
 	}
 	var answers []answer
 	for i, name := range t.Names() {
@@ -124,6 +143,10 @@ func (f *explainFlags) explain(w io.Writer, t *taxonomy.Taxonomy, l *rules.Label
 		line(w, "%s", strings.TrimRight(fmt.Sprintf("%-36s %-13s %.2f  %s", a.Finding, a.State, a.P, a.Source), " "))
 		for _, m := range a.Mentions {
 			line(w, "    %s", trace(m, text))
+			line(w, "        in: %q", oneLine(text, m.Sentence[0], m.Sentence[1]))
+			for _, c := range m.Modifiers {
+				line(w, "        %s", c.trace(text))
+			}
 		}
 	}
 	return nil
@@ -139,9 +162,25 @@ func trace(m mention, text string) string {
 	if m.Context != "" {
 		by += " under " + m.Context
 	}
-	quote := ""
-	if 0 <= m.From && m.From < m.To && m.To <= len(text) {
-		quote = strings.Join(strings.Fields(text[m.From:m.To]), " ")
+	return fmt.Sprintf("%s by %s, %s, bytes %d-%d: %q", what, by, m.Section, m.From, m.To, oneLine(text, m.From, m.To))
+}
+
+// trace is one modifier in words.
+func (c modifier) trace(text string) string {
+	out := fmt.Sprintf("%s: %q %s: %q", c.Rule, oneLine(text, c.From, c.To), c.Does, oneLine(text, c.Scope[0], c.Scope[1]))
+	if c.P > 0 {
+		out += fmt.Sprintf(", p %.2f", c.P)
 	}
-	return fmt.Sprintf("%s by %s, %s, bytes %d-%d: %q", what, by, m.Section, m.From, m.To, quote)
+	if !c.Decides {
+		out += "; another rule is stronger"
+	}
+	return out
+}
+
+// oneLine is the bytes from one offset to another, on one line.
+func oneLine(text string, from, to int) string {
+	if from < 0 || to > len(text) || from > to {
+		return ""
+	}
+	return strings.Join(strings.Fields(text[from:to]), " ")
 }
