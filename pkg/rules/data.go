@@ -46,7 +46,7 @@ var kindNames = map[string]kind{
 type row struct {
 	id      string
 	kind    kind
-	finding int16   // index in the taxonomy; -1 for all
+	finding int16   // a unit, see Labeler.column; -1 for all
 	organ   int16   // organ rows: which; find rows: unused
 	value   float32 // maybe, perhaps: probability; find: probability if not 0; near: reach in tokens; past: above 0 ends at a comma; denied: above 0 covers its own words
 	sure    bool    // find: neither organs nor exclusions apply, but for those that are sure too
@@ -185,31 +185,47 @@ func (l *Labeler) addRow(r row, at line, patterns string) error {
 }
 
 // addFindings reads findings.tsv: [Finding name] headings, then kind<TAB>patterns[<TAB>options]. The kind "in" lists the
-// organs a finding may sit in, with "carry" those of the sentence before when its own has none. Options: p=0.5, sure, kept, convention=NAME. It returns which findings it knows.
+// organs a finding may sit in, with "carry" those of the sentence before when its own has none. Options: p=0.5, sure, kept, convention=NAME.
+// A heading of several names, as in [A | B], gives its rules to each; a finding that stands in several headings is found
+// by the rules of any, which know nothing of each other. It returns which findings it knows.
 func (l *Labeler) addFindings(index func(name string) int) (known map[int]bool, err error) {
 	lines, err := readData("findings.tsv")
 	if err != nil {
 		return nil, err
 	}
 	known = map[int]bool{}
-	finding, name, count := -1, "", 0
+	var units []int // what the heading's rows are added to
+	name, count := "", 0
 	for _, at := range lines {
 		if h := at.fields[0]; strings.HasPrefix(h, "[") {
-			name, count = strings.Trim(h, "[]"), 0
-			if finding = index(name); finding >= 0 {
-				known[finding] = true
+			names := strings.Split(strings.Trim(h, "[]"), " | ")
+			name, count, units = names[0], 0, units[:0]
+			for _, n := range names {
+				if i := index(n); i >= 0 {
+					units = append(units, l.unit(i, known[i]))
+					known[i] = true
+				}
 			}
 			continue
 		}
-		if finding < 0 {
-			continue
-		}
 		count++
-		if err := l.addFindingRow(at, finding, fmt.Sprintf("%s.%d", slug(name), count)); err != nil {
-			return nil, err
+		for _, u := range units {
+			if err := l.addFindingRow(at, u, fmt.Sprintf("%s.%d", slug(name), count)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return known, nil
+}
+
+// unit is the set of rules to add to for a finding: its own, or another one for the same column.
+func (l *Labeler) unit(finding int, another bool) int {
+	if !another {
+		return finding
+	}
+	l.column = append(l.column, finding)
+	l.home, l.carries = append(l.home, 0), append(l.carries, false)
+	return len(l.column) - 1
 }
 
 func (l *Labeler) addFindingRow(at line, finding int, id string) error {

@@ -60,7 +60,7 @@ func (l *Labeler) Label(report string) ([]taxonomy.Label, error) {
 	}
 	for i := range s.says {
 		y := &s.says[i]
-		if b := &labels[y.finding]; stronger(y, b) {
+		if b := &labels[l.column[y.finding]]; stronger(y, b) {
 			*b = taxonomy.Label{State: y.state, P: max(y.p, b.P*same(y, b)), From: int(y.from), To: int(y.to), Source: l.source(y)}
 		}
 	}
@@ -121,7 +121,7 @@ func (l *Labeler) Explain(report string) []Mention {
 	out := make([]Mention, 0, len(s.says))
 	for i := range s.says {
 		y := &s.says[i]
-		m := Mention{Finding: l.findings[y.finding].Name, State: y.state, P: y.p, From: int(y.from), To: int(y.to),
+		m := Mention{Finding: l.findings[l.column[y.finding]].Name, State: y.state, P: y.p, From: int(y.from), To: int(y.to),
 			Rule: l.rows[y.row].id, Why: y.why, Sentence: int(y.sentence), Section: [...]string{"body", "conclusion", "background"}[y.section]}
 		if y.cue >= 0 {
 			m.Context = l.rows[y.cue].id

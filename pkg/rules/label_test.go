@@ -21,7 +21,12 @@ var short = map[string]string{
 
 func labeler(t testing.TB, convention string) *Labeler {
 	t.Helper()
-	tax, err := taxonomy.Load("")
+	return labelerOf(t, "", convention)
+}
+
+func labelerOf(t testing.TB, findings, convention string) *Labeler {
+	t.Helper()
+	tax, err := taxonomy.Load(findings)
 	if err != nil {
 		t.Fatal(err)
 	}

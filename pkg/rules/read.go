@@ -8,7 +8,7 @@ import (
 
 // saying is what one mention says about a finding.
 type saying struct {
-	finding  int16
+	finding  int16          // a unit
 	state    taxonomy.State // NotMentioned: dropped, kept for the trace
 	p        float32
 	from, to int32 // bytes of the report

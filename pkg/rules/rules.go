@@ -42,8 +42,9 @@ type Labeler struct {
 	needed       [][]symbol // by class: those of its symbols that some start needs
 	flags        []flag     // by class
 	organs       []string
-	home         []uint64 // by finding: the organs it may sit in, as bits; 0: anywhere
-	carries      []bool   // by finding: an organ named earlier holds
+	column       []int    // by unit, a set of rules that know of each other: the finding it is about; first each finding's own
+	home         []uint64 // by unit: the organs it may sit in, as bits; 0: anywhere
+	carries      []bool   // by unit: an organ named earlier holds
 	implied      [][]int  // by finding: findings it implies, closed under implication
 	abbreviation symbol
 	answer       symbol // words that answer a heading: none, negative
@@ -85,7 +86,10 @@ func New(t *taxonomy.Taxonomy, o Options) (*Labeler, error) {
 		return nil, fmt.Errorf("rules: convention %q is not one of %s", o.Convention, strings.Join(Conventions(), ", "))
 	}
 	l := &Labeler{convention: o.Convention, findings: t.Findings, lex: newLexicon(),
-		home: make([]uint64, len(t.Findings)), carries: make([]bool, len(t.Findings))}
+		column: make([]int, len(t.Findings)), home: make([]uint64, len(t.Findings)), carries: make([]bool, len(t.Findings))}
+	for i := range l.column {
+		l.column[i] = i
+	}
 	if err := l.load(t); err != nil {
 		return nil, err
 	}
@@ -134,22 +138,39 @@ func (l *Labeler) load(t *taxonomy.Taxonomy) (err error) {
 		return err
 	}
 	l.chest = len(known) == len(t.Findings)
-	shipped, err := taxonomy.Load(taxonomy.Default)
+	shipped, err := written()
 	if err != nil {
 		return err
 	}
 	for i, f := range t.Findings {
-		synonyms := append([]string{f.Name}, f.Synonyms...)
+		phrases := append([]string{f.Name}, f.Synonyms...)
 		if known[i] {
-			ours := shipped.Findings[shipped.Index(f.Name)].Synonyms
-			synonyms = slices.DeleteFunc(slices.Clone(f.Synonyms), func(w string) bool { return slices.Contains(ours, w) })
-			f.Exclusions = nil // written as rules already
+			phrases, f.Exclusions = without(f.Synonyms, shipped[f.Name].Synonyms), without(f.Exclusions, shipped[f.Name].Exclusions)
 		}
-		if err := l.addGeneric(i, f, synonyms); err != nil {
+		if err := l.addGeneric(i, f, phrases); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// written is the shipped findings by name: of those with rules of their own, synonyms and exclusions are rules already.
+func written() (map[string]taxonomy.Finding, error) {
+	all := map[string]taxonomy.Finding{}
+	for _, name := range taxonomy.Shipped() {
+		t, err := taxonomy.Load(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range t.Findings {
+			all[f.Name] = f
+		}
+	}
+	return all, nil
+}
+
+func without(phrases, known []string) []string {
+	return slices.DeleteFunc(slices.Clone(phrases), func(w string) bool { return slices.Contains(known, w) })
 }
 
 // index builds the lexicon, the patterns' starting points and the flags of each class of words.

@@ -13,7 +13,7 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-//go:embed ctrate-18.yaml
+//go:embed *.yaml
 var shipped embed.FS
 
 // Default is the name of the taxonomy that is used when none is named.
@@ -23,7 +23,7 @@ const Default = "ctrate-18"
 const maxBytes = 1 << 20
 
 // Shipped lists the taxonomies that come with the program.
-func Shipped() []string { return []string{Default} }
+func Shipped() []string { return []string{Default, "radchestct-16", "abdomen-12"} }
 
 // Load reads a taxonomy: "" and the names in Shipped are embedded, anything else is a YAML file.
 //

@@ -1,6 +1,7 @@
 package taxonomy
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +22,26 @@ func TestShippedNamesAndOrder(t *testing.T) {
 	if got := strings.Join(tax.Names(), "|"); got != ctRate {
 		t.Errorf("names are\n%s\nwant\n%s", got, ctRate)
 	}
+	for _, name := range Shipped() {
+		shipped, err := Load(name)
+		if err != nil || shipped.Name != name || !strings.HasSuffix(name, fmt.Sprint("-", len(shipped.Findings))) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		checkShipped(t, shipped)
+	}
+	rad, err := Load("radchestct-16")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As CT-CLIP's protocol has it: without two of CT-RATE's, and with one for both kinds of calcification.
+	want := strings.NewReplacer("|Coronary artery wall calcification", "", "|Mosaic attenuation pattern", "", "Arterial wall", "Arterial").Replace(ctRate)
+	if got := strings.Join(rad.Names(), "|"); got != want {
+		t.Errorf("names are\n%s\nwant\n%s", got, want)
+	}
+}
+
+func checkShipped(t *testing.T, tax *Taxonomy) {
+	t.Helper()
 	for _, f := range tax.Findings {
 		if f.Positive != f.Name+" is present." || f.Negative != f.Name+" is not present." {
 			t.Errorf("%s: prompts %q, %q", f.Name, f.Positive, f.Negative)

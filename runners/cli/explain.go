@@ -19,6 +19,9 @@ type explainFlags struct {
 	json                               bool
 }
 
+// findingsHelp explains the option --findings.
+var findingsHelp = "taxonomy: " + strings.Join(taxonomy.Shipped(), ", ") + " or a `FILE`"
+
 func labelExplainCommand() *cobra.Command {
 	var f explainFlags
 	c := &cobra.Command{
@@ -50,7 +53,7 @@ func labelExplainCommand() *cobra.Command {
 	c.Flags().StringVar(&f.idColumn, "id-column", "id", "the `COLUMN` that names a report")
 	c.Flags().StringSliceVar(&f.text, "text-columns", []string{"report"}, "`COLUMNS` of text, with commas between")
 	c.Flags().Lookup("text-columns").DefValue = "report"
-	c.Flags().StringVar(&f.findings, "findings", "ctrate-18", "taxonomy: one that ships, by name, or a `FILE`")
+	c.Flags().StringVar(&f.findings, "findings", "ctrate-18", findingsHelp)
 	c.Flags().StringVar(&f.convention, "convention", "ct-rate", "what counts as a finding, by whose `HABITS`: ct-rate or clinical")
 	c.Flags().BoolVar(&f.json, "json", false, "as one object, without the report's words")
 	return c

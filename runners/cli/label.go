@@ -116,7 +116,7 @@ func labelReportsCommand() *cobra.Command {
 	f.StringVar(&out, "out", "", "write the labels to `OUT`: .csv, .jsonl (both also .gz) or .parquet; - is CSV on stdout")
 	f.String("id-column", "id", "the `COLUMN` that names a report")
 	f.String("text-columns", "report", "`COLUMNS` of text, with commas between; joined with a newline")
-	f.String("findings", "ctrate-18", "taxonomy: one that ships, by name, or a `FILE`")
+	f.String("findings", "ctrate-18", findingsHelp)
 	f.String("convention", "ct-rate", "what counts as a finding, by whose `HABITS`: ct-rate or clinical")
 	f.String("as", "state", "cells hold `WHAT`: state, binary or probability")
 	f.String("uncertain", "one", "in binary, uncertain becomes `WHAT`: one, zero or missing")

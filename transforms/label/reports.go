@@ -33,7 +33,7 @@ var Labelers = []string{"rules", "llm"}
 
 // Options is the config block of a label.Reports step.
 type Options struct {
-	Findings   string        `yaml:"findings"`   // taxonomy, by name or file; default ctrate-18
+	Findings   string        `yaml:"findings"`   // taxonomy: ctrate-18 (default), radchestct-16, abdomen-12 or a file
 	Labelers   []string      `yaml:"labelers"`   // asked in this order until one is sure; an endpoint adds llm at the end; default [rules]
 	Convention string        `yaml:"convention"` // what counts as a finding: ct-rate (default) or clinical
 	Endpoint   string        `yaml:"endpoint"`   // base URL of an OpenAI-compatible server; needed by llm
