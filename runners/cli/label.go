@@ -39,7 +39,7 @@ var labelParams = map[string]string{
 
 func labelReportsCommand() *cobra.Command {
 	var flags runFlags
-	var out, keyCommand, mode, evidenceFile string
+	var out, keyCommand, mode, evidenceFile, baseline, texts string
 	var quotes bool
 	c := &cobra.Command{
 		Use: "reports IN --out OUT", Short: "label a table of reports without writing a pipeline", Args: exactly("IN"),
@@ -62,6 +62,11 @@ func labelReportsCommand() *cobra.Command {
 			}
 			if err := writable(cmd, out); err != nil {
 				return err
+			}
+			if baseline != "" {
+				if _, err := openLabels(baseline); err != nil {
+					return fmt.Errorf("--baseline: %w", err)
+				}
 			}
 			in, done, err := input(cmd, args[0])
 			if err != nil {
@@ -88,6 +93,11 @@ func labelReportsCommand() *cobra.Command {
 					return err
 				}
 			}
+			if texts != "" {
+				if err := regression(cmd, texts, set, o); err != nil {
+					return fmt.Errorf("--regression: %w", err)
+				}
+			}
 			_, runErr := execute(cmd, p, o)
 			var e *Exit
 			if runErr != nil && (!errors.As(runErr, &e) || e.Code != codeRejects) {
@@ -106,6 +116,11 @@ func labelReportsCommand() *cobra.Command {
 				}
 				if err := writeEvidence(evidenceFile, o.Dir, columns); err != nil {
 					return fmt.Errorf("--evidence: %w", err)
+				}
+			}
+			if baseline != "" {
+				if err := tellDrift(cmd.ErrOrStderr(), o.Dir, baseline); err != nil {
+					return fmt.Errorf("--baseline: %w", err)
 				}
 			}
 			line(cmd.ErrOrStderr(), "%-20s %s", "page", filepath.Join(o.Dir, "page.html"))
@@ -135,6 +150,8 @@ func labelReportsCommand() *cobra.Command {
 	f.Int("batch-rows", 5000, "a batch has `N` rows, 1 to 100000; it is the unit of resuming and of cost")
 	f.String("max-rejects", "0.1%", "exit with 1 if more than `SHARE` of the reports is rejected")
 	f.StringVar(&evidenceFile, "evidence", "", "also write offsets and the rule or model behind each label to this .jsonl `FILE`")
+	f.StringVar(&baseline, "baseline", "", "tell which batches' prevalences are not those of the labels in `FILE`, a table or a run")
+	f.StringVar(&texts, "regression", "", "first label the texts of `FILE` anew, and tell what changed since the last time")
 	f.BoolVar(&quotes, "quotes", false, "with the evidence's words from the reports")
 	flags.add(c, "out/label-DIGEST, of the input and the options")
 	c.MarkFlagsMutuallyExclusive("key-env", "key-command")
