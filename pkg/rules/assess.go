@@ -53,7 +53,7 @@ func (s *scratch) weigh(l *Labeler, sent sentence, in sectionKind, says []saying
 		all |= h
 		s.about.words++
 		switch {
-		case h&foreignWord != 0, t.to-t.from != t.normTo-t.normFrom: // letters that English has not
+		case h&foreignWord != 0, t.abroad:
 			s.about.foreign++
 		case h&(englishWord|chestWord) != 0:
 			s.about.english++

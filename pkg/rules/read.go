@@ -47,7 +47,7 @@ func (s *scratch) read(l *Labeler, report string) {
 	}
 	s.split(l, report)
 	s.says, s.about = s.says[:0], about{}
-	place := place{organ: -1, heading: -1}
+	place := place{organ: -1, heading: -1, denies: -1}
 	last, lastFindings := s.lastBody(l)
 	for i, sent := range s.sents {
 		ends := i > last || place.inline && sent.paragraph && i > lastFindings
@@ -55,6 +55,9 @@ func (s *scratch) read(l *Labeler, report string) {
 			place.section = body // no heading follows: a background cannot be all the rest
 		}
 		rest, headed := s.heading(l, sent, &place)
+		if headed || s.toks[sent.to-1].mark == ':' {
+			place.denies = -1
+		}
 		if headed {
 			place.opened, place.inline = i, rest.from < rest.to
 			s.head(l, sent.from, rest.from, place.section)
@@ -82,6 +85,7 @@ type place struct {
 	age     int   // sentences since then
 	subject int32 // the class of its word in the sentence before, for a pronoun; 0: none
 	heading int   // the organ of the heading ("Thyroid:"), or -1
+	denies  int32 // the rule that denies the items of a list, or -1
 }
 
 // lastBody is the last sentence that opens with a heading of findings, an impression or an organ, and the last of findings;
@@ -155,6 +159,9 @@ func (s *scratch) sentence(l *Labeler, sent sentence, number int, p *place) {
 		s.matchAt(l, i, sent.to)
 	}
 	s.readCues(l, sent)
+	if p.denies >= 0 {
+		s.cues = append(s.cues, cue{row: p.denies, kind: deny, from: int32(sent.from), to: int32(sent.from), low: int32(sent.from), high: int32(sent.to)})
+	}
 	s.readOrgans(l, sent)
 	for k := range s.matches {
 		m := s.matches[k]
@@ -183,6 +190,11 @@ func (s *scratch) sentence(l *Labeler, sent sentence, number int, p *place) {
 		s.says = append(s.says, y)
 	}
 	s.carry(l, p)
+	for _, c := range s.cues {
+		if c.kind == deny && int(c.to) == sent.to && s.toks[sent.to-1].mark == ':' {
+			p.denies = c.row // "Not seen:", and below it a list
+		}
+	}
 }
 
 // resolve reads a pronoun as the organ of the sentence before: "It is enlarged.", "in their walls".

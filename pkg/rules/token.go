@@ -22,6 +22,7 @@ type token struct {
 	kind             tokenKind
 	mark             byte // the mark of a punct token: . , ; : ? ! ( ) / " - or \n
 	upper            bool // starts with an upper-case letter
+	abroad           bool // has a letter that English has not
 	spaced           bool // a blank, line end or the text's start comes before it
 	class            int32
 	flags            flag
@@ -167,6 +168,8 @@ func (s *scratch) word(report string, i int, spaced bool) (next int) {
 		f, known := folds[r]
 		if a := narrow(r); isAlnum(a) {
 			f, known = strings.ToLower(string(rune(a))), true
+		} else if !invisible(r) {
+			t.abroad = t.abroad || unicode.IsLetter(r) && (!known || len(f) == 1)
 		}
 		if !known && !unicode.IsLetter(r) && !invisible(r) || known && !isAlnum(f[0]) {
 			break

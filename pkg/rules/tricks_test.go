@@ -3,6 +3,7 @@ package rules
 import (
 	"bufio"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -10,7 +11,7 @@ import (
 	"silverbeam/pkg/taxonomy"
 )
 
-// trick is one line of testdata/tricks.tsv: what a snippet says about some findings. It must not say present or uncertain
+// trick is one line of testdata/tricks*.tsv: what a snippet says about some findings. It must not say present or uncertain
 // of any other.
 type trick struct {
 	id, category, text string
@@ -19,7 +20,7 @@ type trick struct {
 
 func readTricks(t *testing.T) (all []trick) {
 	t.Helper()
-	for _, f := range readTSV(t, "testdata/tricks.tsv", 4) {
+	for _, f := range slices.Concat(readTSV(t, "testdata/tricks.tsv", 4), readTSV(t, "testdata/tricks-2.tsv", 4)) {
 		x := trick{f[0], f[1], unescape(t, f[3]), want{}}
 		for _, p := range strings.Fields(strings.TrimPrefix(f[2], ".")) {
 			name, state, ok := strings.Cut(p, "=")
@@ -62,8 +63,8 @@ func unescape(t *testing.T, s string) string {
 	return out
 }
 
-// TestTricks holds snippets of many hands' habits, none of them written with the rules in view, at 98 % right in every
-// state they name.
+// TestTricks holds snippets, and some whole reports, of many hands' habits at 98 % right in every state they name. They were
+// written without the rules in view; before the rules met them, 655 of the first 744 were right, and 220 of the last 240.
 func TestTricks(t *testing.T) {
 	l := labeler(t, "")
 	right, all := map[string]int{}, map[string]int{}
