@@ -187,6 +187,7 @@ func TestOtherOrgans(t *testing.T) {
 		{"thyroid nodule", "A hypodense nodule is seen in the right lobe of the thyroid gland.", want{}},
 		{"thyroid by heading", "Thyroid: 12 mm nodule on the left.\nLungs: clear.", want{}},
 		{"thyroid carried over", "The thyroid gland is enlarged. It contains a nodule of 9 mm.", want{}},
+		{"a normal thyroid is done with", "Chest CT. Both thyroid lobes are normal. A possible 4 mm nodule is observed next to a vessel.", want{"nodule": "?"}},
 		{"adrenal nodule", "Left adrenal nodule of 15 mm.", want{}},
 		{"splenic artery", "Calcified plaque in the splenic artery.", want{}},
 		{"abdominal aorta", "Calcified plaques are present in the wall of the abdominal aorta.", want{}},

@@ -1,5 +1,7 @@
 package rules
 
+import "slices"
+
 // Distances between a mention and an organ are counted in tokens; what separates statements counts as more.
 const (
 	commaSteps = 3
@@ -99,8 +101,8 @@ func (s *scratch) steps(o, m match) int32 {
 	return s.walk[to-s.origin] - s.walk[from-s.origin]
 }
 
-// carry notes the last organ of a sentence for the ones after it.
-func (s *scratch) carry(l *Labeler, p *place) {
+// carry notes the last organ of a sentence for the ones after it. An organ that is called normal is done with.
+func (s *scratch) carry(l *Labeler, sent sentence, p *place) {
 	last := match{from: -1}
 	for _, o := range s.organs {
 		if o.from > last.from {
@@ -109,6 +111,9 @@ func (s *scratch) carry(l *Labeler, p *place) {
 	}
 	if last.from >= 0 {
 		p.organ, p.age, p.subject = int(l.rows[last.row].organ), 0, s.toks[last.from].class
+		if slices.ContainsFunc(s.toks[sent.from:sent.to], func(t token) bool { return l.lex.has(t.class, l.fine) }) {
+			p.organ = p.heading
+		}
 		return
 	}
 	p.subject = 0

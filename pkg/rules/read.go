@@ -189,7 +189,7 @@ func (s *scratch) sentence(l *Labeler, sent sentence, number int, p *place) {
 		}
 		s.says = append(s.says, y)
 	}
-	s.carry(l, p)
+	s.carry(l, sent, p)
 	for _, c := range s.cues {
 		if c.kind == deny && int(c.to) == sent.to && s.toks[sent.to-1].mark == ':' {
 			p.denies = c.row // "Not seen:", and below it a list

@@ -50,6 +50,7 @@ type Labeler struct {
 	answer       symbol // words that answer a heading: none, negative
 	pronoun      symbol // it, they, their
 	owner        symbol // its, their
+	fine         symbol // normal, natural
 	auxiliary    symbol // what a question opens with
 	question     int32  // the row of the rule ask
 	assess       map[string][]string
@@ -115,6 +116,9 @@ func (l *Labeler) load(t *taxonomy.Taxonomy) (err error) {
 		return err
 	}
 	if l.pronoun, err = l.lex.symbol(l.classes["pronoun"]); err != nil {
+		return err
+	}
+	if l.fine, err = l.lex.symbol(l.classes["fine"]); err != nil {
 		return err
 	}
 	if l.owner, err = l.lex.symbol(l.classes["owner"]); err != nil {
