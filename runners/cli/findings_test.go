@@ -59,6 +59,77 @@ func TestOwnFindingsInATable(t *testing.T) {
 	}
 }
 
+// newBrainLab has a user's taxonomy of 25 findings of brain MRI, and reports in several styles with what they say of each.
+func newBrainLab(t *testing.T) (l *lab, want map[string][]string) {
+	l = &lab{T: t, dir: t.TempDir()}
+	text := func(name string) string {
+		b, err := os.ReadFile("testdata/brain/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	l.write("own.yaml", text("findings.yaml"))
+	tax, err := taxonomy.Load("testdata/brain/findings.yaml")
+	if err != nil || len(tax.Findings) != 25 {
+		t.Fatal(len(tax.Findings), err)
+	}
+	want = map[string][]string{}
+	reports, truth := "id,report\n", "id,"+strings.Join(tax.Names(), ",")+"\n"
+	for line := range strings.Lines(text("reports.tsv")) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		cells, filled := make([]string, 25), slices.Repeat([]string{"-2"}, 25)
+		for i, name := range tax.Names() {
+			if _, after, ok := strings.Cut(f[1], name+"="); ok {
+				cells[i] = map[string]string{"+": "1", "-": "0", "?": "-1"}[after[:1]]
+				filled[i] = cells[i]
+			}
+		}
+		want[f[0]] = cells
+		reports += f[0] + `,"` + strings.ReplaceAll(f[2], `\n`, "\n") + "\"\n"
+		truth += f[0] + "," + strings.Join(filled, ",") + "\n"
+	}
+	l.write("in.csv", reports)
+	l.write("truth.csv", truth)
+	return l, want
+}
+
+// Without a line of Go, 25 findings of another region get labels that hold, from rules and from a model that says the same;
+// a sheet to fill; and figures.
+func TestFindingsOfAnotherRegion(t *testing.T) {
+	l, want := newBrainLab(t)
+	for _, endpoint := range []string{"", "fake://rules"} {
+		l.succeed("label", "reports", "in.csv", "--findings", "own.yaml", "--endpoint", endpoint, "--out", "out.csv", "--store", "s.db", "--evidence", "evidence.jsonl")
+		ids, rows := l.cells("out.csv")
+		right, named := 0, 0
+		for _, id := range ids {
+			for i, got := range rows[id] {
+				if w := want[id][i]; w != "" || got != "" {
+					named++
+					if w == got {
+						right++
+					}
+				}
+			}
+		}
+		if len(ids) != len(want) || named < 140 || float64(right) < 0.95*float64(named) {
+			t.Errorf("endpoint %q: %d of %d states that a report or a label names are right, of %d reports", endpoint, right, named, len(ids))
+		}
+	}
+	l.succeed("label", "sample", "out.csv", "--n", "40", "--text", "in.csv", "--out", "todo.csv")
+	l.succeed("evaluate", "labels", "--truth", "truth.csv", "--labels", "out.csv", "--json", "f.json", "--require", "macro: f1>=.95")
+	var figures struct {
+		Labels map[string]struct{ N int }
+	}
+	l.read("f.json", &figures)
+	if len(figures.Labels) != 25 {
+		t.Errorf("figures of %d findings", len(figures.Labels))
+	}
+}
+
 // The shipped demo, made small, follows it all the way: shards, quality of labels, prompts, scores and retrieval.
 func TestOwnFindingsInTheDemo(t *testing.T) {
 	if testing.Short() {
