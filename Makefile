@@ -70,7 +70,7 @@ test-servers: build ## the program's calls counted by servers that others wrote:
 
 .PHONY: test-oracles
 test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorch and tokenizers (1 to 6 GB to install)
-	$(call fresh,.cache/oracles/bin/python,metrics engine fit net)
+	$(call fresh,.cache/oracles/bin/python,metrics engine fit net student)
 	SILVERBEAM_SIMULATE=2000 $(GO) test -vet=off -count=1 -timeout 1h -run IntervalsCover -v ./pkg/metrics
 
 .PHONY: test-all

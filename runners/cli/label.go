@@ -25,7 +25,7 @@ func labelCommand() *cobra.Command {
 		Example: "  silverbeam label reports my.csv --out labels.csv\n  silverbeam label explain my.csv --id 17",
 		RunE:    onlyVerbs,
 	}
-	c.AddCommand(labelReportsCommand(), labelSampleCommand(), labelExplainCommand())
+	c.AddCommand(labelReportsCommand(), labelSampleCommand(), labelFitCommand(), labelExplainCommand())
 	return c
 }
 
@@ -135,7 +135,7 @@ func labelReportsCommand() *cobra.Command {
 	f.String("convention", "ct-rate", "what counts as a finding, by whose `HABITS`: ct-rate or clinical")
 	f.String("as", "state", "cells hold `WHAT`: state, binary or probability")
 	f.String("uncertain", "one", "in binary, uncertain becomes `WHAT`: one, zero or missing")
-	f.String("labelers", "", "ask the labelers of this `LIST` in its order: rules, llm (default rules); an endpoint adds llm at its end")
+	f.String("labelers", "", "ask the labelers of this `LIST` in its order: rules, student:FILE, llm (default rules); an endpoint adds llm at its end")
 	f.String("endpoint", "", "base `URL` of an OpenAI-compatible server; fake://rules pretends one and costs nothing")
 	f.String("model", "", "ask the model `NAME`")
 	f.String("key-env", "", "the environment `VARIABLE` that holds the key (default: no key is sent)")

@@ -6,17 +6,19 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/llm"
 	"silverbeam/pkg/rules"
+	"silverbeam/pkg/student"
 	"silverbeam/pkg/taxonomy"
 	"silverbeam/schemas"
 )
 
-// cascade asks its labelers in turn. The first answers every finding; a later one is asked only where an earlier one
-// doubts, and then settles the doubted findings alone.
+// cascade asks its labelers in turn. The first answers every finding; a later one is asked only where the one before
+// doubts its own answer, and then settles the doubted findings alone.
 type cascade struct {
 	labelers []labeler
 	calls    bool // some labeler waits on calls
@@ -26,15 +28,33 @@ type cascade struct {
 // llm.Refusal where the report is to blame.
 type labeler interface {
 	label(ctx context.Context, batch string, s *schemas.Study) ([]taxonomy.Label, error)
+	doubts(taxonomy.Label) bool // an answer of its own
 }
 
-type ruleLabeler struct{ *rules.Labeler }
+// uncertain is the doubt of a labeler whose probabilities are not calibrated.
+type uncertain struct{}
+
+func (uncertain) doubts(l taxonomy.Label) bool { return l.State == taxonomy.Uncertain }
+
+type ruleLabeler struct {
+	uncertain
+	*rules.Labeler
+}
 
 func (r ruleLabeler) label(_ context.Context, _ string, s *schemas.Study) ([]taxonomy.Label, error) {
 	return r.Label(s.Report)
 }
 
+type studentLabeler struct{ *student.Student }
+
+func (l studentLabeler) label(_ context.Context, _ string, s *schemas.Study) ([]taxonomy.Label, error) {
+	return l.Label(s.Report)
+}
+
+func (l studentLabeler) doubts(y taxonomy.Label) bool { return l.Doubts(y) }
+
 type llmLabeler struct {
+	uncertain
 	*llm.Client
 	step string
 }
@@ -48,15 +68,22 @@ func openCascade(step string, o Options, run schemas.Run) (c cascade, err error)
 	if err != nil {
 		return c, err
 	}
+	r, err := rules.New(t, rules.Options{Convention: o.Convention})
+	if err != nil {
+		return c, err
+	}
 	for _, name := range o.Cascade() {
 		var l labeler
-		switch name {
-		case "rules":
-			r, rerr := rules.New(t, rules.Options{Convention: o.Convention})
-			l, err = ruleLabeler{r}, rerr
-		case "llm":
+		file, isStudent := strings.CutPrefix(name, studentPrefix)
+		switch {
+		case name == "rules":
+			l = ruleLabeler{Labeler: r}
+		case isStudent:
+			s, serr := student.Open(file, t, r)
+			l, err = studentLabeler{s}, serr
+		case name == "llm":
 			client, cerr := openClient(o, t, run)
-			l, err, c.calls = llmLabeler{client, step}, cerr, true
+			l, err, c.calls = llmLabeler{Client: client, step: step}, cerr, true
 		default:
 			err = fmt.Errorf("unknown labeler %q", name)
 		}
@@ -69,8 +96,9 @@ func openCascade(step string, o Options, run schemas.Run) (c cascade, err error)
 }
 
 func (c cascade) label(ctx context.Context, batch string, s *schemas.Study) (labels []taxonomy.Label, err error) {
+	var doubt []bool // by finding: the last one asked does
 	for i, l := range c.labelers {
-		if i > 0 && !slices.ContainsFunc(labels, doubted) {
+		if i > 0 && !slices.Contains(doubt, true) {
 			break
 		}
 		answer, err := l.label(ctx, batch, s)
@@ -81,19 +109,16 @@ func (c cascade) label(ctx context.Context, batch string, s *schemas.Study) (lab
 			return nil, refusal(err)
 		}
 		if i == 0 {
-			labels = answer
-			continue
+			labels, doubt = answer, slices.Repeat([]bool{true}, len(answer))
 		}
 		for k := range labels {
-			if doubted(labels[k]) {
-				labels[k] = answer[k]
+			if doubt[k] {
+				labels[k], doubt[k] = answer[k], l.doubts(answer[k])
 			}
 		}
 	}
 	return labels, nil
 }
-
-func doubted(l taxonomy.Label) bool { return l.State == taxonomy.Uncertain }
 
 // refusal turns a report's own fault into a reject; every other error stops the run.
 func refusal(err error) error {

@@ -18,6 +18,7 @@ import (
 
 	"silverbeam/pkg/llm"
 	"silverbeam/pkg/rules"
+	"silverbeam/pkg/student"
 	"silverbeam/pkg/taxonomy"
 	"silverbeam/schemas"
 	"silverbeam/transforms/internal/batch"
@@ -28,13 +29,15 @@ import (
 // ReportsName is the type of the labelling step.
 const ReportsName = "label.Reports"
 
-// Labelers are the labelers that a cascade may name.
-var Labelers = []string{"rules", "llm"}
+// Labelers are the labelers that a cascade may name; a student's file follows its colon.
+var Labelers = []string{"rules", studentPrefix + "FILE", "llm"}
+
+const studentPrefix = "student:"
 
 // Options is the config block of a label.Reports step.
 type Options struct {
 	Findings   string        `yaml:"findings"`   // taxonomy: ctrate-18 (default), radchestct-16, abdomen-12 or a file
-	Labelers   []string      `yaml:"labelers"`   // asked in this order until one is sure; an endpoint adds llm at the end; default [rules]
+	Labelers   []string      `yaml:"labelers"`   // rules, student:FILE, llm, asked in this order until one is sure; an endpoint adds llm at the end; default [rules]
 	Convention string        `yaml:"convention"` // what counts as a finding: ct-rate (default) or clinical
 	Endpoint   string        `yaml:"endpoint"`   // base URL of an OpenAI-compatible server; needed by llm
 	Model      string        `yaml:"model"`      // needed by llm
@@ -54,7 +57,7 @@ func (o Options) Validate() error {
 		errs = append(errs, schemas.FieldError{Field: field, Value: value, Bound: bound})
 	}
 	for _, l := range o.Labelers {
-		if !slices.Contains(Labelers, l) {
+		if file, ok := strings.CutPrefix(l, studentPrefix); l != "rules" && l != "llm" && (!ok || file == "") {
 			bad("labelers", l, "one of "+strings.Join(Labelers, ", "))
 		}
 	}
@@ -116,17 +119,42 @@ func (o Options) Taxonomy() (*taxonomy.Taxonomy, error) {
 	return taxonomy.Load(o.Findings)
 }
 
+// Suits opens every student of the list: a file that is missing, damaged or made for other findings or rules is an error.
+func (o Options) Suits(t *taxonomy.Taxonomy) error {
+	_, err := o.versions(t)
+	return err
+}
+
+// versions are the labelers in order, a student by its digest, and last the rules' version.
+func (o Options) versions(t *taxonomy.Taxonomy) ([]string, error) {
+	r, err := rules.New(t, rules.Options{Convention: o.Convention})
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Clone(o.Cascade())
+	for i, l := range all {
+		if file, ok := strings.CutPrefix(l, studentPrefix); ok {
+			s, err := student.Open(file, t, r)
+			if err != nil {
+				return nil, fmt.Errorf("labelers: %w", err)
+			}
+			all[i] = studentPrefix + s.Digest()
+		}
+	}
+	return append(all, r.Version()), nil
+}
+
 // Identity is the digest of all that decides a label beside the report: findings, labelers and their versions.
 func (o Options) Identity() (string, error) {
 	t, err := o.Taxonomy()
 	if err != nil {
 		return "", err
 	}
-	r, err := rules.New(t, rules.Options{Convention: o.Convention})
+	versions, err := o.versions(t)
 	if err != nil {
 		return "", err
 	}
-	id := fmt.Sprint(t.Digest(), o.Cascade(), r.Version())
+	id := fmt.Sprint(t.Digest(), versions)
 	if o.Calls() {
 		id += fmt.Sprint(o.Model, llm.Version, llm.StandIn(o.Endpoint))
 	}

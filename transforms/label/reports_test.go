@@ -1,13 +1,19 @@
 package label
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"silverbeam/pkg/llm"
+	"silverbeam/pkg/rules"
+	"silverbeam/pkg/student"
 	"silverbeam/pkg/taxonomy"
 	"silverbeam/schemas"
 )
@@ -80,6 +86,8 @@ func (f fixed) label(context.Context, string, *schemas.Study) ([]taxonomy.Label,
 	return slices.Clone(f.labels), f.err
 }
 
+func (fixed) doubts(l taxonomy.Label) bool { return l.State == taxonomy.Uncertain }
+
 func TestCascade(t *testing.T) {
 	present, doubt, absent := taxonomy.Label{State: taxonomy.Present}, taxonomy.Label{State: taxonomy.Uncertain}, taxonomy.Label{State: taxonomy.Absent}
 	broken := errors.New("broken")
@@ -107,5 +115,98 @@ func TestCascade(t *testing.T) {
 				t.Errorf("%v, %v, %d asked", got, err, asked)
 			}
 		})
+	}
+}
+
+// grader is a labeler that doubts its own answers from a probability of one half on.
+type grader struct{ fixed }
+
+func (grader) doubts(l taxonomy.Label) bool { return l.P >= 0.5 }
+
+// Each labeler hands on what it doubts itself, of what the one before handed to it.
+func TestCascadeHandsOnlyDoubtsOn(t *testing.T) {
+	of := func(source string, p ...float32) (labels []taxonomy.Label) {
+		for i, x := range p {
+			labels = append(labels, taxonomy.Label{State: taxonomy.State(i%2) - 1, P: x, Source: source}) // uncertain, absent, uncertain ...
+		}
+		return labels
+	}
+	for name, c := range map[string]struct {
+		middle []float32
+		want   string
+		asked  int // of the last
+	}{
+		"the middle one is sure of all that it was asked":       {[]float32{0.1, 0.9, 0.2, 0.9}, "middle first middle first", 0},
+		"it doubts one of them, and hands that one alone on":    {[]float32{0.1, 0.9, 0.7, 0.9}, "middle first last first", 1},
+		"it doubts both, but not what the first was sure of":    {[]float32{0.6, 0.9, 0.7, 0.9}, "last first last first", 1},
+		"an uncertain state is no doubt where it says it isn't": {[]float32{0, 0, 0, 0}, "middle first middle first", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked, last := 0, 0
+			got, err := cascade{labelers: []labeler{fixed{labels: of("first", 0, 0, 0, 0), asked: &asked},
+				grader{fixed{labels: of("middle", c.middle...), asked: &asked}}, fixed{labels: of("last", 0, 0, 0, 0), asked: &last}}}.label(t.Context(), "b", &schemas.Study{})
+			var sources []string
+			for _, l := range got {
+				sources = append(sources, l.Source)
+			}
+			if s := strings.Join(sources, " "); s != c.want || err != nil || asked != 2 || last != c.asked {
+				t.Errorf("%s, %v, the last asked %d times; want %s", s, err, last, c.want)
+			}
+		})
+	}
+}
+
+// A student is known by its content: another one in the same place makes other shards, the same one elsewhere does not.
+func TestStudentsAreKnownByTheirContent(t *testing.T) {
+	tax, err := taxonomy.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := rules.New(tax, rules.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(path string, seed int64) string {
+		var reports []student.Report
+		for i := range 60 {
+			r := student.Report{ID: fmt.Sprint(i), Text: fmt.Sprintf("Chest CT w%dx of w%dy and w%dz. No pleural effusion. The heart is normal in size.", i, i, i), Truth: make([]int8, 18)}
+			r.Truth[0] = int8(i % 2)
+			reports = append(reports, r)
+		}
+		s, _, err := student.Fit(tax, l, reports, student.Options{Folds: 3, Seed: seed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := errors.Join(s.Write(&b), os.WriteFile(path, b.Bytes(), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		o := Options{Labelers: []string{"rules", "student:" + path}}
+		if err := errors.Join(o.Validate(), o.Suits(tax)); err != nil {
+			t.Error(err)
+		}
+		id, err := o.Identity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	a, b := filepath.Join(t.TempDir(), "a.json"), filepath.Join(t.TempDir(), "b.json")
+	one := write(a, 1)
+	if write(b, 1) != one {
+		t.Error("another path makes another identity")
+	}
+	if write(a, 2) == one {
+		t.Error("another student makes the same identity")
+	}
+	for name, o := range map[string]Options{"missing": {Labelers: []string{"student:" + a + ".none"}}, "of another convention": {Labelers: []string{"student:" + a}, Convention: "clinical"}} {
+		if err := o.Suits(tax); err == nil || !strings.HasPrefix(err.Error(), "labelers: student: ") || !strings.Contains(err.Error(), a) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, bad := range []string{"student:", "student", "pupil:" + a} {
+		if err := (Options{Labelers: []string{bad}}).Validate(); err == nil || !strings.Contains(err.Error(), "one of rules, student:FILE, llm") {
+			t.Errorf("%s: %v", bad, err)
+		}
 	}
 }
