@@ -26,16 +26,17 @@ type Report struct {
 type Options struct {
 	Folds int     // at least 3
 	Seed  int64   // of the deal of groups to folds
-	Ask   float64 // the share of reports that may be asked of another labeler, from 0 to 1: it sets the student's doubt
+	Ask   float64 // the largest share of reports to ask another labeler about, from 0 to 1: it sets the student's doubt
 }
 
 // Values of the fit. A factor of two in any of them changed no macro figure by more than its own noise.
 const (
-	leastReports = 3   // that a feature must be in
-	leastOf      = 10  // reports with a finding, and without it, to learn it from
-	candidates   = 400 // features that a finding's fit sees, by chi-square
-	price        = 1.0 // of a weight of 1, in log loss of one report
-	blendPrice   = 1.0 // of the square of the blend's weights, halved
+	leastReports = 3    // that a feature must be in
+	leastOf      = 10   // reports with a finding, and without it, to learn it from
+	candidates   = 400  // features that a finding's fit sees, by chi-square
+	price        = 1.0  // of a weight of 1, in log loss of one report
+	blendPrice   = 1.0  // of the square of the blend's weights, halved
+	leastDoubt   = 0.05 // a labeler that is right 95 times in 100 would do harm below it
 )
 
 // ErrTooFew is wrapped by an error about labels that are too few to learn from.
@@ -74,7 +75,7 @@ func Fit(t *taxonomy.Taxonomy, l *rules.Labeler, reports []Report, o Options) (*
 		return nil, nil, fmt.Errorf("student: %w", err)
 	}
 	out.measure(&m, t.Names(), models)
-	m.Doubt = out.doubt(o.Ask)
+	m.Doubt = max(out.doubt(o.Ask), leastDoubt)
 	f := file{Made: m, Blend: append(b.Coef, b.Intercept), Findings: make([]finding, len(models))}
 	texts := c.texts(models)
 	for i, name := range t.Names() {

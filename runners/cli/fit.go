@@ -86,7 +86,7 @@ func labelFitCommand() *cobra.Command {
 	c.Flags().StringVar(&f.cluster, "cluster", "", "the `COLUMN` of IN that names the patient: a patient's reports share a fold")
 	c.Flags().IntVar(&f.folds, "folds", 5, "cross-validate in `N` folds, 3 to 20; near copies share one")
 	c.Flags().Int64Var(&f.seed, "seed", 1, "deal the reports to folds by `SEED`")
-	c.Flags().StringVar(&f.ask, "ask", "10%", "doubt so much that a later labeler is asked of this `SHARE` of the reports")
+	c.Flags().StringVar(&f.ask, "ask", "10%", "doubt so much that a later labeler is asked about this `SHARE` of the reports at most")
 	c.Flags().StringVar(&f.json, "json", "", "also write the figures to `FILE`")
 	return c
 }

@@ -21,7 +21,7 @@ import (
 
 func labelCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "label reports|sample|explain", Short: "label a table of reports, or show why one is labelled as it is",
+		Use: "label reports|sample|fit|explain", Short: "label a table of reports, or show why one is labelled as it is",
 		Example: "  silverbeam label reports my.csv --out labels.csv\n  silverbeam label explain my.csv --id 17",
 		RunE:    onlyVerbs,
 	}
