@@ -356,3 +356,24 @@ func BenchmarkLabel(b *testing.B) {
 		}
 	}
 }
+
+// Labels that are drawn by lot cannot be learned. Every text stands there four times, with one label: a fold that saw one
+// of the four would know the others.
+func TestNothingLeaks(t *testing.T) {
+	tax, l := findings(t, zoo)
+	r := rand.New(rand.NewPCG(7, 7))
+	var reports []Report
+	for i := range 100 {
+		y, text := int8(r.IntN(2)), "Chest CT. "+strings.Join(prose(r, 30), " ")
+		for _, end := range []string{"", " end", " of it", " here"} {
+			reports = append(reports, Report{ID: fmt.Sprint(i, end), Text: text + end, Truth: []int8{y, 0, 0, 0}})
+		}
+	}
+	s, _, err := Fit(tax, l, reports, Options{Folds: 5, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := s.Made().Figures[0]; *x.Student.AUC < 0.35 || *x.Student.AUC > 0.65 { // 0.5 ± 3 standard errors of 100 texts
+		t.Errorf("AUC %v of labels by lot, want 0.5", *x.Student.AUC)
+	}
+}
