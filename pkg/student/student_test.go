@@ -363,17 +363,17 @@ func TestNothingLeaks(t *testing.T) {
 	tax, l := findings(t, zoo)
 	r := rand.New(rand.NewPCG(7, 7))
 	var reports []Report
-	for i := range 100 {
-		y, text := int8(r.IntN(2)), "Chest CT. "+strings.Join(prose(r, 30), " ")
+	for i := range 48 {
+		y, text := int8(r.IntN(2)), "Chest CT. "+strings.Join(prose(r, 20), " ")
 		for _, end := range []string{"", " end", " of it", " here"} {
 			reports = append(reports, Report{ID: fmt.Sprint(i, end), Text: text + end, Truth: []int8{y, 0, 0, 0}})
 		}
 	}
-	s, _, err := Fit(tax, l, reports, Options{Folds: 5, Seed: 1})
+	s, _, err := Fit(tax, l, reports, Options{Folds: 3, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if x := s.Made().Figures[0]; *x.Student.AUC < 0.35 || *x.Student.AUC > 0.65 { // 0.5 ± 3 standard errors of 100 texts
+	if x := s.Made().Figures[0]; *x.Student.AUC < 0.25 || *x.Student.AUC > 0.75 { // 0.5 ± 3 standard errors of 48 texts
 		t.Errorf("AUC %v of labels by lot, want 0.5", *x.Student.AUC)
 	}
 }
