@@ -165,7 +165,7 @@ func (p *Plan) labels(g *Graph, todo []schemas.Batch, o *label.Options, run sche
 	if err != nil {
 		return err
 	}
-	c := counter{seen: map[[16]byte]bool{}, ask: ask, stored: f.Stored}
+	c := counter{seen: map[[16]byte]bool{}, ask: ask, call: f.Call}
 	if err := c.read(g, todo); err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (p *Plan) labels(g *Graph, todo []schemas.Batch, o *label.Options, run sche
 	if c.spared > 0 {
 		p.Skipped = append(p.Skipped, Skip{Studies: c.spared, Why: "the results store has the answers"})
 	}
-	return p.price(o, f, c, float64(len(t.Findings)))
+	return p.price(o, f, c)
 }
 
 // Calls says whether a step of the pipeline may call a model.
@@ -181,13 +181,14 @@ func (p *Pipeline) Calls() bool { o := p.labeling(); return o != nil && o.Calls(
 
 // counter counts different reports and those that would be sent.
 type counter struct {
-	ask    func(report string) bool
-	stored func(report string) (bool, error)
+	ask  func(report string) bool
+	call func(report string) (llm.Request, error)
 
 	seen   map[[16]byte]bool // by the head of a SHA-256: the store answers it
 	calls  int64
-	bytes  int64 // of the reports that would be sent
-	spared int   // studies that the store answers
+	bytes  int64       // of the reports that would be sent
+	sum    llm.Request // of the calls
+	spared int         // studies that the store answers
 }
 
 func (c *counter) read(g *Graph, batches []schemas.Batch) error {
@@ -213,16 +214,18 @@ func (c *counter) read(g *Graph, batches []schemas.Batch) error {
 	return nil
 }
 
-func (c *counter) count(report string) (err error) {
+func (c *counter) count(report string) error {
 	sum := sha256.Sum256([]byte(report))
 	key := [16]byte(sum[:16])
 	stored, known := c.seen[key]
 	if !known && c.ask(report) {
-		if stored, err = c.stored(report); err != nil {
+		r, err := c.call(report)
+		if err != nil {
 			return err
 		}
-		if !stored {
+		if stored = r.Findings == 0; !stored {
 			c.calls, c.bytes = c.calls+1, c.bytes+int64(len(report))
+			c.sum = llm.Request{Findings: c.sum.Findings + r.Findings, Instructions: c.sum.Instructions + r.Instructions, Schema: c.sum.Schema + r.Schema, MaxOutput: c.sum.MaxOutput + r.MaxOutput}
 		}
 	}
 	if stored {
@@ -260,7 +263,7 @@ func asks(o *label.Options, t *taxonomy.Taxonomy) (func(string) bool, error) {
 }
 
 // price turns reports into tokens, money and time.
-func (p *Plan) price(o *label.Options, f llm.Forecast, c counter, findings float64) error {
+func (p *Plan) price(o *label.Options, f llm.Forecast, c counter) error {
 	free := float64(p.Distinct - c.calls)
 	p.Seconds = guess(func(i int) float64 { return free / rulesPerSecond[i] })
 	if c.calls == 0 {
@@ -268,21 +271,21 @@ func (p *Plan) price(o *label.Options, f llm.Forecast, c counter, findings float
 	}
 	calls := float64(c.calls)
 	p.Tokens.Input = guess(func(i int) float64 {
-		each := float64(f.Instructions)
+		bytes := float64(c.sum.Instructions) + float64(c.bytes)
 		if i == 2 {
-			each += float64(f.Schema)
+			bytes += float64(c.sum.Schema)
 		}
-		return math.Ceil((calls*each + float64(c.bytes)) / bytesPerToken[i])
+		return math.Ceil(bytes / bytesPerToken[i])
 	})
 	p.Tokens.Output = guess(func(i int) float64 {
 		if i == 2 {
-			return calls * float64(f.MaxOutput)
+			return float64(c.sum.MaxOutput)
 		}
-		tokens := 2 + tokensPerFinding[i]*findings
+		tokens := 2 * calls
 		if f.Thinks {
-			tokens += thinking[i]
+			tokens += thinking[i] * calls
 		}
-		return math.Ceil(calls * tokens)
+		return math.Ceil(tokens + tokensPerFinding[i]*float64(c.sum.Findings))
 	})
 	atOnce := float64(o.InFlight)
 	if atOnce == 0 {
@@ -293,12 +296,13 @@ func (p *Plan) price(o *label.Options, f llm.Forecast, c counter, findings float
 		calling.atLeast(60 * calls / float64(o.RPM))
 	}
 	p.Seconds.add(calling)
-	return p.cost(f, c.calls)
+	return p.cost(f, c)
 }
 
 // cost is the price of so many calls of mean length: at best the server keeps the instructions in its cache, expected and
 // at worst it keeps nothing.
-func (p *Plan) cost(f llm.Forecast, calls int64) (err error) {
+func (p *Plan) cost(f llm.Forecast, c counter) (err error) {
+	calls := c.calls
 	in, out := p.Tokens.Input.all(), p.Tokens.Output.all()
 	for i := range p.pico {
 		u := ledger.Usage{Input: int64(in[i]) / calls, Output: int64(out[i]) / calls}
@@ -307,7 +311,7 @@ func (p *Plan) cost(f llm.Forecast, calls int64) (err error) {
 		}
 		switch i {
 		case 0:
-			cached := int64(float64(f.Instructions) / bytesPerToken[0])
+			cached := int64(float64(c.sum.Instructions) / float64(calls) / bytesPerToken[0])
 			u.Cached = &cached
 			p.pico[i], err = f.Price.Cost(u)
 		case 1:

@@ -3,21 +3,22 @@ package ledger
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
 	"silverbeam/pkg/taxonomy"
 )
 
-// Identity names an answer: see Store.Identity.
+// Identity names what a model is asked about: see Store.Identity.
 type Identity [32]byte
 
 // Intent is what is written before an attempt is sent.
 type Intent struct {
 	Batch, Step, Study string
-	Identity           Identity
-	Report             Identity // of the normalised text alone
+	Identity           Identity    // of report, model and all else that decides an answer, but for the findings
+	Report             Identity    // of the normalised text alone
+	Findings           []FindingID // asked for
+	SavedPico          int64       // what the store's answers to the report's other findings had cost
 	Model, PriceID     string
 	ReservePico        int64 // worst case
 	CapPico            int64 // of the whole run; 0: no cap
@@ -43,7 +44,7 @@ type Outcome struct {
 	Usage     *Usage // nil: the server did not say
 	RawUsage  []byte
 	CostPico  *int64           // nil: unknown, so the reservation stands
-	Labels    []taxonomy.Label // of Answered; kept as codes
+	Labels    []taxonomy.Label // of Answered, one for each finding of the intent; kept as codes
 }
 
 // Begin reserves the worst case and writes the intent. When it returns, both are on the disk. Where the cap leaves no
@@ -57,7 +58,7 @@ func (b *Book) Begin(ctx context.Context, in Intent) (attempt int64, err error) 
 		_, err := tx.Exec(`INSERT INTO attempts (id,batch,step,study,identity,model,price_id,started,reserved) VALUES (?,?,?,?,?,?,?,?,?)`,
 			attempt, in.Batch, in.Step, in.Study, in.Identity[:], in.Model, in.PriceID, time.Now().UnixNano(), in.ReservePico)
 		if err == nil {
-			_, err = tx.Exec(`INSERT OR IGNORE INTO asked VALUES (?,?,?,?,'call',0)`, in.Batch, in.Step, in.Study, in.Report[:])
+			_, err = tx.Exec(`INSERT OR IGNORE INTO asked VALUES (?,?,?,?,'call',?)`, in.Batch, in.Step, in.Study, in.Report[:], in.SavedPico)
 		}
 		return err
 	})
@@ -79,7 +80,7 @@ func (b *Book) Settle(attempt int64, in Intent, o Outcome) error {
 	}
 	var labels []byte
 	if o.Kind == Answered {
-		labels = encodeLabels(o.Labels)
+		labels = encodeLabels(in.Findings, o.Labels)
 	}
 	err := b.exec(`UPDATE attempts SET ended=?,outcome=?,status=?,request_id=?,model_seen=?,fingerprint=?,usage=?,
 		input=?,cached=?,cache_write=?,output=?,reasoning=?,cost=?,labels=? WHERE id=?`,
@@ -93,25 +94,32 @@ func (b *Book) Settle(attempt int64, in Intent, o Outcome) error {
 	return nil
 }
 
-// Paid gives the labels of an answer that this run has paid for and that may not have reached the store: the process
+// Paid gives the answers about one report that this run has paid for and that may not have reached the store: the process
 // may have died between the two.
-func (b *Book) Paid(id Identity) (a Answer, ok bool, err error) {
+func (b *Book) Paid(id Identity) ([]Answer, error) {
 	if !b.paid {
-		return a, false, nil
+		return nil, nil
 	}
-	var labels []byte
-	err = b.d.db.QueryRow(`SELECT labels, coalesce(cost,0), model FROM attempts WHERE identity=? AND outcome=?`, id[:], Answered).
-		Scan(&labels, &a.CostPico, &a.Model)
-	if errors.Is(err, sql.ErrNoRows) {
-		return a, false, nil
-	}
-	if err == nil {
-		a.Labels, err = decodeLabels(labels)
-	}
+	rows, err := b.d.db.Query(`SELECT labels, coalesce(cost,0), model FROM attempts WHERE identity=? AND outcome=? ORDER BY id`, id[:], Answered)
+	answers, err := readAnswers(rows, err)
 	if err != nil {
-		return a, false, fmt.Errorf("ledger: %s: %w", b.d.path, err)
+		return nil, fmt.Errorf("ledger: %s: %w", b.d.path, err)
 	}
-	return a, true, nil
+	return answers, nil
+}
+
+// readAnswers reads rows of labels, cost and model.
+func readAnswers(rows *sql.Rows, err error) (answers []Answer, _ error) {
+	err = each(rows, err, func() (err error) {
+		var a Answer
+		var labels []byte
+		if err = rows.Scan(&labels, &a.CostPico, &a.Model); err == nil {
+			a.Findings, a.Labels, err = decodeLabels(labels)
+		}
+		answers = append(answers, a)
+		return err
+	})
+	return answers, err
 }
 
 // Spared notes a report that was answered without a call of its own: by an answer in the store, or by sharing that of an

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITH
 CREATE TABLE IF NOT EXISTS attempts (
   id INTEGER PRIMARY KEY,
   batch TEXT NOT NULL, step TEXT NOT NULL, study TEXT NOT NULL,
-  identity BLOB NOT NULL,              -- of the answer asked for: an HMAC under the site key
+  identity BLOB NOT NULL,              -- of what was asked about, whichever findings: an HMAC under the site key
   model TEXT NOT NULL, price_id TEXT NOT NULL,
   started INTEGER NOT NULL,            -- Unix ns
   reserved INTEGER NOT NULL,           -- pico-dollars, the worst case
@@ -33,14 +33,14 @@ CREATE TABLE IF NOT EXISTS attempts (
   usage TEXT,                          -- as the server sent it, numbers only
   input INTEGER, cached INTEGER, cache_write INTEGER, output INTEGER, reasoning INTEGER, -- NULL: the server did not say
   cost INTEGER,                        -- pico-dollars; NULL: unknown, the reservation stands
-  labels BLOB                          -- codes of an answer, until the store has it
+  labels BLOB                          -- findings and codes of an answer, until the store has it
 );
 CREATE INDEX IF NOT EXISTS attempts_identity ON attempts (identity);
 CREATE TABLE IF NOT EXISTS asked (
   batch TEXT NOT NULL, step TEXT NOT NULL, study TEXT NOT NULL,
   report BLOB NOT NULL,                -- HMAC of the normalised text, to count distinct ones
   kind TEXT NOT NULL,                  -- call, store, dedupe
-  saved INTEGER NOT NULL,              -- pico-dollars that the answer had cost
+  saved INTEGER NOT NULL,              -- pico-dollars that the answer had cost; of a call, the stored part of the answer
   PRIMARY KEY (batch, step, study)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS asked_report ON asked (report);

@@ -30,7 +30,7 @@ func open(t *testing.T) (*Book, string) {
 }
 
 func intent(batch, study string, n byte) Intent {
-	return Intent{Batch: batch, Step: "label.Reports", Study: study, Identity: Identity{n}, Report: Identity{n, 1}, Model: "m", PriceID: "p", ReservePico: 1000}
+	return Intent{Batch: batch, Step: "label.Reports", Study: study, Identity: Identity{n}, Report: Identity{n, 1}, Findings: []FindingID{{1}}, Model: "m", PriceID: "p", ReservePico: 1000}
 }
 
 func try(t *testing.T, b *Book, in Intent, o Outcome) {
@@ -101,10 +101,10 @@ func TestCostAddsUp(t *testing.T) {
 	if again.Committed() != 2070 {
 		t.Errorf("reopened: committed %d, want 2070", again.Committed())
 	}
-	if a, ok, err := again.Paid(Identity{1}); err != nil || !ok || a.CostPico != 40 || a.Labels[0] != labels[0] {
-		t.Error(a, ok, err)
+	if a, err := again.Paid(Identity{1}); err != nil || len(a) != 1 || a[0].CostPico != 40 || a[0].Labels[0] != labels[0] || a[0].Findings[0] != (FindingID{1}) {
+		t.Error(a, err)
 	}
-	if _, ok, _ := again.Paid(Identity{2}); ok {
+	if a, _ := again.Paid(Identity{2}); len(a) > 0 {
 		t.Error("an attempt that was cut off has no answer")
 	}
 }

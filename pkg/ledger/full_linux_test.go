@@ -39,7 +39,7 @@ func TestFullDisk(t *testing.T) {
 			}
 			defer s.Close()
 			for i := range kept - 1 {
-				if a, ok, err := s.Get(s.Identity(fmt.Sprint(i))); !ok || err != nil || a.CostPico != int64(i) {
+				if a, err := s.Get(s.Identity(fmt.Sprint(i))); err != nil || len(a) != 1 || a[0].CostPico != int64(i) {
 					t.Fatalf("answer %d of %d is gone: %v", i, kept-1, err)
 				}
 			}

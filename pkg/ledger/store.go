@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -13,17 +14,19 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
 
 const storeSchema = `
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS answers (
-  identity BLOB PRIMARY KEY, model TEXT NOT NULL, cost INTEGER NOT NULL, created INTEGER NOT NULL, labels BLOB NOT NULL
-) WITHOUT ROWID;`
+CREATE TABLE IF NOT EXISTS calls (
+  identity BLOB NOT NULL, asked BLOB NOT NULL, -- of report, model and so on; of the findings asked
+  model TEXT NOT NULL, cost INTEGER NOT NULL, created INTEGER NOT NULL, labels BLOB NOT NULL, PRIMARY KEY (identity, asked)
+) WITHOUT ROWID;` // answers to all findings at once, of the program's first months, may stand in another table: they are left alone
 
-// Store keeps answers by identity, for all runs of a site. Its identities are HMACs under a site key kept in a file
+// Store keeps answers by report and finding, for all runs of a site. Its identities are HMACs under a site key kept in a file
 // beside it, so that neither a digest nor a lookup tells anything about a report to one without the key.
 type Store struct {
 	d   *database
@@ -71,6 +74,9 @@ func ReadStore(location string) (*Store, error) {
 	s := &Store{d: &database{path: path, db: db, closed: true}} // to writers
 	if err := s.readKey(path + ".key"); err != nil {
 		return nil, errors.Join(fmt.Errorf("results store: %w", err), s.Close())
+	}
+	if _, err := db.Exec(`SELECT 1 FROM calls LIMIT 1`); err != nil && strings.Contains(err.Error(), "no such table") {
+		return nil, errors.Join(fmt.Errorf("results store: %s has no answers to single findings: %w", path, fs.ErrNotExist), s.Close())
 	}
 	return s, nil
 }
@@ -170,32 +176,42 @@ func (s *Store) mac(b []byte) []byte {
 	return m.Sum(nil)
 }
 
-// Get finds an answer.
-func (s *Store) Get(id Identity) (a Answer, ok bool, err error) {
-	var labels []byte
-	err = s.d.db.QueryRow(`SELECT labels, cost, model FROM answers WHERE identity=?`, id[:]).Scan(&labels, &a.CostPico, &a.Model)
-	if errors.Is(err, sql.ErrNoRows) {
-		return a, false, nil
-	}
-	if err == nil {
-		a.Labels, err = decodeLabels(labels)
-	}
-	if err != nil {
-		return a, false, fmt.Errorf("results store: %s: %w", s.d.path, err)
-	}
-	return a, true, nil
+// Finding names a finding by all that a model is told of it: what was said of it holds until one of the parts changes.
+func (s *Store) Finding(parts ...string) FindingID {
+	id := s.Identity(parts...)
+	return FindingID(id[:])
 }
 
-// Put keeps an answer unless there is one already. When it returns, the answer is on the disk.
+// Get finds the answers about a report, each to some findings, the oldest first; none is no error.
+func (s *Store) Get(id Identity) ([]Answer, error) {
+	rows, err := s.d.db.Query(`SELECT labels, cost, model FROM calls WHERE identity=? ORDER BY created, asked`, id[:])
+	answers, err := readAnswers(rows, err)
+	if err != nil {
+		return nil, fmt.Errorf("results store: %s: %w", s.d.path, err)
+	}
+	return answers, nil
+}
+
+// Put keeps an answer unless there is one to the same findings already. When it returns, the answer is on the disk.
 func (s *Store) Put(id Identity, a Answer) error {
+	asked := s.asked(a.Findings)
 	err := s.d.do(func(tx *sql.Tx) error {
-		_, err := tx.Exec(`INSERT OR IGNORE INTO answers VALUES (?,?,?,?,?)`, id[:], a.Model, a.CostPico, time.Now().Unix(), encodeLabels(a.Labels))
+		_, err := tx.Exec(`INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?)`, id[:], asked, a.Model, a.CostPico, time.Now().Unix(), encodeLabels(a.Findings, a.Labels))
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("results store: %w", err)
 	}
 	return nil
+}
+
+// asked names a set of findings, in any order.
+func (s *Store) asked(findings []FindingID) []byte {
+	var b []byte
+	for _, f := range slices.SortedFunc(slices.Values(findings), func(a, b FindingID) int { return bytes.Compare(a[:], b[:]) }) {
+		b = append(b, f[:]...)
+	}
+	return s.mac(b)[:len(FindingID{})]
 }
 
 // Close lets the store go. Closing twice is nothing.

@@ -22,11 +22,12 @@ func TestStoreKeepsTheFirstAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := s.Identity("report", "prompt")
-	want := Answer{[]taxonomy.Label{{State: taxonomy.NotMentioned, P: .25, From: 3, To: 70000}, {State: taxonomy.Uncertain, P: 1}}, "m", 42}
-	if _, ok, err := s.Get(id); ok || err != nil {
-		t.Fatal(ok, err)
+	x, y := s.Finding("effusion"), s.Finding("nodule")
+	want := Answer{[]FindingID{x, y}, []taxonomy.Label{{State: taxonomy.NotMentioned, P: .25, From: 3, To: 70000}, {State: taxonomy.Uncertain, P: 1}}, "m", 42}
+	if a, err := s.Get(id); len(a) > 0 || err != nil {
+		t.Fatal(a, err)
 	}
-	if err := errors.Join(s.Put(id, want), s.Put(id, Answer{[]taxonomy.Label{{}}, "other", 1})); err != nil {
+	if err := errors.Join(s.Put(id, want), s.Put(id, Answer{[]FindingID{y, x}, []taxonomy.Label{{}, {}}, "other", 1})); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := OpenStore("file://" + path); err == nil {
@@ -38,8 +39,8 @@ func TestStoreKeepsTheFirstAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a, ok, err := r.Get(r.Identity("report", "prompt")); !ok || err != nil || a.CostPico != 42 {
-			t.Error(a, ok, err)
+		if a, err := r.Get(r.Identity("report", "prompt")); err != nil || len(a) != 1 || a[0].CostPico != 42 {
+			t.Error(a, err)
 		}
 		if r.Put(r.Identity("new"), want) == nil {
 			t.Error("a reader has written")
@@ -58,13 +59,76 @@ func TestStoreKeepsTheFirstAnswer(t *testing.T) {
 	if s.Identity("report", "prompt") != id || s.Identity("reportp", "rompt") == id {
 		t.Error("identities changed, or parts run together")
 	}
-	if a, ok, err := s.Get(id); !ok || err != nil || fmt.Sprint(a) != fmt.Sprint(want) {
-		t.Error(a, ok, err)
+	if a, err := s.Get(id); err != nil || fmt.Sprint(a) != fmt.Sprint([]Answer{want}) {
+		t.Error(a, err)
 	}
 	for _, f := range []string{"results.db", "results.db.key", "results.db.lock"} {
 		if info, err := os.Stat(filepath.Join(dir, f)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Error(f, info.Mode(), err)
 		}
+	}
+}
+
+// What is said of a finding comes from the oldest answer that has it; its cost is shared by the findings of that answer.
+func TestPick(t *testing.T) {
+	label := func(from int) taxonomy.Label { return taxonomy.Label{From: from} }
+	a, b, c, d := FindingID{1}, FindingID{2}, FindingID{3}, FindingID{4}
+	answers := []Answer{
+		{[]FindingID{a, b, c}, []taxonomy.Label{label(1), label(2), label(3)}, "m", 100},
+		{[]FindingID{c, d}, []taxonomy.Label{label(30), label(4)}, "m", 7},
+	}
+	for _, x := range []struct {
+		want    []FindingID
+		from    []int
+		missing int
+		cost    int64
+	}{
+		{[]FindingID{a, b, c}, []int{1, 2, 3}, 0, 100}, // all of the first, and nothing of the second
+		{[]FindingID{d, c, b, a}, []int{4, 3, 2, 1}, 0, 100 + 7/2},
+		{[]FindingID{b}, []int{2}, 0, 100 / 3},
+		{[]FindingID{{9}, a}, []int{0, 1}, 1, 100 / 3},
+		{nil, nil, 0, 0},
+	} {
+		labels, missing, cost := Pick(answers, x.want)
+		var from []int
+		for _, l := range labels {
+			from = append(from, l.From)
+		}
+		if fmt.Sprint(from) != fmt.Sprint(x.from) || len(missing) != x.missing || cost != x.cost {
+			t.Errorf("%v: from %v, %d missing, cost %d", x, from, len(missing), cost)
+		}
+	}
+}
+
+// A store of the program's first months holds answers to all findings at once: it stays as it is, and takes new ones.
+func TestOldStore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "results.db")
+	d, err := openDatabase(path, `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+		CREATE TABLE answers (identity BLOB PRIMARY KEY, model TEXT NOT NULL, cost INTEGER NOT NULL, created INTEGER NOT NULL, labels BLOB NOT NULL) WITHOUT ROWID;
+		INSERT INTO answers VALUES (x'01','m',5,0,x'01')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Store{d: d}
+	if err := errors.Join(s.readKey(path+".key"), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadStore(path); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a reader of an old store:", err)
+	}
+	if s, err = OpenStore(path); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Put(Identity{1}, Answer{[]FindingID{{1}}, []taxonomy.Label{{}}, "m", 3}); err != nil {
+		t.Error(err)
+	}
+	var old int
+	if err := s.d.db.QueryRow(`SELECT count(*) FROM answers`).Scan(&old); err != nil || old != 1 {
+		t.Error(old, err)
+	}
+	if a, err := s.Get(Identity{1}); err != nil || len(a) != 1 {
+		t.Error(a, err)
 	}
 }
 
@@ -133,11 +197,11 @@ func TestStoreUnderConcurrency(t *testing.T) {
 		wg.Go(func() {
 			for i := range 50 {
 				id := s.Identity(fmt.Sprint(i))
-				if err := s.Put(id, Answer{Model: fmt.Sprint(g), Labels: []taxonomy.Label{{From: i}}}); err != nil {
+				if err := s.Put(id, Answer{[]FindingID{{1}}, []taxonomy.Label{{From: i}}, fmt.Sprint(g), 0}); err != nil {
 					t.Error(err)
 				}
-				if a, ok, err := s.Get(id); !ok || err != nil || a.Labels[0].From != i {
-					t.Error(a, ok, err)
+				if a, err := s.Get(id); err != nil || len(a) != 1 || a[0].Labels[0].From != i {
+					t.Error(a, err)
 				}
 			}
 		})
@@ -151,18 +215,22 @@ func TestLabelsComeBack(t *testing.T) {
 			return taxonomy.Label{State: taxonomy.State(rapid.Int8Range(-2, 1).Draw(t, "s")), P: rapid.Float32Range(0, 1).Draw(t, "p"),
 				From: rapid.IntRange(0, 1<<31).Draw(t, "f"), To: rapid.IntRange(0, 1<<31).Draw(t, "t")}
 		})).Draw(t, "labels")
-		back, err := decodeLabels(encodeLabels(labels))
-		if err != nil || fmt.Sprint(back) != fmt.Sprint(labels) {
+		findings := make([]FindingID, len(labels))
+		for i := range findings {
+			findings[i] = FindingID{byte(i), 15: 1}
+		}
+		ids, back, err := decodeLabels(encodeLabels(findings, labels))
+		if err != nil || fmt.Sprint(ids, back) != fmt.Sprint(findings, labels) {
 			t.Errorf("%v comes back as %v, %v", labels, back, err)
 		}
 	})
 }
 
 func FuzzDecodeLabels(f *testing.F) {
-	f.Add(encodeLabels([]taxonomy.Label{{State: taxonomy.Uncertain, P: .5, From: 1, To: 2}}))
+	f.Add(encodeLabels([]FindingID{{7}}, []taxonomy.Label{{State: taxonomy.Uncertain, P: .5, From: 1, To: 2}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		labels, err := decodeLabels(b)
-		if err == nil && len(encodeLabels(labels)) != len(b) {
+		findings, labels, err := decodeLabels(b)
+		if err == nil && len(encodeLabels(findings, labels)) != len(b) {
 			t.Errorf("%d bytes gave %d labels", len(b), len(labels))
 		}
 	})

@@ -50,7 +50,7 @@ func (t *tally) add(batch, step, model string, g BatchCost) (err error) {
 
 // asked reads how reports were answered.
 func (t *tally) asked(c *Cost) error {
-	rows, err := t.tx.Query(`SELECT batch, count(DISTINCT study), coalesce(sum(CASE kind WHEN 'store' THEN saved END),0),
+	rows, err := t.tx.Query(`SELECT batch, count(DISTINCT study), coalesce(sum(CASE WHEN kind IN ('store','call') THEN saved END),0),
 		coalesce(sum(CASE kind WHEN 'dedupe' THEN saved END),0) FROM asked GROUP BY batch`)
 	err = each(rows, err, func() (err error) {
 		var batch string

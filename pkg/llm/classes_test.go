@@ -79,7 +79,7 @@ func allN(keys []string) string { return `{"` + strings.Join(keys, `":"N","`) + 
 
 func play(t testing.TB, o Options, steps ...step) (bench, *script) {
 	t.Helper()
-	s := &script{steps: steps, keys: newPrompt(ctRate(t), "").keys}
+	s := &script{steps: steps, keys: newPrompt(ctRate(t), nil, "").keys}
 	if o.Endpoint == "" {
 		o.Endpoint = "https://model.invalid/v1"
 	}
@@ -111,7 +111,7 @@ func TestEveryAnswerHasItsClass(t *testing.T) {
 		wasted   int64
 	}{
 		{"labels", nil, "", nil, 1, 1, 0},
-		{"labels, in a code fence", []step{{200, "", chat("```json\n"+allN(newPrompt(ctRate(t), "").keys)+"\n```", "stop", "")}}, "", nil, 1, 1, 0},
+		{"labels, in a code fence", []step{{200, "", chat("```json\n"+allN(newPrompt(ctRate(t), nil, "").keys)+"\n```", "stop", "")}}, "", nil, 1, 1, 0},
 		{"too many, then labels", []step{{429, "Retry-After: 2", `{"error":{"message":"slow"}}`}}, "", nil, 2, 1, 0},
 		{"too many, as a proxy's page", []step{{429, "", "<html>slow</html>"}}, "", nil, 2, 1, 0},
 		{"three broken gateways", []step{{502, "", ""}, {503, "", ""}, {504, "", ""}}, "", nil, 4, 1, 0},
@@ -190,7 +190,7 @@ func TestAnAddressThatIsNoneStopsAtOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				e := &elsewhere{script{keys: newPrompt(ctRate(t), "").keys}, &net.OpError{Op: "dial", Err: c.err}, c.good}
+				e := &elsewhere{script{keys: newPrompt(ctRate(t), nil, "").keys}, &net.OpError{Op: "dial", Err: c.err}, c.good}
 				b := set(t, t.TempDir(), Options{Endpoint: "https://model.invalid", Model: "gpt-4.1-mini", Deadline: time.Minute}, e)
 				for i := range c.good {
 					if _, err := b.Label(t.Context(), Call{"b", "s", fmt.Sprint(i), report(i)}); err != nil {
@@ -308,7 +308,7 @@ func TestRateLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.meter.bytes = 0 // as at the start
-		each := float64(b.meter.expect(b.prompt.bytes[strictSchema]+len(user(ledger.Identity{}, normalise(report(1))))) + 90)
+		each := float64(b.meter.expect(newPrompt(ctRate(t), nil, "").bytes[strictSchema]+len(user(ledger.Identity{}, normalise(report(1))))) + 90)
 		t.Logf("first call counted as %g tokens, 31 calls took %s", each, s.at[30].Sub(s.at[0]))
 		if d := s.at[30].Sub(s.at[0]); d < 5*time.Second {
 			t.Errorf("31 calls of 100 to %g tokens at 30000 a minute took %s", each, d)
@@ -322,7 +322,7 @@ func TestStructuredOutputIsLearned(t *testing.T) {
 		"500 of llama.cpp, then 422": {{500, "", `{"error":{"message":"Unsupported response_format type: json_schema"}}`}, {422, "", `{"detail":[{"loc":["body","response_format"],"msg":"extra"}]}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			keys := newPrompt(ctRate(t), "").keys
+			keys := newPrompt(ctRate(t), nil, "").keys
 			line := strings.Join(keys, "=P ") + "=P"
 			steps := append(refusals, step{200, "", chat(line, "stop", "")}, step{200, "", chat(line, "stop", "")})
 			b, s := play(t, Options{}, steps...)

@@ -1,9 +1,10 @@
 // Package llm labels reports through any server that speaks OpenAI's chat completions.
 //
 // One report is one call, however often it must be repeated: prompt and answer schema come from the taxonomy alone, the
-// answer is one letter a finding and is validated here. Equal reports share a call, answers in the results store are
-// never asked for again, and every attempt stands in the run's ledger before it is sent and after it came back. A report
-// that cannot be answered is a Refusal; every other error stops the run. No error holds report, prompt, answer or key.
+// answer is one letter a finding and is validated here. Equal reports share a call. Answers are stored by finding and never
+// asked for again: a call asks for the findings that have none. Every attempt stands in the run's ledger before it is sent
+// and after it came back. A report that cannot be answered is a Refusal; every other error stops the run. No error holds
+// report, prompt, answer or key.
 package llm
 
 import (
@@ -27,7 +28,7 @@ import (
 )
 
 // Version names what this package makes of a taxonomy and an answer; it is part of every answer's identity.
-const Version = "llm/1"
+const Version = "llm/2"
 
 // Options say whom to ask and how hard.
 type Options struct {
@@ -45,19 +46,19 @@ type Options struct {
 
 // Client labels reports. It is safe for concurrent use. Book and store stay the caller's.
 type Client struct {
-	o        Options
-	findings int
-	book     *ledger.Book
-	store    *ledger.Store
-	site     site
-	price    ledger.Price
-	prompt   prompt
-	http     *http.Client
-	api      *openai.Client
-	gate     *gate
-	habits   habits
-	meter    meter
-	jitter   func(time.Duration) time.Duration // a random share of its argument
+	o       Options
+	book    *ledger.Book
+	store   *ledger.Store
+	site    site
+	price   ledger.Price
+	asks    question
+	prompts prompts
+	http    *http.Client
+	api     *openai.Client
+	gate    *gate
+	habits  habits
+	meter   meter
+	jitter  func(time.Duration) time.Duration // a random share of its argument
 
 	met     atomic.Bool // the endpoint has answered, whatever it said
 	closed  sync.Once
@@ -84,7 +85,7 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 			return nil, fmt.Errorf("llm: environment variable %s holds no key: export it, or name another", o.KeyEnv)
 		}
 	}
-	c := &Client{o: o, findings: len(t.Findings), book: book, store: store, site: s, prompt: newPrompt(t, o.Model), habits: newHabits(o.Model),
+	c := &Client{o: o, book: book, store: store, site: s, asks: newQuestion(store, t, o.Model, s), prompts: prompts{t: t, model: o.Model, made: map[string]*prompt{}}, habits: newHabits(o.Model),
 		jitter: func(d time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(d) + 1)) }, flights: map[ledger.Identity]*flight{}}
 	var digest string
 	if c.price, digest, err = o.price(s); err == nil {
@@ -95,7 +96,7 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 	}
 	switch {
 	case s.fake != nil:
-		if rt, err = newFake(*s.fake, t, c.prompt.keys); err != nil {
+		if rt, err = newFake(*s.fake, t); err != nil {
 			return nil, err
 		}
 	case rt == nil:
@@ -164,7 +165,7 @@ type Call struct{ Batch, Step, Study, Report string }
 // ErrReplay or the context's error where it is not.
 func (c *Client) Label(ctx context.Context, call Call) ([]taxonomy.Label, error) {
 	text := normalise(call.Report)
-	in := ledger.Intent{Batch: call.Batch, Step: call.Step, Study: call.Study, Identity: identity(c.store, c.prompt, c.o.Model, c.site, text), Report: c.store.Identity("report", text),
+	in := ledger.Intent{Batch: call.Batch, Step: call.Step, Study: call.Study, Identity: c.asks.about(c.store, text), Report: c.store.Identity("report", text),
 		Model: c.o.Model, PriceID: c.price.ID, CapPico: c.o.MaxCostPico}
 	switch {
 	case text == "":
@@ -191,8 +192,23 @@ func (c *Client) unasked(in ledger.Intent, why error) error {
 	return why
 }
 
-// identity names the answer to one report. Where an answer came from matters only if a stand-in gave it: what a fake or
-// loopback server says under a model's name is never taken for that model's answer.
-func identity(store *ledger.Store, p prompt, model string, s site, text string) ledger.Identity {
-	return store.Identity(text, p.digest, model, "temperature=0 seed=0", Version, s.kind)
+// question is what identifies answers beside the report: each finding by all that the model is told of it, the rest
+// together. Where an answer came from matters only if a stand-in gave it: what a fake or loopback server says under a
+// model's name is never taken for that model's answer.
+type question struct {
+	findings []ledger.FindingID
+	rest     []string
+}
+
+func newQuestion(store *ledger.Store, t *taxonomy.Taxonomy, model string, s site) (q question) {
+	q.rest = []string{instructions + askObject + askLine, model, "temperature=0 seed=0", Version, s.kind}
+	for _, f := range t.Findings {
+		q.findings = append(q.findings, store.Finding(describe(f)))
+	}
+	return q
+}
+
+// about is the identity of a report's answers.
+func (q question) about(store *ledger.Store, text string) ledger.Identity {
+	return store.Identity(append([]string{text}, q.rest...)...)
 }

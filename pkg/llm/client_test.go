@@ -42,6 +42,11 @@ type bench struct {
 
 func set(t testing.TB, dir string, o Options, rt http.RoundTripper) bench {
 	t.Helper()
+	return setOf(t, dir, ctRate(t), o, rt)
+}
+
+func setOf(t testing.TB, dir string, tax *taxonomy.Taxonomy, o Options, rt http.RoundTripper) bench {
+	t.Helper()
 	book, err := ledger.OpenBook(filepath.Join(dir, "ledger.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +55,7 @@ func set(t testing.TB, dir string, o Options, rt http.RoundTripper) bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := open(o, ctRate(t), book, store, rt)
+	c, err := open(o, tax, book, store, rt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,12 +87,12 @@ func (x *exchange) merge(r *http.Request) error {
 }
 
 // send makes one attempt. What went wrong stands in the exchange.
-func (c *Client) send(ctx context.Context, h habit, system, user string, ask int) *exchange {
-	x := &exchange{set: c.fields(h, ask)}
+func (c *Client) send(ctx context.Context, h habit, p *prompt, user string, ask int) *exchange {
+	x := &exchange{set: fields(h, p, ask)}
 	x.reply, x.failed = c.api.CreateChatCompletion(context.WithValue(ctx, exchangeKey{}, x), openai.ChatCompletionRequest{
 		Model: c.o.Model,
 		Messages: []openai.ChatCompletionMessage{
-			{Role: openai.ChatMessageRoleSystem, Content: system},
+			{Role: openai.ChatMessageRoleSystem, Content: p.system[h.mode]},
 			{Role: openai.ChatMessageRoleUser, Content: user},
 		},
 	})
@@ -101,7 +101,7 @@ func (c *Client) send(ctx context.Context, h habit, system, user string, ask int
 
 // fields are the request's settings. An answer that did not validate is asked for with another seed and some warmth, as
 // the same request would give the same answer.
-func (c *Client) fields(h habit, ask int) map[string]any {
+func fields(h habit, p *prompt, ask int) map[string]any {
 	set := map[string]any{"temperature": 0.2 * float64(ask), "seed": ask, "reasoning_effort": "low"}
 	for _, name := range []string{"temperature", "seed", "reasoning_effort"} {
 		if h.without[name] {
@@ -109,14 +109,14 @@ func (c *Client) fields(h habit, ask int) map[string]any {
 		}
 	}
 	if h.completionTokens {
-		set["max_completion_tokens"] = c.prompt.maxTokens
+		set["max_completion_tokens"] = p.maxTokens
 	} else {
-		set["max_tokens"] = c.prompt.maxTokens
+		set["max_tokens"] = p.maxTokens
 	}
 	switch h.mode {
 	case strictSchema:
 		set["response_format"] = map[string]any{"type": "json_schema",
-			"json_schema": map[string]any{"name": "findings", "strict": true, "schema": c.prompt.schema}}
+			"json_schema": map[string]any{"name": "findings", "strict": true, "schema": p.schema}}
 	case anyObject:
 		set["response_format"] = map[string]any{"type": "json_object"}
 	}

@@ -20,18 +20,22 @@ import (
 type fake struct {
 	faults
 	label func(report string) ([]taxonomy.Label, error)
-	keys  []string
+	place map[string]int // of a finding in the taxonomy, by its key
 
 	mu       sync.Mutex
 	attempts map[uint64]int // by a hash of the report
 }
 
-func newFake(f faults, t *taxonomy.Taxonomy, keys []string) (*fake, error) {
+func newFake(f faults, t *taxonomy.Taxonomy) (*fake, error) {
 	r, err := rules.New(t, rules.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("llm: fake endpoint: %w", err)
 	}
-	return &fake{faults: f, label: r.Label, keys: keys, attempts: map[uint64]int{}}, nil
+	place := map[string]int{}
+	for i := range t.Findings {
+		place[key(i)] = i
+	}
+	return &fake{faults: f, label: r.Label, place: place, attempts: map[uint64]int{}}, nil
 }
 
 type chatRequest struct {
@@ -39,6 +43,13 @@ type chatRequest struct {
 	Messages []struct {
 		Content string `json:"content"`
 	} `json:"messages"`
+	Format struct {
+		JSON struct {
+			Schema struct {
+				Required []string `json:"required"` // the keys, in their order
+			} `json:"schema"`
+		} `json:"json_schema"`
+	} `json:"response_format"`
 }
 
 // RoundTrip answers one request.
@@ -68,7 +79,7 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, io.ErrUnexpectedEOF
 	}
 	prompt := len(in.Messages[0].Content) + len(in.Messages[1].Content)
-	return respond(r, http.StatusOK, f.complete(in.Model, report, prompt, what == wrong)), nil
+	return respond(r, http.StatusOK, f.complete(in, report, prompt, what == wrong)), nil
 }
 
 // next draws the fault of a report's next attempt.
@@ -83,17 +94,17 @@ func (f *fake) next(report string) fault {
 }
 
 // complete is the body of a good answer, or of one that leaves the last finding out.
-func (f *fake) complete(model, report string, promptBytes int, short bool) string {
+func (f *fake) complete(in chatRequest, report string, promptBytes int, short bool) string {
 	message := map[string]any{"role": "assistant"}
 	content := ""
 	if labels, err := f.label(report); err != nil {
 		message["refusal"] = "not assessable"
 	} else {
-		content = f.object(labels, short)
+		content = f.object(in.Format.JSON.Schema.Required, labels, short)
 	}
 	message["content"] = content
 	body, err := json.Marshal(map[string]any{
-		"id": "fake", "object": "chat.completion", "model": model, "system_fingerprint": "fake-rules",
+		"id": "fake", "object": "chat.completion", "model": in.Model, "system_fingerprint": "fake-rules",
 		"choices": []any{map[string]any{"index": 0, "finish_reason": "stop", "message": message}},
 		"usage": map[string]any{"prompt_tokens": promptBytes / 4, "completion_tokens": (len(content) + 3) / 4,
 			"prompt_tokens_details": map[string]int{"cached_tokens": 0}, "completion_tokens_details": map[string]int{"reasoning_tokens": 0}},
@@ -104,15 +115,15 @@ func (f *fake) complete(model, report string, promptBytes int, short bool) strin
 	return string(body)
 }
 
-func (f *fake) object(labels []taxonomy.Label, short bool) string {
+func (f *fake) object(keys []string, labels []taxonomy.Label, short bool) string {
 	var b strings.Builder
-	for i, l := range labels {
-		if short && i == len(labels)-1 {
+	for n, k := range keys {
+		if short && n == len(keys)-1 {
 			break
 		}
 		for code, meaning := range codes {
-			if meaning.State == l.State {
-				fmt.Fprintf(&b, `,%q:%q`, f.keys[i], code)
+			if meaning.State == labels[f.place[k]].State {
+				fmt.Fprintf(&b, `,%q:%q`, k, code)
 			}
 		}
 	}

@@ -62,28 +62,45 @@ func (c *Client) land(id ledger.Identity, f *flight) {
 	close(f.landed)
 }
 
-// find looks before it asks. An answer is in the book with its cost, then in the store, and only then used.
+// find looks before it asks, and asks for what it did not find. An answer is in the book with its cost, then in the
+// store, and only then used. What comes back has a label for each finding of the taxonomy, and their cost.
 func (c *Client) find(ctx context.Context, in ledger.Intent, text string) (a ledger.Answer, stored bool, err error) {
-	a, stored, err = c.store.Get(in.Identity)
+	answers, err := c.store.Get(in.Identity)
 	if err != nil {
 		return a, false, err
 	}
-	if stored {
+	a, missing := c.pick(answers)
+	if len(missing) == 0 {
 		return a, true, c.book.Spared(in, true, a.CostPico)
 	}
-	a, paid, err := c.book.Paid(in.Identity)
-	switch {
-	case err != nil:
-		return a, false, err
-	case paid:
-		err = c.book.Spared(in, false, a.CostPico)
-	case c.o.Replay:
-		return a, false, ErrReplay
-	default:
-		a, err = c.ask(ctx, in, text)
+	in.SavedPico = a.CostPico
+	paid, err := c.book.Paid(in.Identity)
+	for _, p := range paid {
+		err = errors.Join(err, c.store.Put(in.Identity, p))
 	}
 	if err != nil {
 		return a, false, err
 	}
-	return a, false, c.store.Put(in.Identity, a)
+	answers = append(answers, paid...)
+	if a, missing = c.pick(answers); len(missing) == 0 {
+		return a, false, c.book.Spared(in, false, a.CostPico)
+	}
+	if c.o.Replay {
+		return a, false, ErrReplay
+	}
+	for _, i := range missing {
+		in.Findings = append(in.Findings, c.asks.findings[i])
+	}
+	got, err := c.ask(ctx, in, c.prompts.of(missing), text)
+	if err != nil {
+		return a, false, err
+	}
+	a, _ = c.pick(append(answers, got))
+	return a, false, c.store.Put(in.Identity, got)
+}
+
+// pick puts the taxonomy's answer together, and names the findings that have none by their place.
+func (c *Client) pick(answers []ledger.Answer) (a ledger.Answer, missing []int) {
+	a.Labels, missing, a.CostPico = ledger.Pick(answers, c.asks.findings)
+	return a, missing
 }

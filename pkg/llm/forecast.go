@@ -7,14 +7,19 @@ import (
 
 // Forecast is what is known of calls before the first one is made.
 type Forecast struct {
-	Price        ledger.Price // zero prices: free of charge
-	PriceFile    string       // the digest of the price file
-	Instructions int          // bytes that every call sends beside its report and the answer's schema
-	Schema       int          // bytes of that schema: not every server counts them
-	MaxOutput    int64        // tokens of an answer, which every call sends as its bound
-	Thinks       bool         // the model's answer has reasoning tokens
+	Price     ledger.Price // zero prices: free of charge
+	PriceFile string       // the digest of the price file
+	Thinks    bool         // the model's answer has reasoning tokens
 
-	Stored func(report string) (bool, error) // the store holds the answer, so that no call is needed
+	Call func(report string) (Request, error) // what will be asked of a report
+}
+
+// Request is the size of one call. Zero: the store has every answer, and no call is needed.
+type Request struct {
+	Findings     int   // asked for
+	Instructions int   // bytes sent beside the report and the answer's schema
+	Schema       int   // bytes of that schema: not every server counts them
+	MaxOutput    int64 // tokens of the answer, sent as its bound
 }
 
 // Foresee looks at what Open would look at, without a ledger or a key, and sends nothing. store may be nil.
@@ -23,15 +28,27 @@ func Foresee(o Options, t *taxonomy.Taxonomy, store *ledger.Store) (f Forecast, 
 	if err != nil {
 		return f, err
 	}
-	p := newPrompt(t, o.Model)
-	f.Instructions, f.Schema = len(p.system[strictSchema])+len(user(ledger.Identity{}, "")), len(p.schema)
-	f.MaxOutput, f.Thinks = p.maxTokens, reasons(o.Model)
-	f.Stored = func(report string) (bool, error) {
-		if store == nil {
-			return false, nil
+	all := newPrompt(t, nil, o.Model)
+	made := prompts{t: t, model: o.Model, made: map[string]*prompt{}}
+	var q question
+	if store != nil {
+		q = newQuestion(store, t, o.Model, s)
+	}
+	f.Thinks = reasons(o.Model)
+	f.Call = func(report string) (Request, error) {
+		p := all
+		if store != nil {
+			answers, err := store.Get(q.about(store, normalise(report)))
+			if err != nil {
+				return Request{}, err
+			}
+			_, missing, _ := ledger.Pick(answers, q.findings)
+			if len(missing) == 0 {
+				return Request{}, nil
+			}
+			p = made.of(missing)
 		}
-		_, ok, err := store.Get(identity(store, p, o.Model, s, normalise(report)))
-		return ok, err
+		return Request{len(p.keys), len(p.system[strictSchema]) + len(user(ledger.Identity{}, "")), len(p.schema), p.maxTokens}, nil
 	}
 	f.Price, f.PriceFile, err = o.price(s)
 	return f, err

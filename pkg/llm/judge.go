@@ -50,7 +50,7 @@ type errorFields struct {
 }
 
 // judge reads one attempt. Nothing of a body passes into an error but codes of plain characters.
-func (c *Client) judge(ctx context.Context, x *exchange, used habit) (v verdict, err error) {
+func (c *Client) judge(ctx context.Context, x *exchange, p *prompt, used habit) (v verdict, err error) {
 	v.outcome = ledger.Outcome{Status: x.status, RequestID: plain(x.header.Get("x-request-id")), Kind: ledger.Failed}
 	var usage struct {
 		Usage json.RawMessage `json:"usage"`
@@ -70,7 +70,7 @@ func (c *Client) judge(ctx context.Context, x *exchange, used habit) (v verdict,
 	case x.status == 0 || !x.whole:
 		c.judgeCut(ctx, x, &v)
 	case x.status >= 200 && x.status < 300:
-		c.judgeAnswer(x, used, &v)
+		judgeAnswer(x, p, used, &v)
 	default:
 		c.judgeStatus(x, used, &v)
 	}
@@ -133,7 +133,7 @@ func hopeless(err error) string {
 }
 
 // judgeAnswer reads an answer with status 2xx.
-func (c *Client) judgeAnswer(x *exchange, used habit, v *verdict) {
+func judgeAnswer(x *exchange, p *prompt, used habit, v *verdict) {
 	v.outcome.ModelSeen, v.outcome.Print = plain(x.reply.Model), plain(x.reply.SystemFingerprint)
 	v.outcome.Kind = ledger.Refused
 	if x.failed != nil || len(x.reply.Choices) == 0 {
@@ -142,7 +142,7 @@ func (c *Client) judgeAnswer(x *exchange, used habit, v *verdict) {
 		return
 	}
 	choice := x.reply.Choices[0]
-	labels, err := parseAnswer(choice.Message.Content, c.prompt.keys, used.mode)
+	labels, err := parseAnswer(choice.Message.Content, p.keys, used.mode)
 	switch {
 	case choice.FinishReason == "content_filter":
 		v.refuse("content-filter", "the provider's filter cut the answer")
@@ -152,7 +152,7 @@ func (c *Client) judgeAnswer(x *exchange, used habit, v *verdict) {
 		v.next, v.labels = done, labels
 		v.outcome.Kind, v.outcome.Labels = ledger.Answered, labels
 	case choice.FinishReason == "length":
-		v.refuse("length", "the answer did not end within %d tokens", c.prompt.maxTokens)
+		v.refuse("length", "the answer did not end within %d tokens", p.maxTokens)
 	default:
 		v.outcome.Kind = ledger.Schema
 		v.next, v.err = again, Refusal{"schema", err.Error()}

@@ -142,7 +142,7 @@ func TestKilled(t *testing.T) {
 		t.Skip("starts processes")
 	}
 	dir := t.TempDir()
-	s := &counter{keys: newPrompt(ctRate(t), "").keys, got: map[string]served{}, seen: make(chan struct{}, 1<<16)}
+	s := &counter{keys: newPrompt(ctRate(t), nil, "").keys, got: map[string]served{}, seen: make(chan struct{}, 1<<16)}
 	server := httptest.NewServer(s)
 	defer server.Close()
 	rng := rand.New(rand.NewPCG(7, 7))

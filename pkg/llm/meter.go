@@ -9,13 +9,12 @@ const (
 
 // meter learns how many tokens a model makes of a prompt: instructions, which depend on the mode alone, and a report.
 type meter struct {
-	mu      sync.Mutex
-	bytes   float64
-	tokens  float64  // of those bytes
-	highest [3]int64 // tokens of the largest prompt of each mode; 0: none was answered yet
+	mu     sync.Mutex
+	bytes  float64
+	tokens float64 // of those bytes
 }
 
-func (m *meter) learn(at mode, bytes int, tokens int64) {
+func (m *meter) learn(p *prompt, at mode, bytes int, tokens int64) {
 	if bytes <= 0 || tokens <= 0 {
 		return
 	}
@@ -23,16 +22,16 @@ func (m *meter) learn(at mode, bytes int, tokens int64) {
 	defer m.mu.Unlock()
 	m.bytes += float64(bytes)
 	m.tokens += float64(tokens)
-	m.highest[at] = max(m.highest[at], tokens)
+	p.highest[at] = max(p.highest[at], tokens)
 }
 
 // bound is the most tokens that a prompt can be, of whose bytes so many are the report's: a token is at least a byte, and
 // the instructions are no more than a whole prompt was.
-func (m *meter) bound(at mode, bytes, report int) int64 {
+func (m *meter) bound(p *prompt, at mode, bytes, report int) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	worst := int64(bytes)
-	if h := m.highest[at]; h > 0 {
+	if h := p.highest[at]; h > 0 {
 		worst = min(worst, h+int64(report))
 	}
 	return worst + overhead

@@ -67,7 +67,7 @@ func TestNothingPrivateLeaves(t *testing.T) {
 		})
 	}
 	t.Run("labels", func(t *testing.T) {
-		b, _ := play(t, Options{KeyEnv: "SILVERBEAM_TEST_KEY"}, step{200, head, strings.Replace(good(newPrompt(ctRate(t), "").keys), `"usage":{`, `"usage":{"note":"`+echo+`",`, 1)})
+		b, _ := play(t, Options{KeyEnv: "SILVERBEAM_TEST_KEY"}, step{200, head, strings.Replace(good(newPrompt(ctRate(t), nil, "").keys), `"usage":{`, `"usage":{"note":"`+echo+`",`, 1)})
 		if _, err := b.Label(t.Context(), Call{"b", "label.Reports", "study-1", secretReport}); err != nil {
 			t.Fatal(err)
 		}

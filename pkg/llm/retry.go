@@ -19,23 +19,23 @@ const (
 	longestWait = time.Minute
 )
 
-// ask sends one report until it has an answer, or a reason to give up. The book has every attempt.
+// ask sends one report until it has an answer to the prompt's findings, or a reason to give up. The book has every attempt.
 //
 // It is a loop of its own and not a library's retry policy: attempts of four kinds follow different counts, share one
 // deadline and one cooldown, and each is booked before and after.
-func (c *Client) ask(ctx context.Context, in ledger.Intent, text string) (ledger.Answer, error) {
+func (c *Client) ask(ctx context.Context, in ledger.Intent, p *prompt, text string) (ledger.Answer, error) {
 	var deadline time.Time // runs from the first attempt: waiting for a turn is nobody's fault
 	body := user(in.Identity, text)
 	asks, changes, failures := 0, 0, 0
 	for {
 		used := c.habits.get()
-		v, err := c.attempt(ctx, &in, used, body, asks, &deadline)
+		v, err := c.attempt(ctx, &in, p, used, body, asks, &deadline)
 		if err != nil {
 			return ledger.Answer{}, err
 		}
 		switch v.next {
 		case done:
-			return ledger.Answer{Labels: v.labels, Model: c.o.Model, CostPico: known(v.outcome.CostPico)}, nil
+			return ledger.Answer{Findings: in.Findings, Labels: v.labels, Model: c.o.Model, CostPico: known(v.outcome.CostPico)}, nil
 		case leave:
 			return ledger.Answer{}, v.err
 		case stop:
@@ -65,13 +65,12 @@ func known(n *int64) int64 {
 }
 
 // attempt waits for its turn, books the intent, sends, books the outcome.
-func (c *Client) attempt(ctx context.Context, in *ledger.Intent, used habit, body string, ask int, deadline *time.Time) (v verdict, err error) {
+func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, used habit, body string, ask int, deadline *time.Time) (v verdict, err error) {
 	if err := c.halted(); err != nil {
 		return v, err
 	}
-	system := c.prompt.system[used.mode]
-	bytes := c.prompt.bytes[used.mode] + len(body)
-	leaveGate, err := c.gate.enter(ctx, c.meter.expect(bytes)+5*c.findings, *deadline)
+	bytes := p.bytes[used.mode] + len(body)
+	leaveGate, err := c.gate.enter(ctx, c.meter.expect(bytes)+5*len(p.keys), *deadline)
 	if err != nil {
 		return v, err
 	}
@@ -79,17 +78,17 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, used habit, bod
 	if deadline.IsZero() {
 		*deadline = time.Now().Add(c.o.Deadline)
 	}
-	if in.ReservePico, err = c.price.Worst(c.meter.bound(used.mode, bytes, len(body)), c.prompt.maxTokens); err != nil {
+	if in.ReservePico, err = c.price.Worst(c.meter.bound(p, used.mode, bytes, len(body)), p.maxTokens); err != nil {
 		return v, fmt.Errorf("llm: %w", err)
 	}
 	id, err := c.book.Begin(ctx, *in)
 	if err != nil {
 		return v, err
 	}
-	x := c.send(context.WithoutCancel(ctx), used, system, body, ask) // whoever is called off, this call is paid for
-	v, err = c.judge(ctx, x, used)
+	x := c.send(context.WithoutCancel(ctx), used, p, body, ask) // whoever is called off, this call is paid for
+	v, err = c.judge(ctx, x, p, used)
 	if u := v.outcome.Usage; u != nil && x.status < 300 {
-		c.meter.learn(used.mode, bytes, u.Input)
+		c.meter.learn(p, used.mode, bytes, u.Input)
 	}
 	return v, errors.Join(err, c.book.Settle(id, *in, v.outcome))
 }

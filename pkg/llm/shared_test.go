@@ -45,7 +45,7 @@ func (s *slow) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func slowBench(t *testing.T, o Options) (bench, *slow) {
-	s := &slow{script: script{keys: newPrompt(ctRate(t), "").keys}}
+	s := &slow{script: script{keys: newPrompt(ctRate(t), nil, "").keys}}
 	o.Endpoint, o.Model = "https://slow.invalid", "gpt-4.1-mini"
 	return set(t, t.TempDir(), o, s), s
 }
@@ -99,7 +99,7 @@ func (h *held) RoundTrip(r *http.Request) (*http.Response, error) {
 // A run that ends, for whatever reason, still takes the answers that are on their way: they are paid for.
 func TestACallUnderWayIsFinished(t *testing.T) {
 	const calls = 8
-	h := &held{script: script{keys: newPrompt(ctRate(t), "").keys}, let: make(chan struct{})}
+	h := &held{script: script{keys: newPrompt(ctRate(t), nil, "").keys}, let: make(chan struct{})}
 	b := set(t, t.TempDir(), Options{Endpoint: "https://held.invalid", Model: "gpt-4.1-mini", InFlight: calls}, h)
 	ctx, cancel := context.WithCancel(t.Context())
 	errs := make([]error, 40)
@@ -207,7 +207,7 @@ func (d *dense) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestNoCallCostsMoreThanItReserved(t *testing.T) {
-	d := &dense{script{keys: newPrompt(ctRate(t), "").keys}}
+	d := &dense{script{keys: newPrompt(ctRate(t), nil, "").keys}}
 	b := set(t, t.TempDir(), Options{Endpoint: "https://dense.invalid", Model: "gpt-4.1-mini"}, d)
 	_, errs := b.labelAll(t, 100, 1)
 	for _, n := range []int{1, 700, 20_000} {
@@ -233,7 +233,7 @@ func TestNoCallCostsMoreThanItReserved(t *testing.T) {
 
 func TestReplaySendsNothing(t *testing.T) {
 	dir := t.TempDir()
-	s := &script{keys: newPrompt(ctRate(t), "").keys}
+	s := &script{keys: newPrompt(ctRate(t), nil, "").keys}
 	o := Options{Endpoint: "https://model.invalid", Model: "gpt-4.1-mini"}
 	b := set(t, dir, o, s)
 	if _, err := b.Label(t.Context(), Call{"b", "s", "1", report(1)}); err != nil {
@@ -258,7 +258,7 @@ func TestReplaySendsNothing(t *testing.T) {
 // An answer that was paid for but never reached the store is found in the run's own book.
 func TestPaidAnswersSurviveALostStore(t *testing.T) {
 	dir := t.TempDir()
-	s := &script{keys: newPrompt(ctRate(t), "").keys}
+	s := &script{keys: newPrompt(ctRate(t), nil, "").keys}
 	o := Options{Endpoint: "https://model.invalid", Model: "gpt-4.1-mini"}
 	for range 2 {
 		b := set(t, dir, o, s)
@@ -384,7 +384,7 @@ func TestKeys(t *testing.T) {
 	for i := range 60 {
 		tax.Findings = append(tax.Findings, taxonomy.Finding{Name: fmt.Sprint("f", i)})
 	}
-	p := newPrompt(&tax, "m")
+	p := newPrompt(&tax, nil, "m")
 	if p.keys[25] != "z" || p.keys[26] != "aa" || p.keys[52] != "ba" {
 		t.Error(p.keys)
 	}

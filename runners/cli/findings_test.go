@@ -11,7 +11,9 @@ import (
 	"testing"
 
 	"silverbeam/pipelines"
+	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/shard"
+	"silverbeam/pkg/table"
 	"silverbeam/pkg/taxonomy"
 )
 
@@ -127,6 +129,55 @@ func TestFindingsOfAnotherRegion(t *testing.T) {
 	l.read("f.json", &figures)
 	if len(figures.Labels) != 25 {
 		t.Errorf("figures of %d findings", len(figures.Labels))
+	}
+}
+
+// A finding added to the file later asks for itself alone: as many calls, of far fewer tokens, and what the store has of the
+// others is counted as saved. Order and removal ask for nothing.
+func TestAFindingAddedLater(t *testing.T) {
+	l, want := newBrainLab(t)
+	l.write("prices.csv", ledger.PriceHeader+"\nown,tiny,2026-01-01,USD,0.40,0.10,,1.60,,,,,,,me,2026-01-01\n")
+	label := func(run string) (c ledger.Cost, names []string, rows map[string][]string) {
+		l.succeed("label", "reports", "in.csv", "--findings", "own.yaml", "--endpoint", "fake://rules", "--model", "tiny", "--prices", "prices.csv",
+			"--out", run+".csv", "--store", "s.db", "--run", run)
+		if err := json.Unmarshal([]byte(l.succeed("cost", run, "--json")), &c); err != nil {
+			t.Fatal(err)
+		}
+		header, err := table.Header(filepath.Join(l.dir, run+".csv"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rows = l.cells(run + ".csv")
+		return c, header[1:], rows
+	}
+	first, names, rows := label("first")
+	file, err := os.ReadFile(filepath.Join(l.dir, "own.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.write("own.yaml", strings.Replace(string(file), "findings:\n", "findings:\n  - {finding: Diffusion restriction, synonyms: [restricted diffusion]}\n", 1))
+	second, more, added := label("second")
+	if n := int64(len(want)); first.Calls != n || second.Calls != n || first.Spent == 0 || second.Spent > first.Spent/3 || second.Tokens.Output > first.Tokens.Output/10 || second.Saved.Store != first.Spent {
+		t.Errorf("at first %+v\nthen %+v", first, second)
+	}
+	if e := second.Estimate; e == nil || second.Spent < e.Low || second.Spent > e.High || e.Expected > first.Estimate.Expected/3 {
+		t.Errorf("planned %+v, spent %d; at first %+v", e, second.Spent, first.Estimate)
+	}
+	if len(more) != 26 || more[0] != "Diffusion restriction" || !slices.Equal(more[1:], names) {
+		t.Errorf("columns %q", more)
+	}
+	for id, cells := range rows {
+		if !slices.Equal(added[id][1:], cells) {
+			t.Errorf("report %s has other labels now", id)
+		}
+	}
+	if added["2"][0] != "1" || added["52"][0] != "0" {
+		t.Errorf("the added finding is %q and %q", added["2"][0], added["52"][0])
+	}
+	kept := regexp.MustCompile(`(?s)  - finding: Chronic infarct.*?  - finding: `).ReplaceAllString(string(file), "  - finding: ")
+	l.write("own.yaml", kept)
+	if third, fewer, _ := label("third"); third.Attempts != 0 || len(fewer) != 24 {
+		t.Errorf("%d findings: %+v", len(fewer), third)
 	}
 }
 

@@ -1,0 +1,176 @@
+package llm
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/taxonomy"
+)
+
+// byName is a server that judges a finding by its name, whatever its key, and notes which ones each request asks for.
+type byName struct {
+	mu    sync.Mutex
+	asked []string // by request: the names, joined
+}
+
+func (s *byName) RoundTrip(r *http.Request) (*http.Response, error) {
+	httptrace.ContextClientTrace(r.Context()).WroteHeaders()
+	var in chatRequest
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		return nil, err
+	}
+	answer, names := map[string]string{}, []string{}
+	_, list, _ := strings.Cut(in.Messages[0].Content, "Findings:\n")
+	for _, line := range strings.Split(list, "\n") {
+		if k, rest, ok := strings.Cut(line, "  "); ok {
+			name, _, _ := strings.Cut(rest, ":")
+			answer[k] = codeOf(name)
+			names = append(names, name)
+		}
+	}
+	if len(in.Format.JSON.Schema.Required) != len(names) {
+		return nil, errors.New("prompt and schema differ")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, strings.Join(names, ","))
+	content, err := json.Marshal(answer)
+	return respond(r, 200, chat(string(content), "stop", "")), err
+}
+
+func codeOf(name string) string { return "PNUB"[len(name)%4:][:1] }
+
+// What was said of a finding holds until the finding changes: an added one asks for itself alone, on as many calls as there
+// are reports; order and removal ask for nothing; a new definition asks for that finding. The book says what it saved.
+func TestAFindingAsksForItself(t *testing.T) {
+	const reports = 10
+	finding := func(name string) taxonomy.Finding {
+		return taxonomy.Finding{Name: name, Definition: "About " + name + ".", Synonyms: []string{name + "s"}}
+	}
+	a, b, c, d := finding("a"), finding("bb"), finding("ccc"), finding("dddd")
+	changed := b
+	changed.Exclusions = []string{"b"}
+	dir, s := t.TempDir(), &byName{}
+	o := Options{Endpoint: "https://model.invalid", Model: "gpt-4.1-mini"}
+	var spent int64 // of runs before
+	for n, x := range []struct {
+		name     string
+		findings []taxonomy.Finding
+		asks     string // of every report; "": nothing
+		saved    int64  // in answers of the price of one
+	}{
+		{"first", []taxonomy.Finding{a, b, c}, "a,bb,ccc", 0},
+		{"again", []taxonomy.Finding{a, b, c}, "", 1},
+		{"another order", []taxonomy.Finding{c, a, b}, "", 1},
+		{"one added, in front", []taxonomy.Finding{d, a, b, c}, "dddd", 1},
+		{"all four", []taxonomy.Finding{a, b, c, d}, "", 2},
+		{"only the added one", []taxonomy.Finding{d}, "", 1},
+		{"another definition", []taxonomy.Finding{a, changed, c, d}, "bb", 0}, // by hand below: two thirds, and one
+		{"the old one again", []taxonomy.Finding{a, b, c, d}, "", 2},
+	} {
+		tax := &taxonomy.Taxonomy{Name: "own", Findings: x.findings}
+		os.Remove(filepath.Join(dir, "ledger.db")) // a run of its own
+		bench := setOf(t, dir, tax, o, s)
+		f, err := Foresee(o, tax, bench.store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := f.Call(report(0))
+		if want := strings.FieldsFunc(x.asks, func(r rune) bool { return r == ',' }); err != nil || plan.Findings != len(want) || (plan.Instructions > 0) != (len(want) > 0) {
+			t.Errorf("%s: planned %+v, %v", x.name, plan, err)
+		}
+		s.asked = nil
+		answers, errs := bench.labelAll(t, 2*reports, 2) // each of them twice
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		for _, labels := range answers {
+			for i, l := range labels {
+				if want := codes[codeOf(x.findings[i].Name)]; l.State != want.State || l.Source != "llm:gpt-4.1-mini" {
+					t.Fatalf("%s: %s is %v", x.name, x.findings[i].Name, l)
+				}
+			}
+		}
+		calls := 0
+		if x.asks != "" {
+			calls = reports
+		}
+		if len(s.asked) != calls || slices.ContainsFunc(s.asked, func(a string) bool { return a != x.asks }) {
+			t.Errorf("%s: asked %q", x.name, s.asked)
+		}
+		saved := x.saved * perAnswer
+		if x.name == "another definition" {
+			saved = perAnswer/3*2 + perAnswer%3*2/3 + perAnswer
+		}
+		cost := bench.cost(t)
+		if cost.Calls != int64(calls) || cost.Spent != int64(calls)*perAnswer || cost.Saved.Store != reports*saved || cost.Reports != 2*reports || cost.UnsettledMax != 0 {
+			t.Errorf("%s: %+v", x.name, cost)
+		}
+		if whole := saved + perAnswer*int64(min(calls, 1)); cost.Saved.Dedupe != reports*whole {
+			t.Errorf("%s: equal reports saved %d, want %d", x.name, cost.Saved.Dedupe, reports*whole)
+		}
+		if n == 0 {
+			first, _ := f.Call(report(0))
+			if first.Findings != 0 {
+				t.Errorf("after the run %+v is planned", first)
+			}
+		}
+		spent += cost.Spent
+		bench.shut(t)
+	}
+	if spent != 3*reports*perAnswer {
+		t.Errorf("spent %d", spent)
+	}
+}
+
+// A run that goes on with one finding more asks for that alone, though the store is lost: its own book has the others.
+func TestAddedFindingAfterALostStore(t *testing.T) {
+	dir, s := t.TempDir(), &byName{}
+	o := Options{Endpoint: "https://model.invalid", Model: "gpt-4.1-mini"}
+	tax := &taxonomy.Taxonomy{Findings: []taxonomy.Finding{{Name: "a"}, {Name: "bb"}}}
+	for range 3 {
+		b := setOf(t, dir, tax, o, s)
+		labels, err := b.Label(t.Context(), Call{"b", "s", "1", report(1)})
+		if err != nil || len(labels) != len(tax.Findings) {
+			t.Fatal(labels, err)
+		}
+		if c := b.cost(t); c.Calls != 1 || c.Attempts != int64(len(s.asked)) || c.Spent != c.Attempts*perAnswer || c.Saved != (ledger.Saved{}) {
+			t.Errorf("%+v", c)
+		}
+		b.shut(t)
+		os.Remove(filepath.Join(dir, "results.db")) // the key stays
+		if len(tax.Findings) == 2 {
+			tax = &taxonomy.Taxonomy{Findings: append([]taxonomy.Finding{{Name: "ccc"}}, tax.Findings...)}
+		}
+	}
+	if fmt.Sprint(s.asked) != "[a,bb ccc]" {
+		t.Errorf("asked %q", s.asked)
+	}
+}
+
+// A call for few findings teaches nothing about the size of one for many.
+func TestBoundsAreOfThePrompt(t *testing.T) {
+	all := newPrompt(ctRate(t), nil, "m")
+	one := newPrompt(ctRate(t), []int{3}, "m")
+	if one.keys[0] != "d" || one.maxTokens >= all.maxTokens || one.bytes[strictSchema] >= all.bytes[strictSchema]/2 || !strings.Contains(one.system[strictSchema], "Pericardial effusion") {
+		t.Errorf("%+v", one)
+	}
+	var m meter
+	m.learn(one, strictSchema, one.bytes[strictSchema]+100, 300)
+	if got, want := m.bound(all, strictSchema, all.bytes[strictSchema]+100, 100), int64(all.bytes[strictSchema]+100+overhead); got != want {
+		t.Errorf("bound %d, want %d", got, want)
+	}
+	if got := m.bound(one, strictSchema, one.bytes[strictSchema]+100, 100); got != 300+100+overhead {
+		t.Errorf("bound %d", got)
+	}
+}
