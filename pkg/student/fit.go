@@ -29,7 +29,8 @@ type Options struct {
 	Ask   float64 // the largest share of reports to ask another labeler about, from 0 to 1: it sets the student's doubt
 }
 
-// Values of the fit. A factor of two in any of them changed no macro figure by more than its own noise.
+// Values of the fit. Half or double the price and the candidates, and five for leastReports, moved cross-validated macro AUC
+// and F1 on 800 hand-labelled reports by 0.0006 or less; the others were not varied.
 const (
 	leastReports = 3    // that a feature must be in
 	leastOf      = 10   // reports with a finding, and without it, to learn it from
