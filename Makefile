@@ -84,6 +84,7 @@ test-all: test test-oracles ## the tests, and those that install something heavy
 
 readers := numpy==2.4.6 pyarrow==26.0.1 nibabel==5.4.2
 peers := apache-beam==2.77.0 pyarrow==25.0.1
+labelers := medspacy==1.3.1 pandas==2.2.3 scikit-learn==1.5.2
 oracles := --extra-index-url https://download.pytorch.org/whl/cpu numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3
 
 .PHONY: bench
@@ -94,6 +95,8 @@ ROWS ?= 100000
 ROUNDS ?= 3
 PEERS ?= plain plain-prism regex
 .PHONY: bench-peers
-bench-peers: build .cache/peers/done ## label-reports beside Apache Beam's Python SDK (ROWS, ROUNDS, PEERS)
+bench-peers: build .cache/peers/done .cache/labelers/done ## our rules and label-reports beside those of others (ROWS, ROUNDS, PEERS; SARLE=CHECKOUT)
+	@$(GO) test -c -o .cache/labelers/rules.test ./pkg/rules
+	@.cache/labelers/bin/python pkg/rules/testdata/labelers.py .cache/labelers/rules.test $(ROUNDS) $(SARLE)
 	@$(GO) build -o .cache/peers/prism github.com/apache/beam/sdks/v2/go/cmd/prism
 	@.cache/peers/bin/python transforms/label/testdata/peers.py $(BIN) .cache/peers/prism $(ROWS) $(ROUNDS) $(PEERS)

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 )
@@ -25,6 +26,11 @@ func benchmarkReports(n int) []string {
 
 func BenchmarkLabel(b *testing.B) {
 	l, reports := labeler(b, ""), benchmarkReports(64)
+	if file := os.Getenv("SILVERBEAM_REPORTS"); file != "" { // for testdata/labelers.py, one a line
+		if err := os.WriteFile(file, []byte(strings.Join(reports, "\n")), 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if _, err := l.Label(reports[i%len(reports)]); err != nil {
