@@ -76,16 +76,16 @@ test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorc
 .PHONY: test-all
 test-all: test test-oracles ## the tests, and those that install something heavy
 
-# Python environments: made again when this file changes.
+# Python environments: made again, from nothing, when this file changes. PIP_EXTRA_INDEX_URL may name an index of CPU wheels: torch is then 200 MB.
 .cache/%/done: Makefile
 	@$(call need,python3 -c 'import ensurepip',python3-venv)
-	@python3 -m venv .cache/$* && .cache/$*/bin/pip install -q --disable-pip-version-check $($*)
+	@python3 -m venv --clear .cache/$* && .cache/$*/bin/python -m pip install -q --disable-pip-version-check $($*)
 	@touch $@
 
 readers := numpy==2.4.6 pyarrow==26.0.1 nibabel==5.4.2
 peers := apache-beam==2.77.0 pyarrow==25.0.1
 labelers := medspacy==1.3.1 pandas==2.2.3 scikit-learn==1.5.2
-oracles := --extra-index-url https://download.pytorch.org/whl/cpu numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3
+oracles := numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3
 
 .PHONY: bench
 bench: ## speed and memory of our own parts
