@@ -130,7 +130,7 @@ func TestCostOfAnAttempt(t *testing.T) {
 		"known to be nothing": {Usage{Input: 100, Output: 5, Cached: n(0)}, 1200},
 		"at the threshold":    {Usage{Input: 1000}, 10_000},
 		"over the threshold":  {Usage{Input: 1001, Output: 1, Cached: n(1)}, 15_000 + 5 + 50}, // 3*15/10 rounded up
-		"more cached than in": {Usage{Input: 100, Output: 5, Cached: n(101)}, 100*12 + 200},
+		"more cached than in": {Usage{Input: 100, Output: 5, Cached: n(101)}, 100*12 + 101*3 + 200},
 		"negative":            {Usage{Input: -5, Output: 5}, 200},
 	} {
 		if got, err := p.Cost(c.u); err != nil || got != c.want {
@@ -142,8 +142,16 @@ func TestCostOfAnAttempt(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		in, out := rapid.Int64Range(0, 5000).Draw(t, "in"), rapid.Int64Range(0, 5000).Draw(t, "out")
-		u := Usage{Input: rapid.Int64Range(0, in).Draw(t, "i"), Output: rapid.Int64Range(0, out).Draw(t, "o"),
-			Cached: n(rapid.Int64Range(0, 6000).Draw(t, "c")), CacheWrite: n(rapid.Int64Range(0, 6000).Draw(t, "w"))}
+		i := rapid.Int64Range(0, in).Draw(t, "i") // parts that may not fit, but that all were sent
+		c := rapid.Int64Range(0, in).Draw(t, "c")
+		w := rapid.Int64Range(0, in).Draw(t, "w")
+		if i < c+w {
+			i = min(i, max(in-c-w, 0))
+		}
+		if i < c+w && i+c+w > in {
+			c, w = 0, 0
+		}
+		u := Usage{Input: i, Output: rapid.Int64Range(0, out).Draw(t, "o"), Cached: n(c), CacheWrite: n(w)}
 		cost, err := p.Cost(u)
 		worst, err2 := p.Worst(in, out)
 		if err != nil || err2 != nil || cost > worst {
@@ -161,6 +169,10 @@ func TestUsageAsServersSendIt(t *testing.T) {
 		"openai":    {`{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":1}}`, `{"completion_tokens":2,"prompt_tokens":9,"prompt_tokens_details":{"cache_write_tokens":1,"cached_tokens":4}}`, 9, 2, 4, 1},
 		"bare":      {`{"prompt_tokens":9,"completion_tokens":2}`, `{"completion_tokens":2,"prompt_tokens":9}`, 9, 2, -1, -1},
 		"deepseek":  {`{"prompt_tokens":9,"completion_tokens":2,"prompt_cache_hit_tokens":5}`, `{"completion_tokens":2,"prompt_cache_hit_tokens":5,"prompt_tokens":9}`, 9, 2, 5, -1},
+		"anthropic": {`{"input_tokens":9,"output_tokens":2,"cache_read_input_tokens":5,"cache_creation_input_tokens":3}`, `{"cache_creation_input_tokens":3,"cache_read_input_tokens":5,"input_tokens":9,"output_tokens":2}`, 17, 2, 5, 3},
+		"inside":    {`{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11,"cache_read_input_tokens":5}`, `{"cache_read_input_tokens":5,"completion_tokens":2,"prompt_tokens":9,"total_tokens":11}`, 9, 2, 5, -1},
+		"beside":    {`{"prompt_tokens":9,"completion_tokens":2,"total_tokens":16,"cache_read_input_tokens":5}`, `{"cache_read_input_tokens":5,"completion_tokens":2,"prompt_tokens":9,"total_tokens":16}`, 14, 2, 5, -1},
+		"thoughts":  {`{"prompt_tokens":9,"completion_tokens":2,"total_tokens":31}`, `{"completion_tokens":2,"prompt_tokens":9,"total_tokens":31}`, 9, 22, -1, -1},
 		"with text": {`{"prompt_tokens":9,"note":"the report","list":["x"],"A key":1,"in":{"deep":"text","n":1.5}}`, `{"in":{"n":1.5},"prompt_tokens":9}`, 9, 0, -1, -1},
 	} {
 		u, raw, err := ParseUsage([]byte(c.json))

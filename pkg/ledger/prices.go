@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/csv"
@@ -156,27 +157,29 @@ func parsePrice(rec []string) (p Price, err error) {
 	return p, nil
 }
 
-// Cost prices one attempt. Inconsistent usage is priced as if nothing had been cached, at the dearer of the two input
-// prices. A cached token above the threshold costs its price times InputOver/Input, rounded up.
+// Cost prices one attempt. Usage whose parts do not fit is priced as if they stood beside the prompt, and the prompt at the
+// dearer of its two prices: rather too much than too little. A cached token above the threshold costs its price times
+// InputOver/Input, rounded up.
 func (p Price) Cost(u Usage) (int64, error) {
-	in, cached, write, out := p.Input, p.Cached, p.CacheWrite, p.Output
-	if p.Threshold > 0 && u.Input > p.Threshold {
-		var errs [2]error
-		cached, errs[0] = scale(cached, p.InputOver, p.Input)
-		write, errs[1] = scale(write, p.InputOver, p.Input)
-		if err := errors.Join(errs[:]...); err != nil {
-			return 0, err
-		}
-		in, out = p.InputOver, p.OutputOver
+	rest, nc, nw := u.Input, max(known(u.Cached), 0), max(known(u.CacheWrite), 0)
+	fits := u.Consistent()
+	if fits {
+		rest -= nc + nw
+	} else {
+		rest, u.Output = max(rest, 0), max(u.Output, known(u.Reasoning), 0)
 	}
-	nc, nw := known(u.Cached), known(u.CacheWrite)
-	if !u.Consistent() {
-		in, nc, nw = max(in, write), 0, 0
-		u.Input, u.Output = max(u.Input, 0), max(u.Output, known(u.Reasoning), 0)
+	prompt, err := sum(rest, nc, nw)
+	if err == nil && p.Threshold > 0 && prompt > p.Threshold {
+		p, err = p.above()
+	}
+	if err != nil {
+		return 0, err
+	}
+	if !fits {
+		p.Input = max(p.Input, p.CacheWrite)
 	}
 	var parts [4]int64
-	for i, f := range [4][2]int64{{u.Input - nc - nw, in}, {nc, cached}, {nw, write}, {u.Output, out}} {
-		var err error
+	for i, f := range [4][2]int64{{rest, p.Input}, {nc, p.Cached}, {nw, p.CacheWrite}, {u.Output, p.Output}} {
 		if parts[i], err = Mul(f[0], f[1]); err != nil {
 			return 0, err
 		}
@@ -184,11 +187,39 @@ func (p Price) Cost(u Usage) (int64, error) {
 	return sum(parts[:]...)
 }
 
+// above gives the prices of a prompt above the threshold.
+func (p Price) above() (Price, error) {
+	var errs [2]error
+	p.Cached, errs[0] = scale(p.Cached, p.InputOver, p.Input)
+	p.CacheWrite, errs[1] = scale(p.CacheWrite, p.InputOver, p.Input)
+	p.Input, p.Output, p.Threshold = p.InputOver, p.OutputOver, 0
+	return p, errors.Join(errs[:]...)
+}
+
+// Batch gives the prices of the provider's batch interface; false where it has none. Without a cached price of that tier
+// a cached token costs what any other does there: nobody has said that the two discounts add up. Writing to the cache,
+// and prompts above the threshold, cost there what they cost else, times BatchInput/Input, rounded up.
+func (p Price) Batch() (b Price, ok bool) {
+	if p.BatchInput == 0 || p.BatchOutput == 0 {
+		return p, false
+	}
+	b = p
+	b.Input, b.Output, b.Cached = p.BatchInput, p.BatchOutput, cmp.Or(p.BatchCached, p.BatchInput)
+	var errs [3]error
+	b.CacheWrite, errs[0] = scale(p.CacheWrite, p.BatchInput, p.Input)
+	b.InputOver, errs[1] = scale(p.InputOver, p.BatchInput, p.Input)
+	b.OutputOver, errs[2] = scale(p.OutputOver, p.BatchOutput, p.Output)
+	return b, errors.Join(errs[:]...) == nil
+}
+
 // scale is x*num/den, rounded up.
 func scale(x, num, den int64) (int64, error) {
 	n, err := Mul(x, num)
 	if err != nil || den <= 0 {
 		return x, err
+	}
+	if n == 0 {
+		return 0, nil
 	}
 	return (n-1)/den + 1, nil
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"regexp"
@@ -31,30 +32,52 @@ func known(n *int64) int64 {
 // ErrNoUsage says that an answer does not tell what it consumed.
 var ErrNoUsage = errors.New("the answer holds no usage")
 
-// ParseUsage reads the usage object of a chat completion. raw comes back with its numbers only, whatever a server put
-// beside them, so that no text can reach the ledger through it.
+// ParseUsage reads the usage object of an answer, in OpenAI's names or in Anthropic's. In OpenAI's cached tokens are parts
+// of the prompt, in Anthropic's they stand beside it; a gateway's total says whose way it counts. Tokens that a total holds
+// beyond both are thoughts, and cost what output costs. raw comes back with its numbers only, whatever a server put beside
+// them, so that no text can reach the ledger through it.
 func ParseUsage(object []byte) (u Usage, raw []byte, err error) {
+	type details struct {
+		Cached *int64 `json:"cached_tokens"`
+		Write  *int64 `json:"cache_write_tokens"`
+	}
 	var w struct {
-		Input   *int64 `json:"prompt_tokens"`
-		Output  *int64 `json:"completion_tokens"`
-		HitRate *int64 `json:"prompt_cache_hit_tokens"` // DeepSeek's name for cached
-		In      struct {
-			Cached *int64 `json:"cached_tokens"`
-			Write  *int64 `json:"cache_write_tokens"`
-		} `json:"prompt_tokens_details"`
-		Out struct {
+		Prompt     *int64  `json:"prompt_tokens"`
+		Completion *int64  `json:"completion_tokens"`
+		Total      int64   `json:"total_tokens"`
+		HitRate    *int64  `json:"prompt_cache_hit_tokens"` // DeepSeek's name for cached
+		In         details `json:"prompt_tokens_details"`
+		Out        struct {
 			Reasoning *int64 `json:"reasoning_tokens"`
 		} `json:"completion_tokens_details"`
+		Input  *int64 `json:"input_tokens"` // Anthropic's names
+		Output *int64 `json:"output_tokens"`
+		Read   *int64 `json:"cache_read_input_tokens"`
+		Write  *int64 `json:"cache_creation_input_tokens"`
 	}
 	if len(object) == 0 || bytes.Equal(object, []byte("null")) {
 		return u, nil, ErrNoUsage
 	}
-	if err := json.Unmarshal(object, &w); err != nil || w.Input == nil {
+	if err := json.Unmarshal(object, &w); err != nil {
 		return u, nil, ErrNoUsage
 	}
-	u = Usage{*w.Input, known(w.Output), w.In.Cached, w.In.Write, w.Out.Reasoning}
-	if u.Cached == nil {
-		u.Cached = w.HitRate
+	input := cmp.Or(w.Prompt, w.Input)
+	if input == nil {
+		return u, nil, ErrNoUsage
+	}
+	u = Usage{*input, known(cmp.Or(w.Completion, w.Output)), cmp.Or(w.In.Cached, w.HitRate, w.Read), cmp.Or(w.In.Write, w.Write), w.Out.Reasoning}
+	const most = 1 << 60 // far from any overflow below
+	for _, n := range []int64{u.Input, u.Output, w.Total, known(u.Cached), known(u.CacheWrite)} {
+		if n < 0 || n > most {
+			return u, numbers(object), nil // Cost knows what to do with it
+		}
+	}
+	beside, more := known(u.Cached)+known(u.CacheWrite), w.Total-u.Input-u.Output
+	switch {
+	case beside > 0 && (w.Prompt == nil || beside > u.Input || more == beside):
+		u.Input += beside
+	case more > 0:
+		u.Output += more
 	}
 	return u, numbers(object), nil
 }

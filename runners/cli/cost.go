@@ -1,10 +1,16 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
 	"silverbeam/pkg/html"
 	"silverbeam/pkg/ledger"
@@ -14,10 +20,21 @@ import (
 
 func costCommand() *cobra.Command {
 	var asJSON bool
+	var list, provider string
 	c := &cobra.Command{
-		Use: "cost RUN", Short: "say what a run's calls and computing came to", Args: exactly("RUN"),
-		Example: "  silverbeam cost out/demo\n  silverbeam cost demo --json",
+		Use: "cost RUN", Short: "say what a run's calls and computing came to",
+		Example: "  silverbeam cost out/demo\n  silverbeam cost demo --json\n" +
+			"  silverbeam cost --import-prices model_prices_and_context_window.json --provider openai > prices.csv",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if list != "" {
+				return exactly()(cmd, args)
+			}
+			return exactly("RUN")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if list != "" {
+				return importPrices(cmd, list, provider)
+			}
 			dir, err := folder(args[0])
 			if err != nil {
 				return err
@@ -33,8 +50,45 @@ func costCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as one object, with every batch; money in 10^-12 US dollars")
+	f := c.Flags()
+	f.BoolVar(&asJSON, "json", false, "as one object, with every batch; money in 10^-12 US dollars")
+	f.StringVar(&list, "import-prices", "", "instead of a run, read `FILE`, LiteLLM's list of prices (JSON), and print a price file of its chat models for --prices")
+	f.StringVar(&provider, "provider", "", "with --import-prices: models of provider `NAME` alone, as the list calls it (openai, anthropic, groq); otherwise all")
 	return c
+}
+
+// importPrices prints a price file, and says what has no price in it and why.
+func importPrices(cmd *cobra.Command, list, provider string) error {
+	b, err := os.ReadFile(list)
+	if err != nil {
+		return badInput("%v", err)
+	}
+	rows, left, err := ledger.ImportLiteLLM(cmd.OutOrStdout(), b, provider, time.Now().UTC())
+	if err != nil {
+		return badInput("%s: %v", list, err)
+	}
+	why := map[string][]string{}
+	for _, l := range left {
+		why[l.Why] = append(why[l.Why], l.Model)
+	}
+	w := cmd.ErrOrStderr()
+	line(w, "%s with a price, %s without:", count(rows, "model"), grouped(int64(len(left))))
+	for _, reason := range slices.SortedFunc(maps.Keys(why), func(a, b string) int {
+		return cmp.Or(len(why[b])-len(why[a]), strings.Compare(a, b))
+	}) {
+		line(w, "  %s: %s: %s", grouped(int64(len(why[reason]))), reason, strings.Join(why[reason], ", "))
+	}
+	if rows == 0 {
+		return badInput("%s has no chat model with a price%s", list, of(provider))
+	}
+	return nil
+}
+
+func of(provider string) string {
+	if provider == "" {
+		return ""
+	}
+	return fmt.Sprintf(" of the provider %q", provider)
 }
 
 // cost reads a run's ledger. A run that has just begun has none yet, and has spent nothing.

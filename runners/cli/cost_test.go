@@ -176,3 +176,25 @@ func TestCostKeepsItsContract(t *testing.T) {
 		t.Error(said)
 	}
 }
+
+// What is imported prices a run to the digit; what is left out stops one.
+func TestImportedPricesPriceARun(t *testing.T) {
+	p := newProgram(t)
+	p.write("reports.csv", twoReports)
+	p.write("list.json", `{"one/tiny": {"mode": "chat", "litellm_provider": "one", "input_cost_per_token": 4e-07, "output_cost_per_token": 1.6e-06},
+		"two/tiny": {"mode": "chat", "litellm_provider": "two", "input_cost_per_token": 5e-07, "output_cost_per_token": 1.6e-06},
+		"one/free": {"mode": "chat", "litellm_provider": "one", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0}}`)
+	prices, said := p.run(0, "cost --import-prices list.json --provider one")
+	if said != "1 model with a price, 1 without:\n  1: a price of zero: one/free\n" {
+		t.Error(said)
+	}
+	p.write("prices.csv", prices)
+	line := "label reports reports.csv --out a.csv --endpoint fake://rules --prices prices.csv --run out/a --model "
+	p.run(0, line+"tiny")
+	if c := p.cost("out/a"); c.Spent == 0 || c.Spent != c.Tokens.Input*400_000+c.Tokens.Output*1_600_000 {
+		t.Errorf("%+v", c)
+	}
+	p.run(3, "cost --import-prices list.json --provider three")
+	p.run(3, "cost --import-prices prices.csv")
+	p.run(2, "cost --import-prices list.json out/a")
+}
