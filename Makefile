@@ -68,13 +68,17 @@ test-servers: build ## the program's calls counted by servers that others wrote:
 	  trap "$$servers stop" EXIT; urls=$$($$servers start) && \
 	  env $$urls $(GO) test -vet=off -count=1 -p 1 -run 'Against|CostKeeps' ./pkg/llm ./runners/cli
 
+.PHONY: test-storm
+test-storm: # twenty thousand reports against a server on its worst day; two hundred kills
+	SILVERBEAM_STORM=20000 SILVERBEAM_KILLS=200 $(GO) test -vet=off -count=1 -timeout 2h -run 'Storm|Killed|RunsGoOn' -v ./pkg/llm ./runners/cli
+
 .PHONY: test-oracles
 test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorch and tokenizers (1 to 6 GB to install)
 	$(call fresh,.cache/oracles/bin/python,metrics engine fit net student)
 	SILVERBEAM_SIMULATE=2000 $(GO) test -vet=off -count=1 -timeout 1h -run IntervalsCover -v ./pkg/metrics
 
 .PHONY: test-all
-test-all: test test-oracles ## the tests, and those that install something heavy
+test-all: test test-storm test-oracles ## the tests, and those that install something heavy
 
 # Python environments: made again, from nothing, when this file changes. PIP_EXTRA_INDEX_URL may name an index of CPU wheels: torch is then 200 MB.
 .cache/%/done: Makefile

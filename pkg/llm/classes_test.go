@@ -292,7 +292,7 @@ func TestAPauseHoldsForAllCalls(t *testing.T) {
 func TestRateLimits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b, s := play(t, Options{RPM: 120})
-		_, errs := b.labelAll(t, 61, 1)
+		_, errs := b.labelAll(t, 16, 61, 1)
 		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}
@@ -303,7 +303,7 @@ func TestRateLimits(t *testing.T) {
 	})
 	bubble(t, func(t *testing.T) {
 		b, s := play(t, Options{TPM: 30_000})
-		_, errs := b.labelAll(t, 31, 1)
+		_, errs := b.labelAll(t, 16, 31, 1)
 		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}

@@ -87,12 +87,12 @@ func report(i int) string {
 	return fmt.Sprintf("Thorax CT, examination %d.\n%s %s", i, said[i%7], said[i/7%7])
 }
 
-// labelAll labels n reports from several goroutines; same says how many share a text.
-func (b bench) labelAll(t testing.TB, n, same int) (answers [][]taxonomy.Label, errs []error) {
+// labelAll labels n reports from so many goroutines; same says how many share a text.
+func (b bench) labelAll(t testing.TB, atOnce, n, same int) (answers [][]taxonomy.Label, errs []error) {
 	answers, errs = make([][]taxonomy.Label, n), make([]error, n)
 	var wg sync.WaitGroup
 	turn := make(chan int)
-	for range 16 {
+	for range atOnce {
 		wg.Go(func() {
 			for i := range turn {
 				answers[i], errs[i] = b.Label(context.Background(), Call{Batch: fmt.Sprint("b", i/50), Step: "label.Reports", Study: fmt.Sprint("s", i), Report: report(i / same)})
@@ -110,7 +110,7 @@ func (b bench) labelAll(t testing.TB, n, same int) (answers [][]taxonomy.Label, 
 func TestFakeAnswersAsTheRulesDo(t *testing.T) {
 	const n, same = 200, 2
 	b := set(t, t.TempDir(), Options{Endpoint: "fake://rules?seed=1&p429=0.05&p500=0.02&pcut=0.02&pschema=0.05"}, nil)
-	answers, errs := b.labelAll(t, n, same)
+	answers, errs := b.labelAll(t, 16, n, same)
 	r, err := rules.New(ctRate(t), rules.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func TestFakeAnswersAsTheRulesDo(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	first := c.Attempts
-	_, errs = b.labelAll(t, n, same)
+	_, errs = b.labelAll(t, 16, n, same)
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func TestAFindingAsksForItself(t *testing.T) {
 			t.Errorf("%s: planned %+v, %v", x.name, plan, err)
 		}
 		s.asked = nil
-		answers, errs := bench.labelAll(t, 2*reports, 2) // each of them twice
+		answers, errs := bench.labelAll(t, 16, 2*reports, 2) // each of them twice
 		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}

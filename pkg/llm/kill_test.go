@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -20,10 +22,19 @@ import (
 	"silverbeam/pkg/taxonomy"
 )
 
-const (
-	killReports  = 160
-	killInFlight = 8
+// SILVERBEAM_KILLS sets how often the child is killed.
+var (
+	killed      = cmp.Or(atoi(os.Getenv("SILVERBEAM_KILLS")), 10)
+	killReports = 16 * killed
 )
+
+const killInFlight = 8
+
+// atoi is 0 for what is no number.
+func atoi(s string) int {
+	n, _ := strconv.Atoi(s)
+	return n
+}
 
 // child labels the reports against the endpoint that its parent names, and is killed while it does.
 func child() bool {
@@ -159,8 +170,8 @@ func TestKilled(t *testing.T) {
 		}
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
-		after := 1 + rng.IntN(2*killReports/10)
-		if kills == 10 {
+		after := 1 + rng.IntN(32)
+		if kills == killed {
 			after = 1 << 30
 		}
 		var err error
@@ -187,7 +198,7 @@ func TestKilled(t *testing.T) {
 		}
 		kills++
 	}
-	if kills < 3 {
+	if kills < killed/3 {
 		t.Fatalf("only %d kills", kills)
 	}
 	checkKilled(t, dir, s, kills)
@@ -261,7 +272,7 @@ func checkKilled(t *testing.T, dir string, s *counter, kills int) {
 	for _, b := range c.Batches {
 		batches += b.Spent
 	}
-	if c.Spent != spent || batches != spent || c.UnsettledMax < lostCost || c.Reports != killReports || c.Calls != killReports {
+	if c.Spent != spent || batches != spent || c.UnsettledMax < lostCost || c.Reports != int64(killReports) || c.Calls != int64(killReports) {
 		t.Errorf("spent %d, rows sum to %d, batches to %d; unsettled %d, lost %d; reports %d, calls %d", c.Spent, spent, batches, c.UnsettledMax, lostCost, c.Reports, c.Calls)
 	}
 	t.Logf("%d kills, %d requests, %d booked, %d lost in flight (%v), unsettled at most %s USD, truly %s", kills, len(s.got), len(booked), len(s.got)-len(booked), lost,

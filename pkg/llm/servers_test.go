@@ -77,7 +77,7 @@ func serve(t *testing.T, endpoint string, seen func() int64) bench {
 	t.Setenv("SILVERBEAM_TEST_KEY", "sk-not-a-key")
 	w := &witness{RoundTripper: transport(64)}
 	b := set(t, t.TempDir(), Options{Endpoint: endpoint, Model: "gpt-4.1-mini", KeyEnv: "SILVERBEAM_TEST_KEY", Deadline: time.Minute}, w)
-	_, errs := b.labelAll(t, servedReports, 1)
+	_, errs := b.labelAll(t, 16, servedReports, 1)
 	for _, err := range errs {
 		var no Refusal
 		if err != nil && !errors.As(err, &no) {

@@ -52,7 +52,7 @@ func slowBench(t *testing.T, o Options) (bench, *slow) {
 
 func TestEqualReportsShareACall(t *testing.T) {
 	b, s := slowBench(t, Options{})
-	_, errs := b.labelAll(t, 64, 16)
+	_, errs := b.labelAll(t, 16, 64, 16)
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
@@ -71,8 +71,8 @@ func TestInFlightIsOneLimitForAllClientsOfAnEndpoint(t *testing.T) {
 	defer second.Close()
 	two := bench{second, b.book, b.store, b.dir}
 	var wg sync.WaitGroup
-	wg.Go(func() { b.labelAll(t, 40, 1) })
-	wg.Go(func() { two.labelAll(t, 80, 1) })
+	wg.Go(func() { b.labelAll(t, 16, 40, 1) })
+	wg.Go(func() { two.labelAll(t, 16, 80, 1) })
 	wg.Wait()
 	if s.most.Load() != 3 {
 		t.Errorf("%d calls at once, want 3", s.most.Load())
@@ -125,7 +125,7 @@ func TestACallUnderWayIsFinished(t *testing.T) {
 	if c := b.cost(t); answered < calls || c.Attempts != int64(answered) || c.Spent != c.Attempts*perAnswer || c.UnsettledMax != 0 {
 		t.Errorf("%d answered: %+v", answered, c)
 	}
-	if _, errs := b.labelAll(t, 40, 1); errors.Join(errs...) != nil || h.sent() != 40 {
+	if _, errs := b.labelAll(t, 16, 40, 1); errors.Join(errs...) != nil || h.sent() != 40 {
 		t.Errorf("%d requests for 40 reports: %v", h.sent(), errors.Join(errs...))
 	}
 }
@@ -166,7 +166,7 @@ func (b bench) waiting() int {
 
 func TestBudgetStopsTheRun(t *testing.T) {
 	b, s := slowBench(t, Options{MaxCostPico: 100 * perAnswer})
-	_, errs := b.labelAll(t, 200, 1)
+	_, errs := b.labelAll(t, 16, 200, 1)
 	stopped := 0
 	for _, err := range errs {
 		if errors.Is(err, ErrBudget) {
@@ -209,7 +209,7 @@ func (d *dense) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestNoCallCostsMoreThanItReserved(t *testing.T) {
 	d := &dense{script{keys: newPrompt(ctRate(t), nil, "").keys}}
 	b := set(t, t.TempDir(), Options{Endpoint: "https://dense.invalid", Model: "gpt-4.1-mini"}, d)
-	_, errs := b.labelAll(t, 100, 1)
+	_, errs := b.labelAll(t, 16, 100, 1)
 	for _, n := range []int{1, 700, 20_000} {
 		_, err := b.Label(t.Context(), Call{"b", "s", fmt.Sprint("x", n), strings.Repeat("胸部。", n)})
 		errs = append(errs, err)
