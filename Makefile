@@ -88,6 +88,9 @@ test-all: test test-storm test-oracles ## the tests, and those that install some
 
 readers := numpy==2.4.6 pyarrow==26.0.1 nibabel==5.4.2
 peers := apache-beam==2.77.0 pyarrow==25.0.1
+callers := openai==3.54.0 async-batch-llm==0.28.0
+litellm := litellm==1.104.5
+curator := bespokelabs-curator==0.1.31
 labelers := medspacy==1.3.1 pandas==2.2.3 scikit-learn==1.5.2
 oracles := numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3
 
@@ -99,8 +102,15 @@ ROWS ?= 100000
 ROUNDS ?= 3
 PEERS ?= plain plain-prism regex
 .PHONY: bench-peers
-bench-peers: build .cache/peers/done .cache/labelers/done ## our rules and label-reports beside those of others (ROWS, ROUNDS, PEERS; SARLE=CHECKOUT)
+bench-peers: build .cache/peers/done .cache/labelers/done bench-calls ## our rules and label-reports beside those of others (ROWS, ROUNDS, PEERS; SARLE=CHECKOUT)
 	@$(GO) test -c -o .cache/labelers/rules.test ./pkg/rules
 	@.cache/labelers/bin/python pkg/rules/testdata/labelers.py .cache/labelers/rules.test $(ROUNDS) $(SARLE)
 	@$(GO) build -o .cache/peers/prism github.com/apache/beam/sdks/v2/go/cmd/prism
 	@.cache/peers/bin/python transforms/label/testdata/peers.py $(BIN) .cache/peers/prism $(ROWS) $(ROUNDS) $(PEERS)
+
+CALLS ?= 20000
+CALLERS ?= go-openai openai litellm async-batch-llm curator
+.PHONY: bench-calls
+bench-calls: build .cache/callers/done .cache/litellm/done .cache/curator/done ## our LLM calls beside clients of others, against one server with a bill (CALLS, ROUNDS, CALLERS)
+	@$(GO) test -c -o .cache/callers/llm.test ./pkg/llm
+	@python3 pkg/llm/testdata/peers.py .cache/callers/llm.test $(BIN) $(ROUNDS) $(CALLS) silverbeam $(CALLERS)

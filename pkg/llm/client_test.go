@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if child() {
+	if child() || peer() {
 		return
 	}
 	goleak.VerifyTestMain(m)
