@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-
-	"gonum.org/v1/gonum/mathext"
 )
 
 // Survey says how reviewed rows were drawn from a table: each stratum a simple random sample of its rows.
@@ -47,10 +45,10 @@ func NewSurvey(rows int, weight []float64, stratum, patient []string) (*Survey, 
 // Figure is a rate of the whole table, estimated from a sample of it.
 //
 // The interval is Wilson's with the number of independent rows that the linearised variance is worth (compared with others
-// for surveys by Franco, Little, Louis and Slud, Journal of Survey Statistics and Methodology 2019) and Student's t. At each
-// end the variance is that of half an event more of the kind that was perhaps missed, as heavy as the rows in which it
-// could have been seen: a sample of rows that stand for many others is never taken to prove a rate of 1. docs/benchmarks.md
-// has the simulation by which it was chosen.
+// for surveys by Franco, Little, Louis and Slud, Journal of Survey Statistics and Methodology 2019). At each end the variance
+// is that of half an event more of the kind that was perhaps missed, as heavy as the rows in which it could have been seen:
+// a sample of rows that stand for many others is never taken to prove a rate of 1. docs/benchmarks.md has the simulation by
+// which it was chosen.
 type Figure struct {
 	Value    *float64
 	N        int         // reviewed rows of the denominator
@@ -145,6 +143,19 @@ func (s *Survey) Mean(figures ...Figure) (f Figure) {
 	return f
 }
 
+// halfway is the interval of the mean of two rates of different rows, made of theirs: its ends are as far from the mean as
+// the rates' own, which may be skewed, are from them, taken together (Zou and Donner, Statistics in Medicine 2008).
+func halfway(a, b Figure) *[2]float64 {
+	if a.Interval == nil || b.Interval == nil {
+		return nil
+	}
+	mean, v := (*a.Value+*b.Value)/2, [2]float64{}
+	for i, sign := range []float64{-1, 1} {
+		v[i] = mean + sign*math.Hypot(*a.Value-a.Interval[i], *b.Value-b.Interval[i])/2
+	}
+	return &v
+}
+
 func (e *end) add(o end, k float64) {
 	e.value += o.value / k
 	e.extra += o.extra / (k * k)
@@ -160,14 +171,14 @@ func (s *Survey) interval(value float64, low, high end) *[2]float64 {
 		if e.value <= 0 || e.value >= 1 {
 			continue // no rate lies beyond this end
 		}
-		variance, df := s.variance(e.z)
+		variance, told := s.variance(e.z)
 		n := e.value * (1 - e.value) / (variance + e.extra)
-		if df < 1 || !(n > 0) {
+		if told < 2 || !(n > 0) {
 			return nil
 		}
-		t := studentQuantile(0.975, df)
-		centre := (value + t*t/(2*n)) / (1 + t*t/n)
-		half := t / (1 + t*t/n) * math.Sqrt(value*(1-value)/n+t*t/(4*n*n))
+		const z2 = Z95 * Z95
+		centre := (value + z2/(2*n)) / (1 + z2/n)
+		half := Z95 / (1 + z2/n) * math.Sqrt(value*(1-value)/n+z2/(4*n*n))
 		v[i] = min(1, max(0, centre+float64(2*i-1)*half))
 	}
 	return &v
@@ -175,8 +186,9 @@ func (s *Survey) interval(value float64, low, high end) *[2]float64 {
 
 // variance is that of sum(weight * z), whose expectation is 0, over both phases of the sampling: patients came to the
 // table with all their rows, and the strata's rows were drawn from it (Särndal, Swensson and Wretman, Model Assisted
-// Survey Sampling, 1992, section 9.3). df counts the patients that tell of it, less one.
-func (s *Survey) variance(z []float64) (v float64, df float64) {
+// Survey Sampling, 1992, section 9.3). patients counts those
+// that tell of it.
+func (s *Survey) variance(z []float64) (v float64, patients float64) {
 	strata := int32(1)
 	for _, h := range s.Stratum {
 		strata = max(strata, h+1)
@@ -200,7 +212,7 @@ func (s *Survey) variance(z []float64) (v float64, df float64) {
 	for p, t := range byPatient {
 		first += t * t
 		if told[p] {
-			df++
+			patients++
 		}
 	}
 	for _, h := range byStratum {
@@ -211,19 +223,13 @@ func (s *Survey) variance(z []float64) (v float64, df float64) {
 			v += h.n / (h.n - 1) * (h.wzz - 2*m*h.wz + m*m*h.w)
 		}
 	}
-	if n := df; n > 1 {
+	if n := patients; n > 1 {
 		first *= n / (n - 1)
 	}
-	return v + max(first, 0), df - 1
+	return v + max(first, 0), patients
 }
 
 func sq(x float64) float64 { return x * x }
-
-// studentQuantile is Student's t for p above a half.
-func studentQuantile(p, df float64) float64 {
-	x := mathext.InvRegIncBeta(df/2, 0.5, 2*(1-p))
-	return math.Sqrt(df * (1 - x) / x)
-}
 
 // SampleRates are the figures of one finding.
 type SampleRates struct {
@@ -270,6 +276,7 @@ func (s *Survey) Rates(truth, label []int8) (r SampleRates) {
 	r.F1 = s.Ratio(twice, wrong, positive, all)
 	if r.Sensitivity.Value != nil && r.Specificity.Value != nil {
 		r.BalancedAccuracy = s.Mean(r.Sensitivity, r.Specificity)
+		r.BalancedAccuracy.Interval = halfway(r.Sensitivity, r.Specificity)
 	}
 	return r
 }

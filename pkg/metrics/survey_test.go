@@ -130,15 +130,19 @@ func (s *Survey) classic(a, b []float64, of func(p, n, t float64) *[2]float64) *
 		return nil
 	}
 	e := s.end(a, b, sumA, sumB)
-	v, df := s.variance(e.z)
+	v, patients := s.variance(e.z)
+	df := max(patients-1, 1)
 	n := e.value * (1 - e.value) / v
 	if e.value == 0 || e.value == 1 {
 		n = rows
 	}
-	if df < 1 {
-		df = 1
-	}
 	return of(e.value, n, studentQuantile(0.975, df))
+}
+
+// studentQuantile is Student's t for p above a half.
+func studentQuantile(p, df float64) float64 {
+	x := mathext.InvRegIncBeta(df/2, 0.5, 2*(1-p))
+	return math.Sqrt(df * (1 - x) / x)
 }
 
 func logitInterval(p, n, t float64) *[2]float64 {
@@ -256,24 +260,33 @@ func (r SampleRates) of(name string) Figure {
 // figureNames are those of a simulation, in the order of its table.
 var figureNames = []string{"sensitivity", "specificity", "ppv", "npv", "f1", "balanced accuracy"}
 
-// A world with a common and a rare finding; labels of 5,000 reports, of which 300 are read.
+// hospital has common and rare findings; labels of 5,000 reports, of which 300 are read.
 var hospital = world{5000, 300, []trueRates{{.3, .9, .95}, {.15, .8, .97}, {.06, .85, .98}, {.02, .8, .995}}, .5}
+
+// eighteen is another with as many findings as ctrate-18, about as common as in CT-RATE.
+var eighteen = world{rows: 5000, drawn: 300, keep: .5}
+
+func init() {
+	for i, p := range []float64{.11, .28, .11, .07, .25, .14, .26, .19, .26, .45, .37, .27, .12, .08, .10, .18, .10, .08} {
+		eighteen.findings = append(eighteen.findings, trueRates{p, []float64{.9, .8, .95}[i%3], []float64{.97, .99, .95}[i/3%3]})
+	}
+}
 
 // share is how often an interval held the true rate, in percent.
 func (c *coverage) share() float64 {
 	return 100 * float64(c.n-c.undefined-c.below-c.above) / float64(c.n)
 }
 
-// The ordinary test draws few samples of a small world; SILVERBEAM_SIMULATE=2000 draws that many of four and prints the table
-// of docs/benchmarks.md. 95 % intervals of 2,000 samples are held to 95 ± 1 % where the sample has enough mistakes to
-// go by, and never to miss more often where it has not.
+// The ordinary test draws few samples of a small world; SILVERBEAM_SIMULATE=2000 draws that many of five and prints the tables
+// of docs/benchmarks.md. Over the findings of a world, 95 % intervals of 2,000 samples hold the truth 95 ± 1 % of the
+// time; those of a single finding may miss no more often than 7 %.
 func TestIntervalsCover(t *testing.T) {
 	repetitions, err := strconv.Atoi(os.Getenv("SILVERBEAM_SIMULATE"))
 	if err != nil {
 		c := world{1200, 300, []trueRates{{.3, .85, .93}, {.05, .8, .98}}, .5}.cover(300)
-		for f, lo := range []float64{91.5, 91.5} {
+		for f := range c {
 			for _, name := range figureNames {
-				if got := c[f]["ours"][name].share(); got < lo || f == 0 && got > 98.5 {
+				if got := c[f]["ours"][name].share(); got < 91 || f == 0 && got > 98.5 {
 					t.Errorf("finding %d: %s: intervals of 300 samples hold the true rate %.1f %% of the time", f, name, got)
 				}
 			}
@@ -284,27 +297,52 @@ func TestIntervalsCover(t *testing.T) {
 		}
 		return
 	}
-	for _, w := range []world{hospital, {1000, 300, hospital.findings, .5}, {20_000, 1000, hospital.findings, .5}, {800, 800, hospital.findings, .5}} {
+	for _, w := range []world{hospital, {1000, 300, hospital.findings, .5}, {20_000, 1000, hospital.findings, .5}, {800, 800, hospital.findings, .5}, eighteen} {
 		fmt.Printf("\n%d of %d reports read\n\n| prevalence | figure | true | %s |\n|---|---|---|%s\n", w.drawn, w.rows, strings.Join(methodNames, " | "), strings.Repeat("---|", len(methodNames)))
 		c := w.cover(repetitions)
+		all := map[string]map[string]*coverage{}
+		for _, m := range methodNames {
+			all[m] = map[string]*coverage{}
+			for _, name := range figureNames {
+				all[m][name] = &coverage{}
+			}
+		}
 		for f, rates := range w.findings {
 			for _, name := range figureNames {
-				fmt.Printf("| %.2f | %s | %.3f |", rates.prevalence, name, rates.of()[name])
+				printCoverage(fmt.Sprintf("%.2f | %s | %.3f", rates.prevalence, name, rates.of()[name]), name, c[f])
 				for _, m := range methodNames {
-					x := c[f][m][name]
-					if x.n == 0 {
-						fmt.Print(" |")
-						continue
-					}
-					fmt.Printf(" %.1f (%.3f) |", x.share(), x.width/float64(x.n-x.undefined))
+					all[m][name].merge(c[f][m][name])
 				}
-				fmt.Println()
-				if got := c[f]["ours"][name].share(); got < 93.5 || rates.prevalence > .1 && got > 96 {
+				if got := c[f]["ours"][name].share(); got < 93 {
 					t.Errorf("%d of %d, prevalence %v: %s: intervals hold the true rate %.2f %% of the time", w.drawn, w.rows, rates.prevalence, name, got)
 				}
 			}
 		}
+		for _, name := range figureNames {
+			printCoverage("all | "+name+" | ", name, all)
+			if got := all["ours"][name].share(); got < 94 || got > 96 {
+				t.Errorf("%d of %d: %s: intervals hold the true rate %.2f %% of the time", w.drawn, w.rows, name, got)
+			}
+		}
 	}
+}
+
+// printCoverage prints one figure's row: of each method, how often its interval held the truth, and its mean width.
+func printCoverage(head, name string, by map[string]map[string]*coverage) {
+	fmt.Printf("| %s |", head)
+	for _, m := range methodNames {
+		x := by[m][name]
+		if x.n == 0 {
+			fmt.Print(" |")
+			continue
+		}
+		fmt.Printf(" %.1f (%.3f) |", x.share(), x.width/float64(x.n-x.undefined))
+	}
+	fmt.Println()
+}
+
+func (c *coverage) merge(o *coverage) {
+	c.below, c.above, c.undefined, c.n, c.width = c.below+o.below, c.above+o.above, c.undefined+o.undefined, c.n+o.n, c.width+o.width
 }
 
 func TestSurveyAgainstOthers(t *testing.T) {
@@ -378,9 +416,9 @@ func TestStratifiedByHand(t *testing.T) {
 	near(t, "share", *f.Value, .35, 1e-15)
 	// The table's rows vary as 5(3*.65²+.35²)+20(.65²+3*.35²) = 22.75, times 8/7 = 26; the draws as 20²(1-1/5)s²/4 +
 	// 80²(1-1/20)s²/4 with s² = .25, so 20 + 380; all over 100².
-	v, df := s.variance(s.end(a, b, 35, 65).z)
+	v, patients := s.variance(s.end(a, b, 35, 65).z)
 	near(t, "variance", v, .0426, 1e-15)
-	near(t, "df", df, 7, 0)
+	near(t, "patients", patients, 8, 0)
 	for i, want := range readGolden(t).Survey.Stratified {
 		near(t, "interval", f.Interval[i], want, 1e-9)
 	}

@@ -88,7 +88,7 @@ def end(more_a, more_b):
         v += len(zh)**2 * wh**2 * (1 - 1 / wh) * zh.var(ddof=1) / len(zh)  # N^2 (1-f) s^2 / n
     half = (ww**2).sum() / ww.sum()
     v += half**2 / 2 * ((1 - r) / total if more_a else r / total)**2
-    size, t, p = r * (1 - r) / v, scipy.stats.t.ppf(.975, n - 1), ww @ a / ww.sum()
+    size, t, p = r * (1 - r) / v, scipy.stats.norm.ppf(.975), ww @ a / ww.sum()
     return (p + t * t / 2 / size + (1 if more_a else -1) * t * np.sqrt(p * (1 - p) / size + t * t / 4 / size**2)) / (1 + t * t / size)
 half = (ww**2).sum() / ww.sum() / 2
 stratified = [float(end(0, half)), float(end(half, 0))]
