@@ -63,7 +63,7 @@ test-readers: .cache/readers/done ## pyarrow and nibabel read what Go wrote, and
 	$(call fresh,.cache/readers/bin/python,shard table volume)
 
 .PHONY: test-servers
-test-servers: build ## the program's calls counted by servers that others wrote: aimock (npm) and llmock (PyPI)
+test-servers: build test-postgres ## the program's calls counted by servers that others wrote: aimock (npm) and llmock (PyPI)
 	@export SILVERBEAM_SERVERS=$(CURDIR)/.cache/servers SILVERBEAM_BIN=$(CURDIR)/$(BIN); servers="sh pkg/llm/testdata/servers.sh"; \
 	  trap "$$servers stop" EXIT; urls=$$($$servers start) && \
 	  env $$urls $(GO) test -vet=off -count=1 -p 1 -run 'Against|CostKeeps' ./pkg/llm ./runners/cli
@@ -71,6 +71,12 @@ test-servers: build ## the program's calls counted by servers that others wrote:
 .PHONY: test-storm
 test-storm: # twenty thousand reports against a server on its worst day; two hundred kills
 	SILVERBEAM_STORM=20000 SILVERBEAM_KILLS=200 $(GO) test -vet=off -count=1 -timeout 2h -run 'Storm|Killed|RunsGoOn' -v ./pkg/llm ./runners/cli
+
+.PHONY: test-postgres
+test-postgres: # ledger and store on a Postgres of its own
+	@$(call need,ls /usr/lib/postgresql/*/bin/initdb,postgresql)
+	@dir=$$(mktemp -d); trap "sh pkg/ledger/testdata/postgres.sh stop $$dir" EXIT; url=$$(sh pkg/ledger/testdata/postgres.sh start $$dir) && \
+	  env $$url $(GO) test -vet=off -count=1 ./pkg/ledger
 
 .PHONY: test-oracles
 test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorch and tokenizers (1 to 6 GB to install)

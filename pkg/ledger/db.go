@@ -8,19 +8,26 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 
 	"modernc.org/sqlite" // the driver "sqlite", pure Go
 )
 
-// database is one SQLite file held by this process: write-ahead log, every commit synced to the disk, readers beside
-// one writer. Writes of many goroutines share a commit; each returns when its own is durable.
+// database is what ledger and store are kept in: one SQLite file held by this process (write-ahead log, every commit
+// synced to the disk, readers beside one writer), or one schema of a Postgres that other processes use too. Writes of many
+// goroutines share a commit; each returns when its own is durable.
 type database struct {
-	path string
-	lock *os.File
+	path string   // file, or server and schema
+	lock *os.File // of SQLite; nil for a reader
 	db   *sql.DB
 	ops  chan op
+
+	shared  bool      // Postgres, and the rest is of Postgres alone
+	session *sql.Conn // that writes
+	opener  int64     // number of this opener, 1 and up
+	class   int32     // of the openers' leases
 
 	mu     sync.RWMutex // held for reading while an op is handed over, so that none meets a closed channel
 	closed bool
@@ -84,6 +91,20 @@ func dsn(path, mode string, pragmas ...string) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
 
+// openReader opens what others write, without holding it: a file, or where the ledger of that path is kept.
+func openReader(path string) (*database, error) {
+	if location := path; isPostgres(location) {
+		return openPostgres(location, "")
+	}
+	db, err := sql.Open("sqlite", dsn(path, "ro"))
+	return &database{path: path, db: db, closed: true}, err
+}
+
+// missing says that a table is not there: its maker died before the first commit.
+func missing(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "no such table") || strings.Contains(err.Error(), "(SQLSTATE 42P01)"))
+}
+
 // do runs f inside a transaction, perhaps with those of others, and returns when it is on the disk. f may run again if a
 // neighbour fails, so it must change nothing but the database and variables it sets anew.
 func (d *database) do(f func(*sql.Tx) error) error {
@@ -130,7 +151,12 @@ func (d *database) write() {
 				break more
 			}
 		}
-		if err := d.commit(group); err == nil || len(group) == 1 {
+		err := d.commit(group)
+		lost := err != nil && d.shared && d.session.PingContext(context.Background()) != nil
+		if lost {
+			err = fmt.Errorf("%w: %w", ErrLost, err)
+		}
+		if err == nil || lost || len(group) == 1 {
 			tell(group, err)
 			continue
 		}
@@ -147,7 +173,11 @@ func tell(group []op, err error) {
 }
 
 func (d *database) commit(group []op) error {
-	tx, err := d.db.BeginTx(context.Background(), nil)
+	begin := d.db.BeginTx
+	if d.shared {
+		begin = d.session.BeginTx
+	}
+	tx, err := begin(context.Background(), nil)
 	if err != nil {
 		return err
 	}
@@ -171,6 +201,9 @@ func (d *database) close() error {
 	close(d.ops)
 	d.mu.Unlock()
 	<-d.done
+	if d.shared {
+		return errors.Join(d.session.Close(), d.db.Close())
+	}
 	// A reader in another process may hold the log; the next opener folds it then.
 	_, _ = d.db.Exec("PRAGMA busy_timeout = 200; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE")
 	return errors.Join(d.db.Close(), d.lock.Close())

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -34,21 +35,26 @@ type Store struct {
 }
 
 // OpenStore makes or opens a store: a path or a file: URL; "" is $XDG_STATE_HOME/silverbeam/results.db. File and key have
-// mode 0600. A second opener gets ErrBusy.
+// mode 0600, and a second opener gets ErrBusy. A postgres: URL is a store of many processes; its key is in the file
+// site.key of the same folder, on every host the same.
 func OpenStore(location string) (*Store, error) {
-	path, err := storePath(location)
+	path, key, err := storePath(location)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(key), 0o700)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("results store: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("results store: %w", err)
+	open := openDatabase
+	if isPostgres(path) {
+		open = openPostgres
 	}
-	d, err := openDatabase(path, storeSchema)
+	d, err := open(path, storeSchema)
 	if err != nil {
 		return nil, fmt.Errorf("results store: %w", err)
 	}
 	s := &Store{d: d}
-	if err := s.readKey(path + ".key"); err != nil {
+	if err := s.readKey(key); err != nil {
 		return nil, errors.Join(fmt.Errorf("results store: %w", err), d.close())
 	}
 	return s, nil
@@ -57,54 +63,56 @@ func OpenStore(location string) (*Store, error) {
 // ReadStore opens a store to look answers up, without holding it and without writing: another process may be using it. A
 // store that nobody has made is fs.ErrNotExist.
 func ReadStore(location string) (*Store, error) {
-	path, err := storePath(location)
-	if err == nil {
-		path, err = filepath.Abs(path)
-	}
-	if err == nil {
+	path, key, err := storePath(location)
+	if err == nil && !isPostgres(path) {
 		_, err = os.Stat(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("results store: %w", err)
 	}
-	db, err := sql.Open("sqlite", dsn(path, "ro"))
+	d, err := openReader(path)
 	if err != nil {
 		return nil, fmt.Errorf("results store: %w", err)
 	}
-	s := &Store{d: &database{path: path, db: db, closed: true}} // to writers
-	if err := s.readKey(path + ".key"); err != nil {
+	s := &Store{d: d}
+	if err := s.readKey(key); err != nil {
 		return nil, errors.Join(fmt.Errorf("results store: %w", err), s.Close())
 	}
-	if _, err := db.Exec(`SELECT 1 FROM calls LIMIT 1`); err != nil && strings.Contains(err.Error(), "no such table") {
-		return nil, errors.Join(fmt.Errorf("results store: %s has no answers to single findings: %w", path, fs.ErrNotExist), s.Close())
+	if _, err := d.db.Exec(`SELECT 1 FROM calls LIMIT 1`); missing(err) {
+		return nil, errors.Join(fmt.Errorf("results store: %s has no answers to single findings: %w", d.path, fs.ErrNotExist), s.Close())
 	}
 	return s, nil
 }
 
-func storePath(location string) (string, error) {
-	if location == "" {
+// storePath gives a store's file or URL, and the file of its key.
+func storePath(location string) (path, key string, err error) {
+	if location == "" || isPostgres(location) {
 		state := os.Getenv("XDG_STATE_HOME")
 		if state == "" {
 			home, err := os.UserHomeDir()
 			if err != nil {
-				return "", err
+				return "", "", err
 			}
 			state = filepath.Join(home, ".local", "state")
 		}
-		return filepath.Join(state, "silverbeam", "results.db"), nil
+		if location != "" {
+			return location, filepath.Join(state, "silverbeam", "site.key"), nil
+		}
+		location = filepath.Join(state, "silverbeam", "results.db")
 	}
 	scheme, _, found := strings.Cut(location, ":")
 	switch {
 	case found && scheme == "file":
 		u, err := url.Parse(location)
 		if err != nil || (u.Host != "" && u.Host != "localhost") || u.Path+u.Opaque == "" {
-			return "", errors.New("a file: URL must be file:///PATH or file:PATH")
+			return "", "", errors.New("a file: URL must be file:///PATH or file:PATH")
 		}
-		return u.Path + u.Opaque, nil
+		location = u.Path + u.Opaque
 	case strings.Contains(location, "://"):
-		return "", fmt.Errorf("%s: stores are served; give a path or a file: URL", scheme)
+		return "", "", fmt.Errorf("%s: stores are not served: give a path, a file: URL or a postgres: URL", scheme)
 	}
-	return location, nil
+	path, err = filepath.Abs(location)
+	return path, path + ".key", err
 }
 
 // readKey reads the site key or, for a store without answers, makes one.
@@ -112,16 +120,18 @@ func (s *Store) readKey(path string) error {
 	var check string
 	err := s.d.db.QueryRow(`SELECT value FROM meta WHERE key='key_check'`).Scan(&check)
 	none := errors.Is(err, sql.ErrNoRows)
-	if s.d.lock == nil && (none || err != nil && strings.Contains(err.Error(), "no such table")) {
+	if s.d.ops == nil && (none || missing(err)) {
 		return fmt.Errorf("%s: its maker did not get to the key: %w", s.d.path, fs.ErrNotExist)
 	}
 	if err != nil && !none {
 		return err
 	}
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) && check == "" {
-		text, err = makeKey(path)
+	if none {
+		if err = makeKey(path); err != nil {
+			return fmt.Errorf("site key: %w", err)
+		}
 	}
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("site key: %w", err)
 	}
@@ -132,31 +142,35 @@ func (s *Store) readKey(path string) error {
 		return fmt.Errorf("site key %s is not 64 hex digits", path)
 	}
 	own := hex.EncodeToString(s.mac([]byte("key check")))
-	switch check {
-	case own:
-		return nil
-	case "":
-		return s.d.do(func(tx *sql.Tx) error {
-			_, err := tx.Exec(`INSERT INTO meta VALUES ('key_check',?)`, own)
-			return err
+	if none { // another process may be making the store too
+		err = s.d.do(func(tx *sql.Tx) error {
+			_, err := tx.Exec(`INSERT OR IGNORE INTO meta VALUES ('key_check',?)`, own)
+			return errors.Join(err, tx.QueryRow(`SELECT value FROM meta WHERE key='key_check'`).Scan(&check))
 		})
 	}
-	return fmt.Errorf("site key %s is not the one this store was made with", path)
+	if err == nil && check != own {
+		err = fmt.Errorf("site key %s is not the one this store was made with", path)
+	}
+	return err
 }
 
-func makeKey(path string) ([]byte, error) {
+// makeKey makes a site key unless there is one.
+func makeKey(path string) error {
 	key := make([]byte, 32)
 	rand.Read(key)
-	text := []byte(hex.EncodeToString(key) + "\n")
-	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp*") // mode 0600
 	if err != nil {
-		return nil, err
+		return err
 	}
-	_, err = f.Write(text)
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(hex.EncodeToString(key) + "\n")
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return nil, err
+		return err
 	}
-	return text, os.Rename(path+".tmp", path)
+	if err = os.Link(f.Name(), path); errors.Is(err, fs.ErrExist) { // another process was faster
+		return nil
+	}
+	return err
 }
 
 // Identity is the HMAC-SHA-256 of the parts under the site key. ("a", "bc") and ("ab", "c") differ.
@@ -205,6 +219,29 @@ func (s *Store) Put(id Identity, a Answer) error {
 	return nil
 }
 
+// Claim waits until no other process is asking about a report, and keeps others from asking until it is let go. A store
+// of this process alone has nobody to wait for.
+func (s *Store) Claim(ctx context.Context, id Identity) (letGo func() error, err error) {
+	if !s.d.shared {
+		return func() error { return nil }, nil
+	}
+	n := int64(binary.LittleEndian.Uint64(id[:]))
+	for {
+		got, err := s.d.lease(n)
+		if err != nil {
+			return nil, fmt.Errorf("results store: %w", err)
+		}
+		if got {
+			return func() error { return s.d.unlease(n) }, nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 // asked names a set of findings, in any order.
 func (s *Store) asked(findings []FindingID) []byte {
 	var b []byte
@@ -216,7 +253,7 @@ func (s *Store) asked(findings []FindingID) []byte {
 
 // Close lets the store go. Closing twice is nothing.
 func (s *Store) Close() error {
-	if s.d.lock == nil { // of ReadStore
+	if s.d.ops == nil { // of ReadStore
 		return s.d.db.Close()
 	}
 	return s.d.close()

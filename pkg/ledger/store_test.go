@@ -179,7 +179,7 @@ func TestStoreInDefaultPlace(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "silverbeam", "results.db")); err != nil {
 		t.Error(err)
 	}
-	for _, bad := range []string{"postgres://h/db", "file://host/x"} {
+	for _, bad := range []string{"mysql://h/db", "file://host/x"} {
 		if _, err := OpenStore(bad); err == nil {
 			t.Errorf("%s was opened", bad)
 		}

@@ -28,7 +28,7 @@ type runFlags struct {
 // add makes the flags that `plan`, `run` and `label reports` share. dir names the default run folder.
 func (f *runFlags) add(c *cobra.Command, dir string) {
 	c.Flags().StringVar(&f.dir, "run", "", "keep the run in folder `DIR` (default "+dir+")")
-	c.Flags().StringVar(&f.store, "store", "", "results store: a `FILE` on a local disk (default silverbeam/results.db in $XDG_STATE_HOME or ~/.local/state)")
+	c.Flags().StringVar(&f.store, "store", "", "results store: a `FILE` on a local disk, or postgres://USER@HOST/DB for several processes (default silverbeam/results.db in $XDG_STATE_HOME or ~/.local/state)")
 	c.Flags().StringVar(&f.maxCost, "max-cost", "", "stop before the run has spent more than `USD` dollars (default no cap)")
 	c.Flags().BoolVar(&f.replay, "replay", false, "refuse any call whose answer is not in the results store")
 	c.Flags().IntVar(&f.limit, "limit", 0, "only the first `N` studies; 0: all")

@@ -1,0 +1,171 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"silverbeam/pkg/taxonomy"
+)
+
+// onBoth runs a test on SQLite and, where SILVERBEAM_POSTGRES names a server (make test-servers), on Postgres. place is
+// the location of a store that nobody has made, its key in a folder of the test's own.
+func onBoth(t *testing.T, test func(t *testing.T, place string)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, filepath.Join(t.TempDir(), "results.db")) })
+	t.Run("postgres", func(t *testing.T) { test(t, newSchema(t)) })
+}
+
+func newSchema(t *testing.T) string {
+	server := os.Getenv("SILVERBEAM_POSTGRES")
+	if server == "" {
+		t.Skip("SILVERBEAM_POSTGRES names no server")
+	}
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	name := make([]byte, 6)
+	rand.Read(name)
+	schema := "test_" + hex.EncodeToString(name)
+	t.Cleanup(func() {
+		db, err := sql.Open("pgx", server)
+		if err == nil {
+			_, err = db.Exec("DROP SCHEMA IF EXISTS " + schema + " CASCADE")
+			db.Close()
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	return server + "?schema=" + schema
+}
+
+// Many put and look up at once: the first answer to a question stays, and every one that was put is found.
+func TestStoreConforms(t *testing.T) {
+	onBoth(t, func(t *testing.T, place string) {
+		if _, err := ReadStore(place); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a store that nobody made: %v", err)
+		}
+		s, err := OpenStore(place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		others := []*Store{s, s}
+		if isPostgres(place) { // it serves many openers
+			if others[1], err = OpenStore(place); err != nil {
+				t.Fatal(err)
+			}
+			defer others[1].Close()
+		}
+		x, y := FindingID{1}, FindingID{2}
+		labels := []taxonomy.Label{{State: taxonomy.Uncertain, P: .25, From: 3, To: 70000}}
+		var wg sync.WaitGroup
+		for g := range 8 {
+			wg.Go(func() {
+				s := others[g%2]
+				for i := range 40 {
+					id := s.Identity(fmt.Sprint(i))
+					err := errors.Join(s.Put(id, Answer{[]FindingID{x}, labels, fmt.Sprint(g), int64(g)}), s.Put(id, Answer{[]FindingID{y}, labels, "m", 5}))
+					if err != nil {
+						t.Error(err)
+					}
+					if a, err := s.Get(id); err != nil || len(a) != 2 || a[0].Labels[0] != labels[0] {
+						t.Error(a, err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		r, err := ReadStore(place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if a, err := r.Get(r.Identity("7")); err != nil || len(a) != 2 || fmt.Sprint(a[0].CostPico) != a[0].Model && a[0].Model != "m" {
+			t.Error(a, err)
+		}
+		if err := r.Put(r.Identity("7"), Answer{}); !errors.Is(err, errClosed) {
+			t.Errorf("a reader has written: %v", err)
+		}
+		if a, err := s.Get(s.Identity("none")); err != nil || len(a) != 0 {
+			t.Error(a, err)
+		}
+	})
+}
+
+// Of all who want to ask about a report one at a time may, in whatever process; where one dies, another may.
+func TestStoreClaims(t *testing.T) {
+	onBoth(t, func(t *testing.T, place string) {
+		s, err := OpenStore(place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		ctx, id := context.Background(), s.Identity("a")
+		letGo, err := s.Claim(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !isPostgres(place) {
+			if err := letGo(); err != nil {
+				t.Error(err)
+			}
+			return
+		}
+		other, err := OpenStore(place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		short, cancel := context.WithCancel(ctx)
+		cancel()
+		if _, err := other.Claim(short, id); !errors.Is(err, context.Canceled) {
+			t.Errorf("two hold one claim: %v", err)
+		}
+		if free, err := other.Claim(short, s.Identity("b")); err != nil || free() != nil {
+			t.Errorf("another report: %v", err)
+		}
+		if err := letGo(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.Claim(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		other.Close() // or its process dies
+		if letGo, err = s.Claim(ctx, id); err != nil || letGo() != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A key is one site's: a second host without it is told, and a password stands in no location.
+func TestPostgresLocations(t *testing.T) {
+	place := newSchema(t)
+	s, err := OpenStore(place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	if _, err := OpenStore(place); err == nil || !strings.Contains(err.Error(), "site.key: no such file") {
+		t.Error(err)
+	}
+}
+
+func TestPostgresPasswords(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	for bad, want := range map[string]string{"postgres://u:canary@127.0.0.1:1/db": "holds a password", "postgres://127.0.0.1:1/db?password=canary": "holds a password",
+		"postgres://127.0.0.1:1/db?schema=a%3Bdrop": "a-z, 0-9 and _", "postgres://127.0.0.1:1/%zz?canary": "cannot be read", "postgres://127.0.0.1:1/db": "127.0.0.1:1"} {
+		_, err := OpenStore(bad)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
