@@ -8,13 +8,10 @@ import (
 	"io/fs"
 	"math"
 	"slices"
-	"strings"
 
 	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/llm"
-	"silverbeam/pkg/rules"
 	"silverbeam/pkg/table"
-	"silverbeam/pkg/taxonomy"
 	"silverbeam/schemas"
 	"silverbeam/transforms/intake"
 	"silverbeam/transforms/label"
@@ -161,11 +158,11 @@ func (p *Plan) labels(g *Graph, todo []schemas.Batch, o *label.Options, run sche
 		}
 		p.Basis["prices"] = f.PriceFile
 	}
-	ask, err := asks(o, t)
+	wants, err := o.Wants(t)
 	if err != nil {
 		return err
 	}
-	c := counter{seen: map[[16]byte]bool{}, ask: ask, call: f.Call}
+	c := counter{seen: map[[16]byte]bool{}, wants: wants, call: f.Call}
 	if err := c.read(g, todo); err != nil {
 		return err
 	}
@@ -181,8 +178,8 @@ func (p *Pipeline) Calls() bool { o := p.labeling(); return o != nil && o.Calls(
 
 // counter counts different reports and those that would be sent.
 type counter struct {
-	ask  func(report string) bool
-	call func(report string) (llm.Request, error)
+	wants func(report string) []int
+	call  func(report string, want []int) (llm.Request, error)
 
 	seen   map[[16]byte]bool // by the head of a SHA-256: the store answers it
 	calls  int64
@@ -218,8 +215,12 @@ func (c *counter) count(report string) error {
 	sum := sha256.Sum256([]byte(report))
 	key := [16]byte(sum[:16])
 	stored, known := c.seen[key]
-	if !known && c.ask(report) {
-		r, err := c.call(report)
+	var want []int
+	if !known {
+		want = c.wants(report)
+	}
+	if len(want) > 0 {
+		r, err := c.call(report, want)
 		if err != nil {
 			return err
 		}
@@ -245,21 +246,6 @@ func reportColumns(o intake.Options) table.Columns {
 		c.Report = []string{"report"}
 	}
 	return c
-}
-
-// asks says for which reports a model would be called: all, none, or those where the rules before it doubt.
-func asks(o *label.Options, t *taxonomy.Taxonomy) (func(string) bool, error) {
-	switch slices.Index(o.Cascade(), "llm") {
-	case 0:
-		return func(report string) bool { return strings.TrimSpace(report) != "" }, nil
-	case -1:
-		return func(string) bool { return false }, nil
-	}
-	l, err := rules.New(t, rules.Options{Convention: o.Convention})
-	return func(report string) bool {
-		labels, err := l.Label(report)
-		return err == nil && slices.ContainsFunc(labels, func(a taxonomy.Label) bool { return a.State == taxonomy.Uncertain })
-	}, err
 }
 
 // price turns reports into tokens, money and time.

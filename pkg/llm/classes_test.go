@@ -140,7 +140,7 @@ func TestEveryAnswerHasItsClass(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b, s := play(t, Options{}, c.steps...)
-				labels, err := b.Label(t.Context(), Call{"b", "label.Reports", "s", report(1)})
+				labels, err := b.Label(t.Context(), Call{"b", "label.Reports", "s", report(1), nil})
 				var no Refusal
 				switch {
 				case c.stops != nil && !errors.Is(err, c.stops), c.stops == nil && c.want == "" && (err != nil || len(labels) != 18),
@@ -153,7 +153,7 @@ func TestEveryAnswerHasItsClass(t *testing.T) {
 						c.attempts, c.spent*perAnswer, c.wasted*perAnswer)
 				}
 				if c.stops == ErrProvider {
-					if _, err := b.Label(t.Context(), Call{"b", "label.Reports", "s2", report(2)}); !errors.Is(err, ErrProvider) || s.sent() != 1 {
+					if _, err := b.Label(t.Context(), Call{"b", "label.Reports", "s2", report(2), nil}); !errors.Is(err, ErrProvider) || s.sent() != 1 {
 						t.Error("another report was sent after the provider's refusal: ", err)
 					}
 				}
@@ -193,11 +193,11 @@ func TestAnAddressThatIsNoneStopsAtOnce(t *testing.T) {
 				e := &elsewhere{script{keys: newPrompt(ctRate(t), nil, "").keys}, &net.OpError{Op: "dial", Err: c.err}, c.good}
 				b := set(t, t.TempDir(), Options{Endpoint: "https://model.invalid", Model: "gpt-4.1-mini", Deadline: time.Minute}, e)
 				for i := range c.good {
-					if _, err := b.Label(t.Context(), Call{"b", "s", fmt.Sprint(i), report(i)}); err != nil {
+					if _, err := b.Label(t.Context(), Call{"b", "s", fmt.Sprint(i), report(i), nil}); err != nil {
 						t.Fatal(err)
 					}
 				}
-				_, err := b.Label(t.Context(), Call{"b", "s", "x", report(9)})
+				_, err := b.Label(t.Context(), Call{"b", "s", "x", report(9), nil})
 				if !errors.Is(err, c.want) || !strings.Contains(err.Error(), "model.invalid") {
 					t.Error(err)
 				}
@@ -214,7 +214,7 @@ func TestUnknownOutcomesKeepTheirReservation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b, _ := play(t, Options{}, st)
-				if _, err := b.Label(t.Context(), Call{"b", "s", "1", report(1)}); err != nil {
+				if _, err := b.Label(t.Context(), Call{"b", "s", "1", report(1), nil}); err != nil {
 					t.Fatal(err)
 				}
 				c := b.cost(t)
@@ -233,7 +233,7 @@ func TestNeverBeforeRetryAfter(t *testing.T) {
 		b, s := play(t, Options{}, step{429, heads[0], ""}, step{503, heads[1], ""}, step{429, heads[2], ""}, step{429, heads[3], ""}, step{500, heads[4], ""})
 		b.jitter = func(time.Duration) time.Duration { return 0 }
 		start := time.Now()
-		if _, err := b.Label(t.Context(), Call{"b", "s", "1", report(1)}); err != nil {
+		if _, err := b.Label(t.Context(), Call{"b", "s", "1", report(1), nil}); err != nil {
 			t.Fatal(err)
 		}
 		// 100 s is an absolute time: 8.5 s of it had passed. The date has whole seconds.
@@ -254,7 +254,7 @@ func TestBackoffDoublesAndEndsAtTheDeadline(t *testing.T) {
 		}
 		b, s := play(t, Options{Deadline: 4 * time.Minute}, steps...)
 		b.jitter = func(d time.Duration) time.Duration { return d }
-		_, err := b.Label(t.Context(), Call{"b", "s", "1", report(1)})
+		_, err := b.Label(t.Context(), Call{"b", "s", "1", report(1), nil})
 		if !errors.Is(err, ErrTemporary) {
 			t.Fatal(err)
 		}
@@ -275,7 +275,7 @@ func TestAPauseHoldsForAllCalls(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 5 {
 			wg.Go(func() {
-				if _, err := b.Label(t.Context(), Call{"b", "s", fmt.Sprint(i), report(i)}); err != nil {
+				if _, err := b.Label(t.Context(), Call{"b", "s", fmt.Sprint(i), report(i), nil}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -327,7 +327,7 @@ func TestStructuredOutputIsLearned(t *testing.T) {
 			steps := append(refusals, step{200, "", chat(line, "stop", "")}, step{200, "", chat(line, "stop", "")})
 			b, s := play(t, Options{}, steps...)
 			for i := range 2 {
-				if _, err := b.Label(t.Context(), Call{"b", "s", fmt.Sprint(i), report(i)}); err != nil {
+				if _, err := b.Label(t.Context(), Call{"b", "s", fmt.Sprint(i), report(i), nil}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -348,7 +348,7 @@ func TestParametersAreLearned(t *testing.T) {
 		step{400, "", `{"error":{"message":"Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.","param":"max_tokens"}}`},
 		step{400, "", `{"error":{"message":"Unsupported value: 'temperature' does not support 0 with this model.","param":"temperature"}}`},
 		step{422, "", `{"detail":[{"type":"extra_forbidden","loc":["body","seed"]}]}`})
-	if _, err := b.Label(t.Context(), Call{"b", "s", "1", report(1)}); err != nil {
+	if _, err := b.Label(t.Context(), Call{"b", "s", "1", report(1), nil}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(s.bodies[0], `"temperature":0`) || !strings.Contains(s.bodies[0], `"seed":0`) {

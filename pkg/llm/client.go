@@ -15,7 +15,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -158,13 +157,20 @@ func (c *Client) Close() error {
 }
 
 // Call is one report to label, and where its cost is booked.
-type Call struct{ Batch, Step, Study, Report string }
+type Call struct {
+	Batch, Step, Study, Report string
+	Findings                   []int // wanted, by their place in the taxonomy, ascending; nil: all
+}
 
-// Label answers all findings of one report, in the taxonomy's order, Source "llm:MODEL", without evidence offsets.
-// Its error is a taxonomy.NotAssessable or a Refusal where the report is to blame; ErrBudget, ErrProvider, ErrTemporary,
+// Label answers the wanted findings of one report: labels in the taxonomy's order, Source "llm:MODEL", without evidence
+// offsets; those of other findings are zero. Its error is a taxonomy.NotAssessable or a Refusal where the report is to blame; ErrBudget, ErrProvider, ErrTemporary,
 // ErrReplay or the context's error where it is not.
 func (c *Client) Label(ctx context.Context, call Call) ([]taxonomy.Label, error) {
 	text := normalise(call.Report)
+	want := call.Findings
+	if want == nil {
+		want = c.asks.all
+	}
 	in := ledger.Intent{Batch: call.Batch, Step: call.Step, Study: call.Study, Identity: c.asks.about(c.store, text), Report: c.store.Identity("report", text),
 		Model: c.o.Model, PriceID: c.price.ID, CapPico: c.o.MaxCostPico}
 	switch {
@@ -173,12 +179,13 @@ func (c *Client) Label(ctx context.Context, call Call) ([]taxonomy.Label, error)
 	case len(text) > maxReport:
 		return nil, c.unasked(in, Refusal{"length", fmt.Sprintf("the report has %d bytes, more than %d", len(text), maxReport)})
 	}
-	a, err := c.answer(ctx, in, text)
+	a, err := c.answer(ctx, in, text, want)
 	if err != nil {
 		return nil, err
 	}
-	labels := slices.Clone(a.Labels)
-	for i := range labels {
+	labels := make([]taxonomy.Label, len(a.Labels))
+	for _, i := range want {
+		labels[i] = a.Labels[i]
 		labels[i].Source = "llm:" + c.o.Model
 	}
 	return labels, nil
@@ -197,15 +204,38 @@ func (c *Client) unasked(in ledger.Intent, why error) error {
 // model's name is never taken for that model's answer.
 type question struct {
 	findings []ledger.FindingID
+	all      []int // every place in findings
 	rest     []string
 }
 
 func newQuestion(store *ledger.Store, t *taxonomy.Taxonomy, model string, s site) (q question) {
 	q.rest = []string{instructions + askObject + askLine, model, "temperature=0 seed=0", Version, s.kind}
-	for _, f := range t.Findings {
+	for i, f := range t.Findings {
+		q.all = append(q.all, i)
 		q.findings = append(q.findings, store.Finding(describe(f)))
 	}
 	return q
+}
+
+// pick puts together what answers say about the wanted findings, by their place in the taxonomy, and names those that
+// have none.
+func (q question) pick(answers []ledger.Answer, want []int) (a ledger.Answer, missing []int) {
+	labels, none, cost := ledger.Pick(answers, q.ids(want))
+	a.Labels, a.CostPico = make([]taxonomy.Label, len(q.findings)), cost
+	for i, l := range labels {
+		a.Labels[want[i]] = l
+	}
+	for _, i := range none {
+		missing = append(missing, want[i])
+	}
+	return a, missing
+}
+
+func (q question) ids(findings []int) (ids []ledger.FindingID) {
+	for _, i := range findings {
+		ids = append(ids, q.findings[i])
+	}
+	return ids
 }
 
 // about is the identity of a report's answers.

@@ -85,7 +85,7 @@ func TestAFindingAsksForItself(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan, err := f.Call(report(0))
+		plan, err := f.Call(report(0), bench.asks.all)
 		if want := strings.FieldsFunc(x.asks, func(r rune) bool { return r == ',' }); err != nil || plan.Findings != len(want) || (plan.Instructions > 0) != (len(want) > 0) {
 			t.Errorf("%s: planned %+v, %v", x.name, plan, err)
 		}
@@ -120,7 +120,7 @@ func TestAFindingAsksForItself(t *testing.T) {
 			t.Errorf("%s: equal reports saved %d, want %d", x.name, cost.Saved.Dedupe, reports*whole)
 		}
 		if n == 0 {
-			first, _ := f.Call(report(0))
+			first, _ := f.Call(report(0), bench.asks.all)
 			if first.Findings != 0 {
 				t.Errorf("after the run %+v is planned", first)
 			}
@@ -133,6 +133,55 @@ func TestAFindingAsksForItself(t *testing.T) {
 	}
 }
 
+// A call asks for the wanted findings that have no answer, and so it is planned. What others want of an equal report at the
+// same time is asked for once.
+func TestACallAsksForWhatIsWanted(t *testing.T) {
+	s := &byName{}
+	tax := &taxonomy.Taxonomy{Findings: []taxonomy.Finding{{Name: "a"}, {Name: "bb"}, {Name: "ccc"}, {Name: "dddd"}}}
+	b := setOf(t, t.TempDir(), tax, Options{Endpoint: "https://model.invalid", Model: "gpt-4.1-mini"}, s)
+	f, err := Foresee(b.o, tax, b.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		want []int
+		asks string
+	}{{[]int{1, 3}, "bb,dddd"}, {[]int{1, 3}, ""}, {[]int{2, 3}, "ccc"}, {nil, "a"}, {[]int{0}, ""}} {
+		before := len(s.asked)
+		all := x.want
+		if all == nil {
+			all = []int{0, 1, 2, 3}
+		}
+		plan, err := f.Call(report(1), all)
+		if n := len(strings.FieldsFunc(x.asks, func(r rune) bool { return r == ',' })); err != nil || plan.Findings != n {
+			t.Errorf("%v: planned %+v, %v", x.want, plan, err)
+		}
+		labels, err := b.Label(t.Context(), Call{"b", "s", "1", report(1), x.want})
+		if err != nil || strings.Join(s.asked[before:], "|") != x.asks {
+			t.Errorf("%v: asked %q, %v", x.want, s.asked[before:], err)
+		}
+		for i, l := range labels {
+			if wanted := slices.Contains(all, i); wanted != (l.Source != "") || wanted && l.State != codes[codeOf(tax.Findings[i].Name)].State {
+				t.Errorf("%v: label %d is %+v", x.want, i, l)
+			}
+		}
+	}
+	s.asked = nil
+	var wg sync.WaitGroup
+	for i := range 60 {
+		wg.Go(func() {
+			want := []int{i % 4, 3}[:1+i%4%3%2]
+			if labels, err := b.Label(t.Context(), Call{"b", "s", "2", report(2 + i%5), want}); err != nil || labels[want[0]].Source == "" {
+				t.Error(labels, err)
+			}
+		})
+	}
+	wg.Wait()
+	if names := strings.Split(strings.Join(s.asked, ","), ","); len(names) != 5*4 {
+		t.Errorf("%d findings asked for, 4 of 5 reports were wanted: %q", len(names), s.asked)
+	}
+}
+
 // A run that goes on with one finding more asks for that alone, though the store is lost: its own book has the others.
 func TestAddedFindingAfterALostStore(t *testing.T) {
 	dir, s := t.TempDir(), &byName{}
@@ -140,7 +189,7 @@ func TestAddedFindingAfterALostStore(t *testing.T) {
 	tax := &taxonomy.Taxonomy{Findings: []taxonomy.Finding{{Name: "a"}, {Name: "bb"}}}
 	for range 3 {
 		b := setOf(t, dir, tax, o, s)
-		labels, err := b.Label(t.Context(), Call{"b", "s", "1", report(1)})
+		labels, err := b.Label(t.Context(), Call{"b", "s", "1", report(1), nil})
 		if err != nil || len(labels) != len(tax.Findings) {
 			t.Fatal(labels, err)
 		}

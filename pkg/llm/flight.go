@@ -3,12 +3,14 @@ package llm
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"silverbeam/pkg/ledger"
 )
 
 // flight is one answer being found; equal reports wait for it.
 type flight struct {
+	want   []int // findings
 	landed chan struct{}
 	a      ledger.Answer
 	stored bool // it was in the store
@@ -17,11 +19,11 @@ type flight struct {
 
 // answer finds the answer to one report: what another call is already getting, what the store holds, what this run has
 // paid for, or a call.
-func (c *Client) answer(ctx context.Context, in ledger.Intent, text string) (ledger.Answer, error) {
+func (c *Client) answer(ctx context.Context, in ledger.Intent, text string, want []int) (ledger.Answer, error) {
 	for {
-		f, first := c.board(in.Identity)
+		f, first := c.board(in.Identity, want)
 		if first {
-			f.a, f.stored, f.err = c.find(ctx, in, text)
+			f.a, f.stored, f.err = c.find(ctx, in, text, want)
 			c.land(in.Identity, f)
 			return f.a, f.err
 		}
@@ -32,6 +34,9 @@ func (c *Client) answer(ctx context.Context, in ledger.Intent, text string) (led
 		}
 		if errors.Is(f.err, context.Canceled) || errors.Is(f.err, context.DeadlineExceeded) {
 			continue // the one who asked was called off, we are not
+		}
+		if slices.ContainsFunc(want, func(i int) bool { return !slices.Contains(f.want, i) }) {
+			continue // it asked for other findings
 		}
 		var no Refusal
 		switch {
@@ -44,13 +49,13 @@ func (c *Client) answer(ctx context.Context, in ledger.Intent, text string) (led
 	}
 }
 
-func (c *Client) board(id ledger.Identity) (f *flight, first bool) {
+func (c *Client) board(id ledger.Identity, want []int) (f *flight, first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f, ok := c.flights[id]; ok {
 		return f, false
 	}
-	f = &flight{landed: make(chan struct{})}
+	f = &flight{want: want, landed: make(chan struct{})}
 	c.flights[id] = f
 	return f, true
 }
@@ -63,13 +68,13 @@ func (c *Client) land(id ledger.Identity, f *flight) {
 }
 
 // find looks before it asks, and asks for what it did not find. An answer is in the book with its cost, then in the
-// store, and only then used. What comes back has a label for each finding of the taxonomy, and their cost.
-func (c *Client) find(ctx context.Context, in ledger.Intent, text string) (a ledger.Answer, stored bool, err error) {
+// store, and only then used. What comes back has labels for the wanted findings, by their place, and their cost.
+func (c *Client) find(ctx context.Context, in ledger.Intent, text string, want []int) (a ledger.Answer, stored bool, err error) {
 	answers, err := c.store.Get(in.Identity)
 	if err != nil {
 		return a, false, err
 	}
-	a, missing := c.pick(answers)
+	a, missing := c.asks.pick(answers, want)
 	if len(missing) == 0 {
 		return a, true, c.book.Spared(in, true, a.CostPico)
 	}
@@ -82,25 +87,17 @@ func (c *Client) find(ctx context.Context, in ledger.Intent, text string) (a led
 		return a, false, err
 	}
 	answers = append(answers, paid...)
-	if a, missing = c.pick(answers); len(missing) == 0 {
+	if a, missing = c.asks.pick(answers, want); len(missing) == 0 {
 		return a, false, c.book.Spared(in, false, a.CostPico)
 	}
 	if c.o.Replay {
 		return a, false, ErrReplay
 	}
-	for _, i := range missing {
-		in.Findings = append(in.Findings, c.asks.findings[i])
-	}
+	in.Findings = c.asks.ids(missing)
 	got, err := c.ask(ctx, in, c.prompts.of(missing), text)
 	if err != nil {
 		return a, false, err
 	}
-	a, _ = c.pick(append(answers, got))
+	a, _ = c.asks.pick(append(answers, got), want)
 	return a, false, c.store.Put(in.Identity, got)
-}
-
-// pick puts the taxonomy's answer together, and names the findings that have none by their place.
-func (c *Client) pick(answers []ledger.Answer) (a ledger.Answer, missing []int) {
-	a.Labels, missing, a.CostPico = ledger.Pick(answers, c.asks.findings)
-	return a, missing
 }

@@ -11,7 +11,7 @@ type Forecast struct {
 	PriceFile string       // the digest of the price file
 	Thinks    bool         // the model's answer has reasoning tokens
 
-	Call func(report string) (Request, error) // what will be asked of a report
+	Call func(report string, want []int) (Request, error) // what will be asked of a report, for these findings
 }
 
 // Request is the size of one call. Zero: the store has every answer, and no call is needed.
@@ -28,26 +28,25 @@ func Foresee(o Options, t *taxonomy.Taxonomy, store *ledger.Store) (f Forecast, 
 	if err != nil {
 		return f, err
 	}
-	all := newPrompt(t, nil, o.Model)
 	made := prompts{t: t, model: o.Model, made: map[string]*prompt{}}
 	var q question
 	if store != nil {
 		q = newQuestion(store, t, o.Model, s)
 	}
 	f.Thinks = reasons(o.Model)
-	f.Call = func(report string) (Request, error) {
-		p := all
+	f.Call = func(report string, want []int) (Request, error) {
+		missing := want
 		if store != nil {
 			answers, err := store.Get(q.about(store, normalise(report)))
 			if err != nil {
 				return Request{}, err
 			}
-			_, missing, _ := ledger.Pick(answers, q.findings)
-			if len(missing) == 0 {
-				return Request{}, nil
-			}
-			p = made.of(missing)
+			_, missing = q.pick(answers, want)
 		}
+		if len(missing) == 0 {
+			return Request{}, nil
+		}
+		p := made.of(missing)
 		return Request{len(p.keys), len(p.system[strictSchema]) + len(user(ledger.Identity{}, "")), len(p.schema), p.maxTokens}, nil
 	}
 	f.Price, f.PriceFile, err = o.price(s)

@@ -49,7 +49,7 @@ func TestNothingPrivateLeaves(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, s := play(t, Options{KeyEnv: "SILVERBEAM_TEST_KEY"}, steps...)
-			_, err := b.Label(t.Context(), Call{"b", "label.Reports", "study-1", secretReport})
+			_, err := b.Label(t.Context(), Call{"b", "label.Reports", "study-1", secretReport, nil})
 			if err == nil {
 				t.Error("no error")
 			}
@@ -68,7 +68,7 @@ func TestNothingPrivateLeaves(t *testing.T) {
 	}
 	t.Run("labels", func(t *testing.T) {
 		b, _ := play(t, Options{KeyEnv: "SILVERBEAM_TEST_KEY"}, step{200, head, strings.Replace(good(newPrompt(ctRate(t), nil, "").keys), `"usage":{`, `"usage":{"note":"`+echo+`",`, 1)})
-		if _, err := b.Label(t.Context(), Call{"b", "label.Reports", "study-1", secretReport}); err != nil {
+		if _, err := b.Label(t.Context(), Call{"b", "label.Reports", "study-1", secretReport, nil}); err != nil {
 			t.Fatal(err)
 		}
 		noSecretFiles(t, b.dir)

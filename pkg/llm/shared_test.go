@@ -105,7 +105,7 @@ func TestACallUnderWayIsFinished(t *testing.T) {
 	errs := make([]error, 40)
 	var wg sync.WaitGroup
 	for i := range errs {
-		wg.Go(func() { _, errs[i] = b.Label(ctx, Call{"b", "s", fmt.Sprint(i), report(i)}) })
+		wg.Go(func() { _, errs[i] = b.Label(ctx, Call{"b", "s", fmt.Sprint(i), report(i), nil}) })
 	}
 	for h.now.Load() < calls || b.waiting() < len(errs) {
 		time.Sleep(time.Millisecond)
@@ -140,7 +140,7 @@ func TestACancelledCallerDoesNotTakeOthersAlong(t *testing.T) {
 	}
 	first, second := make(chan error, 1), make(chan error, 1)
 	ask := func(ctx context.Context, study string, into chan error) {
-		_, err := b.Label(ctx, Call{"b", "s", study, report(1)})
+		_, err := b.Label(ctx, Call{"b", "s", study, report(1), nil})
 		into <- err
 	}
 	go ask(ctx, "1", first)
@@ -211,7 +211,7 @@ func TestNoCallCostsMoreThanItReserved(t *testing.T) {
 	b := set(t, t.TempDir(), Options{Endpoint: "https://dense.invalid", Model: "gpt-4.1-mini"}, d)
 	_, errs := b.labelAll(t, 16, 100, 1)
 	for _, n := range []int{1, 700, 20_000} {
-		_, err := b.Label(t.Context(), Call{"b", "s", fmt.Sprint("x", n), strings.Repeat("胸部。", n)})
+		_, err := b.Label(t.Context(), Call{"b", "s", fmt.Sprint("x", n), strings.Repeat("胸部。", n), nil})
 		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -236,18 +236,18 @@ func TestReplaySendsNothing(t *testing.T) {
 	s := &script{keys: newPrompt(ctRate(t), nil, "").keys}
 	o := Options{Endpoint: "https://model.invalid", Model: "gpt-4.1-mini"}
 	b := set(t, dir, o, s)
-	if _, err := b.Label(t.Context(), Call{"b", "s", "1", report(1)}); err != nil {
+	if _, err := b.Label(t.Context(), Call{"b", "s", "1", report(1), nil}); err != nil {
 		t.Fatal(err)
 	}
 	b.shut(t)
 	os.Remove(filepath.Join(dir, "ledger.db"))
 	o.Replay = true
 	b = set(t, dir, o, s)
-	labels, err := b.Label(t.Context(), Call{"b", "s", "1", report(1)})
+	labels, err := b.Label(t.Context(), Call{"b", "s", "1", report(1), nil})
 	if err != nil || labels[0].State != taxonomy.Absent {
 		t.Error(err)
 	}
-	if _, err := b.Label(t.Context(), Call{"b", "s", "2", report(2)}); !errors.Is(err, ErrReplay) {
+	if _, err := b.Label(t.Context(), Call{"b", "s", "2", report(2), nil}); !errors.Is(err, ErrReplay) {
 		t.Error(err)
 	}
 	if c := b.cost(t); s.sent() != 1 || c.Saved.Store != perAnswer || c.Spent != 0 || c.Attempts != 0 {
@@ -262,7 +262,7 @@ func TestPaidAnswersSurviveALostStore(t *testing.T) {
 	o := Options{Endpoint: "https://model.invalid", Model: "gpt-4.1-mini"}
 	for range 2 {
 		b := set(t, dir, o, s)
-		if _, err := b.Label(t.Context(), Call{"b", "s", "1", report(1)}); err != nil {
+		if _, err := b.Label(t.Context(), Call{"b", "s", "1", report(1), nil}); err != nil {
 			t.Fatal(err)
 		}
 		b.shut(t)

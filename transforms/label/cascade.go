@@ -17,17 +17,18 @@ import (
 	"silverbeam/schemas"
 )
 
-// cascade asks its labelers in turn. The first answers every finding; a later one is asked only where the one before
-// doubts its own answer, and then settles the doubted findings alone.
+// cascade asks its labelers in turn. The first answers every finding; a later one is asked for those alone whose answer
+// the one before doubts.
 type cascade struct {
 	labelers []labeler
 	calls    bool // some labeler waits on calls
 }
 
-// labeler answers all findings of one report, in the taxonomy's order. Its error is taxonomy.NotAssessable or
+// labeler answers findings of one report, by their place in the taxonomy; those that are not wanted may stay zero. want
+// nil is all of them. Its error is taxonomy.NotAssessable or
 // llm.Refusal where the report is to blame.
 type labeler interface {
-	label(ctx context.Context, batch string, s *schemas.Study) ([]taxonomy.Label, error)
+	label(ctx context.Context, batch string, s *schemas.Study, want []int) ([]taxonomy.Label, error)
 	doubts(taxonomy.Label) bool // an answer of its own
 }
 
@@ -41,13 +42,13 @@ type ruleLabeler struct {
 	*rules.Labeler
 }
 
-func (r ruleLabeler) label(_ context.Context, _ string, s *schemas.Study) ([]taxonomy.Label, error) {
+func (r ruleLabeler) label(_ context.Context, _ string, s *schemas.Study, _ []int) ([]taxonomy.Label, error) {
 	return r.Label(s.Report)
 }
 
 type studentLabeler struct{ *student.Student }
 
-func (l studentLabeler) label(_ context.Context, _ string, s *schemas.Study) ([]taxonomy.Label, error) {
+func (l studentLabeler) label(_ context.Context, _ string, s *schemas.Study, _ []int) ([]taxonomy.Label, error) {
 	return l.Label(s.Report)
 }
 
@@ -59,8 +60,8 @@ type llmLabeler struct {
 	step string
 }
 
-func (l llmLabeler) label(ctx context.Context, batch string, s *schemas.Study) ([]taxonomy.Label, error) {
-	return l.Label(ctx, llm.Call{Batch: batch, Step: l.step, Study: s.ID, Report: s.Report})
+func (l llmLabeler) label(ctx context.Context, batch string, s *schemas.Study, want []int) ([]taxonomy.Label, error) {
+	return l.Label(ctx, llm.Call{Batch: batch, Step: l.step, Study: s.ID, Report: s.Report, Findings: want})
 }
 
 func openCascade(step string, o Options, run schemas.Run) (c cascade, err error) {
@@ -95,29 +96,61 @@ func openCascade(step string, o Options, run schemas.Run) (c cascade, err error)
 	return c, nil
 }
 
-func (c cascade) label(ctx context.Context, batch string, s *schemas.Study) (labels []taxonomy.Label, err error) {
-	var doubt []bool // by finding: the last one asked does
+// label gives the labels of one report, and the places of those that the last labeler asked still doubts.
+func (c cascade) label(ctx context.Context, batch string, s *schemas.Study) (labels []taxonomy.Label, doubted []int, err error) {
 	for i, l := range c.labelers {
-		if i > 0 && !slices.Contains(doubt, true) {
+		if i > 0 && len(doubted) == 0 {
 			break
 		}
-		answer, err := l.label(ctx, batch, s)
+		answer, err := l.label(ctx, batch, s, doubted)
 		if no := new(llm.Refusal); i > 0 && errors.As(err, no) {
 			break // the report keeps what an earlier labeler made of it
 		}
 		if err != nil {
-			return nil, refusal(err)
+			return nil, nil, refusal(err)
 		}
 		if i == 0 {
-			labels, doubt = answer, slices.Repeat([]bool{true}, len(answer))
-		}
-		for k := range labels {
-			if doubt[k] {
-				labels[k], doubt[k] = answer[k], l.doubts(answer[k])
+			labels = answer
+			for k := range answer {
+				doubted = append(doubted, k)
 			}
 		}
+		doubted = slices.DeleteFunc(doubted, func(k int) bool {
+			labels[k] = answer[k]
+			return !l.doubts(answer[k])
+		})
 	}
-	return labels, nil
+	return labels, doubted, nil
+}
+
+// Wants says, without a call, for which findings of a report a model would be asked: by their place, none if nil.
+func (o Options) Wants(t *taxonomy.Taxonomy) (func(report string) []int, error) {
+	all := make([]int, len(t.Findings))
+	for i := range all {
+		all[i] = i
+	}
+	list := o.Cascade()
+	at := slices.Index(list, "llm")
+	switch at {
+	case 0:
+		return func(report string) []int {
+			if strings.TrimSpace(report) == "" {
+				return nil
+			}
+			return all
+		}, nil
+	case -1:
+		return func(string) []int { return nil }, nil
+	}
+	o.Labelers, o.Endpoint = list[:at], ""
+	before, err := openCascade("", o, schemas.Run{})
+	return func(report string) []int {
+		_, doubted, err := before.label(context.Background(), "", &schemas.Study{Report: report})
+		if err != nil {
+			return nil // it leaves before the model's turn
+		}
+		return doubted
+	}, err
 }
 
 // refusal turns a report's own fault into a reject; every other error stops the run.

@@ -188,6 +188,6 @@ func (r *reports) Open(ctx context.Context, run schemas.Run) (atOnce int, err er
 
 // Study labels one report.
 func (r *reports) Study(ctx context.Context, s *schemas.Study) (err error) {
-	s.Labels, err = r.ask.label(ctx, batch.ID(ctx), s)
+	s.Labels, _, err = r.ask.label(ctx, batch.ID(ctx), s)
 	return err
 }

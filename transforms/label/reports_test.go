@@ -79,10 +79,14 @@ type fixed struct {
 	labels []taxonomy.Label
 	err    error
 	asked  *int
+	want   *[]int // nil: not noted
 }
 
-func (f fixed) label(context.Context, string, *schemas.Study) ([]taxonomy.Label, error) {
+func (f fixed) label(_ context.Context, _ string, _ *schemas.Study, want []int) ([]taxonomy.Label, error) {
 	*f.asked++
+	if f.want != nil {
+		*f.want = slices.Clone(want)
+	}
 	return slices.Clone(f.labels), f.err
 }
 
@@ -108,7 +112,7 @@ func TestCascade(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked := 0
-			got, err := cascade{labelers: []labeler{fixed{c.first, c.errs[0], &asked}, fixed{c.second, c.errs[1], &asked}}}.label(t.Context(), "b", &schemas.Study{})
+			got, _, err := cascade{labelers: []labeler{fixed{c.first, c.errs[0], &asked, nil}, fixed{c.second, c.errs[1], &asked, nil}}}.label(t.Context(), "b", &schemas.Study{})
 			var no schemas.Refusal
 			errors.As(err, &no)
 			if !slices.Equal(got, c.want) || no.Class != c.class || asked != c.asked || c.err != nil && !errors.Is(err, c.err) || c.class == "" && c.err == nil && err != nil {
@@ -142,12 +146,17 @@ func TestCascadeHandsOnlyDoubtsOn(t *testing.T) {
 		"an uncertain state is no doubt where it says it isn't": {[]float32{0, 0, 0, 0}, "middle first middle first", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			asked, last := 0, 0
-			got, err := cascade{labelers: []labeler{fixed{labels: of("first", 0, 0, 0, 0), asked: &asked},
-				grader{fixed{labels: of("middle", c.middle...), asked: &asked}}, fixed{labels: of("last", 0, 0, 0, 0), asked: &last}}}.label(t.Context(), "b", &schemas.Study{})
+			asked, last, want := 0, 0, []int(nil)
+			got, _, err := cascade{labelers: []labeler{fixed{labels: of("first", 0, 0, 0, 0), asked: &asked},
+				grader{fixed{labels: of("middle", c.middle...), asked: &asked}}, fixed{labels: of("last", 0, 0, 0, 0), asked: &last, want: &want}}}.label(t.Context(), "b", &schemas.Study{})
 			var sources []string
 			for _, l := range got {
 				sources = append(sources, l.Source)
+			}
+			for i, source := range sources {
+				if slices.Contains(want, i) != (source == "last") {
+					t.Errorf("the last one was asked for %v", want)
+				}
 			}
 			if s := strings.Join(sources, " "); s != c.want || err != nil || asked != 2 || last != c.asked {
 				t.Errorf("%s, %v, the last asked %d times; want %s", s, err, last, c.want)
