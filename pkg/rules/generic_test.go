@@ -45,7 +45,7 @@ func TestOwnTaxonomy(t *testing.T) {
 
 // A phrase is found in other words and orders, and is not where its words only happen to stand together.
 func TestPhrasesTurnedRound(t *testing.T) {
-	tax, err := taxonomy.Parse("own.yaml", []byte(`
+	l := labelerOfOwn(t, `
 name: own
 findings:
   - {finding: Enlarged prostate, organ: prostate gland}
@@ -53,14 +53,7 @@ findings:
   - {finding: Acute hematoma}
   - {finding: Thrombus in the iliac vein}
   - {finding: Diverticulum}
-`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := New(tax, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+`)
 	for _, c := range []struct{ report, want string }{
 		{"The prostate is enlarged.", "+0000"},
 		{"The prostate is not enlarged.", "-0000"},
@@ -88,6 +81,20 @@ findings:
 			t.Errorf("%q: %s, want %s", c.report, got, c.want)
 		}
 	}
+}
+
+// labelerOfOwn reads a taxonomy as a user writes it.
+func labelerOfOwn(t *testing.T, yaml string) *Labeler {
+	t.Helper()
+	tax, err := taxonomy.Parse("own.yaml", []byte(yaml))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := New(tax, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 func spell(labels []taxonomy.Label) (s string) {
@@ -121,7 +128,7 @@ func TestAbdomen(t *testing.T) {
 }
 
 func TestImplicationsAndOwnSynonyms(t *testing.T) {
-	tax, err := taxonomy.Parse("own.yaml", []byte(`
+	l := labelerOfOwn(t, `
 name: own
 findings:
   - finding: Emphysema
@@ -133,14 +140,7 @@ findings:
     implies: [Airway disease]
   - finding: Overlap
     implies: [COPD, Lung disease]
-`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := New(tax, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+`)
 	for _, c := range []struct{ report, want string }{
 		{"Blown-up lungs.", "+0000"},
 		{"Orbital emphysema.", "00000"},
