@@ -35,7 +35,6 @@ type verdict struct {
 	labels  []taxonomy.Label
 	err     error         // of leave and stop; of repeat, what to say when the deadline is over
 	wait    time.Duration // of repeat: what the server asks for at least; 0: nothing
-	calm    bool          // of repeat: every call to the endpoint should pause
 }
 
 // serverError is the error object of an answer, in the shapes that servers use.
@@ -185,7 +184,6 @@ func (c *Client) judgeStatus(x *exchange, used habit, v *verdict) {
 		v.next, v.err = adapt, Refusal{"bad-request", fmt.Sprintf("status %d", s)}
 	case should != "false" && (s == 408 || s == 409 || s == 425 || s == 429 || s >= 500) || should == "true":
 		v.next, v.wait, v.err = repeat, retryAfter(x.header, time.Now()), errors.New(at)
-		v.calm = s == 429 || s == 503 || s == 529 || v.wait > 0 // all three say: too much
 	case s == 408 || s == 409 || s == 425 || s == 429 || s >= 500:
 		v.refuse("temporary", "status %d, and the server says not to try again", s)
 	default:

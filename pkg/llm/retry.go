@@ -70,11 +70,12 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, used
 		return v, err
 	}
 	bytes := p.bytes[used.mode] + len(body)
-	leaveGate, err := c.gate.enter(ctx, c.meter.expect(bytes)+5*len(p.keys), *deadline)
+	leave, err := c.gate.enter(ctx, c.meter.expect(bytes)+int(p.maxTokens), *deadline) // vendors count the bound, not the answer
 	if err != nil {
 		return v, err
 	}
-	defer leaveGate()
+	var x *exchange
+	defer func() { leave(x) }()
 	if deadline.IsZero() {
 		*deadline = time.Now().Add(c.o.Deadline)
 	}
@@ -85,7 +86,7 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, used
 	if err != nil {
 		return v, err
 	}
-	x := c.send(context.WithoutCancel(ctx), used, p, body, ask) // whoever is called off, this call is paid for
+	x = c.send(context.WithoutCancel(ctx), used, p, body, ask) // whoever is called off, this call is paid for
 	v, err = c.judge(ctx, x, p, used)
 	if u := v.outcome.Usage; u != nil && x.status < 300 {
 		c.meter.learn(p, used.mode, bytes, u.Input)
@@ -101,14 +102,9 @@ func (c *Client) rest(ctx context.Context, v verdict, failures int, deadline tim
 	if v.wait > 0 {
 		bound = max(v.wait/10, bound/16)
 	}
-	wait := v.wait + c.jitter(bound)
 	now := time.Now()
-	switch {
-	case v.calm && v.wait > 0:
-		c.gate.pause(now.Add(v.wait))
-	case v.calm:
-		c.gate.pause(now.Add(wait))
-	}
+	c.gate.pause(now.Add(v.wait)) // whoever's call it was, the endpoint wants to be left alone
+	wait := max(v.wait+c.jitter(bound), c.gate.again(now))
 	if now.Add(wait).After(deadline) {
 		return fmt.Errorf("%w: %w after %d tries in %s", ErrTemporary, v.err, failures, c.o.Deadline)
 	}

@@ -79,7 +79,7 @@ func TestInFlightIsOneLimitForAllClientsOfAnEndpoint(t *testing.T) {
 	}
 }
 
-// held answers when it is let go.
+// held answers the first request at once, and the others when it is let go.
 type held struct {
 	script
 	now atomic.Int64
@@ -87,7 +87,9 @@ type held struct {
 }
 
 func (h *held) RoundTrip(r *http.Request) (*http.Response, error) {
-	h.now.Add(1)
+	if h.now.Add(1) == 1 {
+		return h.script.RoundTrip(r)
+	}
 	select {
 	case <-h.let:
 		return h.script.RoundTrip(r)
@@ -102,12 +104,15 @@ func TestACallUnderWayIsFinished(t *testing.T) {
 	h := &held{script: script{keys: newPrompt(ctRate(t), nil, "").keys}, let: make(chan struct{})}
 	b := set(t, t.TempDir(), Options{Endpoint: "https://held.invalid", Model: "gpt-4.1-mini", InFlight: calls}, h)
 	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := b.Label(ctx, Call{"b", "s", "first", report(100), nil}); err != nil {
+		t.Fatal(err)
+	}
 	errs := make([]error, 40)
 	var wg sync.WaitGroup
 	for i := range errs {
 		wg.Go(func() { _, errs[i] = b.Label(ctx, Call{"b", "s", fmt.Sprint(i), report(i), nil}) })
 	}
-	for h.now.Load() < calls || b.waiting() < len(errs) {
+	for h.now.Load() < 1+calls || b.waiting() < len(errs) {
 		time.Sleep(time.Millisecond)
 	}
 	cancel()
@@ -122,10 +127,10 @@ func TestACallUnderWayIsFinished(t *testing.T) {
 			t.Error(i, err)
 		}
 	}
-	if c := b.cost(t); answered < calls || c.Attempts != int64(answered) || c.Spent != c.Attempts*perAnswer || c.UnsettledMax != 0 {
+	if c := b.cost(t); answered < calls || c.Attempts != 1+int64(answered) || c.Spent != c.Attempts*perAnswer || c.UnsettledMax != 0 {
 		t.Errorf("%d answered: %+v", answered, c)
 	}
-	if _, errs := b.labelAll(t, 16, 40, 1); errors.Join(errs...) != nil || h.sent() != 40 {
+	if _, errs := b.labelAll(t, 16, 40, 1); errors.Join(errs...) != nil || h.sent() != 41 {
 		t.Errorf("%d requests for 40 reports: %v", h.sent(), errors.Join(errs...))
 	}
 }
@@ -152,7 +157,7 @@ func TestACancelledCallerDoesNotTakeOthersAlong(t *testing.T) {
 	if err := <-first; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	leave()
+	leave(nil)
 	if err := <-second; err != nil || s.sent() != 1 {
 		t.Error(err)
 	}
