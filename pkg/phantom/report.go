@@ -86,6 +86,18 @@ func writeReport(s Study, facts [nFindings]Fact) Report {
 	return w.assemble(s.Split)
 }
 
+// Report is the study's report, made without its volumes.
+func (s Study) Report(o Options) (Report, error) {
+	o, err := o.defaults()
+	if err != nil {
+		return Report{}, err
+	}
+	return s.report(o), nil
+}
+
+// report builds the scene with a voxel of 3 mm for its facts: they depend on millimetres only.
+func (s Study) report(o Options) Report { return writeReport(s, newChest(s, o.Difficulty, 3).facts) }
+
 // decide draws what is said about each finding, and dreams up facts for what is said but not there.
 func (w *writer) decide(truth [nFindings]bool) {
 	for f, there := range truth {

@@ -143,8 +143,7 @@ func (w *painter) writeStudy(dir string, s Study) (Report, error) {
 	for k := 1; k <= s.Volumes; k++ {
 		missing = missing || !w.whole(filepath.Join(folder, s.VolumeName(k)))
 	}
-	// The scene is built with a voxel of 3 mm for its facts: they depend on millimetres only.
-	report := writeReport(s, newChest(s, w.o.Difficulty, 3).facts)
+	report := s.report(w.o)
 	if !missing {
 		return report, nil
 	}
