@@ -44,7 +44,7 @@ type Outcome struct {
 	Usage     *Usage // nil: the server did not say
 	RawUsage  []byte
 	CostPico  *int64           // nil: unknown, so the reservation stands
-	Labels    []taxonomy.Label // of Answered, one for each finding of the intent; kept as codes
+	Labels    []taxonomy.Label // of Answered, one for each finding that Settle is given; kept as codes
 }
 
 // Begin reserves the worst case and writes the intent. When it returns, both are on the disk. Where the cap leaves no
@@ -69,8 +69,8 @@ func (b *Book) Begin(ctx context.Context, in Intent) (attempt int64, err error) 
 	return attempt, nil
 }
 
-// Settle writes what became of an attempt and, where its cost is known, gives back what it did not need. When it
-// returns, the row is on the disk.
+// Settle writes what became of an attempt and, where its cost is known, gives back what it did not need. The intent's
+// findings are now those that have labels. When it returns, the row is on the disk.
 func (b *Book) Settle(attempt int64, in Intent, o Outcome) error {
 	var u Usage
 	var input, output *int64

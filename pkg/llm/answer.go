@@ -27,38 +27,45 @@ var codes = map[string]taxonomy.Label{
 }
 
 // parseAnswer reads an answer: exactly the keys, each once, each with a known code. A code fence around it and white
-// space are forgiven, and so is another order of an object's keys. Errors tell positions and counts, never content.
-func parseAnswer(content string, keys []string, m mode) ([]taxonomy.Label, error) {
+// space are forgiven, and so is another order of an object's keys. Where some keys are missing, stand twice or have no
+// known code, good are the places of the others: their labels hold beside the error. An answer with a key that was not
+// asked for holds nothing. Errors tell positions and counts, never content.
+func parseAnswer(content string, keys []string, m mode) (labels []taxonomy.Label, good []int, err error) {
 	content = unfence(content)
 	pairs, err := objectPairs(content)
 	if m == oneLine && !strings.HasPrefix(content, "{") {
 		pairs, err = linePairs(content)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	index := make(map[string]int, len(keys))
 	for i, k := range keys {
 		index[k] = i
 	}
-	labels, seen := make([]taxonomy.Label, len(keys)), make([]bool, len(keys))
+	labels, seen := make([]taxonomy.Label, len(keys)), make([]int, len(keys))
 	for n, p := range pairs {
 		i, known := index[p[0]]
-		label, ok := codes[p[1]]
-		switch {
-		case !known:
-			return nil, fmt.Errorf("entry %d has an unknown key", n+1)
-		case seen[i]:
-			return nil, fmt.Errorf("key %s stands twice", keys[i])
-		case !ok:
-			return nil, fmt.Errorf("key %s has no known code", keys[i])
+		if !known {
+			return nil, nil, fmt.Errorf("entry %d has an unknown key", n+1)
 		}
-		labels[i], seen[i] = label, true
+		if seen[i]++; seen[i] == 1 {
+			labels[i] = codes[p[1]]
+		}
 	}
-	if len(pairs) != len(keys) {
-		return nil, fmt.Errorf("%d of %d keys", len(pairs), len(keys))
+	for i, k := range keys {
+		switch {
+		case seen[i] == 0:
+			err = fmt.Errorf("%d of %d keys", len(pairs), len(keys))
+		case seen[i] > 1:
+			err = fmt.Errorf("key %s stands twice", k)
+		case labels[i] == taxonomy.Label{}:
+			err = fmt.Errorf("key %s has no known code", k)
+		default:
+			good = append(good, i)
+		}
 	}
-	return labels, nil
+	return labels, good, err
 }
 
 func unfence(s string) string {

@@ -100,7 +100,7 @@ func bubble(t *testing.T, f func(*testing.T)) {
 const perAnswer = 100*400_000 + 10*1_600_000
 
 func TestEveryAnswerHasItsClass(t *testing.T) {
-	wrong := step{200, "", chat(`{"a":"P"}`, "stop", "")}
+	wrong := step{200, "", chat(`{"a":"X"}`, "stop", "")}
 	for _, c := range []struct {
 		name     string
 		steps    []step

@@ -223,3 +223,87 @@ func TestBoundsAreOfThePrompt(t *testing.T) {
 		t.Errorf("bound %d", got)
 	}
 }
+
+// Of an answer that is right but for some findings the others are kept, and those alone are asked for again: each attempt
+// is paid once and none is wasted. Where the model never gets one right the report is refused, and a further run asks for
+// that one alone.
+func TestOnlyFailingFindingsAreAskedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		answers []string // codes of the taxonomy's findings, in order, - for a missing one; the last one repeats
+		asks    string   // keys, by request
+		class   string
+		again   string // keys that a second run asks for
+		wasted  int64
+	}{
+		"all are right":                {[]string{"PNUB"}, "abcd", "", "", 0},
+		"one has a wrong code":         {[]string{"PXUB", "PNUB"}, "abcd b", "", "", 0},
+		"one is missing":               {[]string{"PN-B", "PNUB"}, "abcd c", "", "", 0},
+		"two, then one":                {[]string{"XNUX", "PNUx", "PNUB"}, "abcd ad d", "", "", 0},
+		"none is right, then all":      {[]string{"xxxx", "PNUB"}, "abcd abcd", "", "", 1},
+		"one never gets a right code":  {[]string{"PNU?"}, "abcd d d d", "schema", "d", 3},
+		"one stands twice":             {[]string{"PN+B", "PNUB"}, "abcd c", "", "", 0},
+		"a key that nobody has wanted": {[]string{"PNUBN", "PNUB"}, "abcd abcd", "", "", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tax := &taxonomy.Taxonomy{Findings: []taxonomy.Finding{{Name: "a"}, {Name: "bb"}, {Name: "ccc"}, {Name: "dddd"}}}
+			s := &byTurn{answers: c.answers}
+			dir, o := t.TempDir(), Options{Endpoint: "https://model.invalid", Model: "gpt-4.1-mini"}
+			b := setOf(t, dir, tax, o, s)
+			labels, err := b.Label(t.Context(), Call{"b", "s", "1", report(1), nil})
+			var no Refusal
+			if errors.As(err, &no); no.Class != c.class || c.class == "" && err != nil || strings.Join(s.asked, " ") != c.asks {
+				t.Errorf("asked for %q, %v", s.asked, err)
+			}
+			for i, l := range labels {
+				if l.State != codes["PNUB"[i:i+1]].State {
+					t.Errorf("finding %d is %v", i, l)
+				}
+			}
+			n := int64(len(s.asked))
+			if got := b.cost(t); got.Attempts != n || got.Spent != n*perAnswer || got.Wasted != c.wasted*perAnswer || got.UnsettledMax != 0 {
+				t.Errorf("%+v", got)
+			}
+			b.shut(t)
+			os.Remove(filepath.Join(dir, "ledger.db")) // another run
+			s = &byTurn{answers: []string{"PNUB"}}
+			b = setOf(t, dir, tax, o, s)
+			labels, err = b.Label(t.Context(), Call{"b", "s", "1", report(1), nil})
+			if err != nil || labels[0].State != taxonomy.Present || labels[3].State != taxonomy.NotMentioned || strings.Join(s.asked, " ") != c.again {
+				t.Errorf("again: asked for %q, %v", s.asked, err)
+			}
+			if got := b.cost(t); got.Saved.Store != min(1, n-c.wasted)*perAnswer && c.again != "" || got.Spent != int64(len(c.again))*perAnswer {
+				t.Errorf("again: %+v", got)
+			}
+		})
+	}
+}
+
+// byTurn answers what it is asked for by its next answer, and notes the keys.
+type byTurn struct {
+	answers, asked []string
+}
+
+func (s *byTurn) RoundTrip(r *http.Request) (*http.Response, error) {
+	httptrace.ContextClientTrace(r.Context()).WroteHeaders()
+	var in chatRequest
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		return nil, err
+	}
+	keys := in.Format.JSON.Schema.Required
+	codes := s.answers[min(len(s.asked), len(s.answers)-1)]
+	s.asked = append(s.asked, strings.Join(keys, ""))
+	var pairs []string
+	if len(codes) > 4 {
+		pairs = append(pairs, `"zz":"N"`)
+	}
+	for _, k := range keys {
+		switch code := codes[k[0]-'a']; code {
+		case '-':
+		case '+':
+			pairs = append(pairs, fmt.Sprintf("%q:%q", k, "P"), fmt.Sprintf("%q:%q", k, "N"))
+		default:
+			pairs = append(pairs, fmt.Sprintf("%q:%q", k, string(code)))
+		}
+	}
+	return respond(r, 200, chat("{"+strings.Join(pairs, ",")+"}", "stop", "")), nil
+}

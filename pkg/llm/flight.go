@@ -93,11 +93,10 @@ func (c *Client) find(ctx context.Context, in ledger.Intent, text string, want [
 	if c.o.Replay {
 		return a, false, ErrReplay
 	}
-	in.Findings = c.asks.ids(missing)
-	got, err := c.ask(ctx, in, c.prompts.of(missing), text)
-	if err != nil {
-		return a, false, err
+	got, err := c.ask(ctx, in, missing, text)
+	for _, g := range got {
+		err = errors.Join(err, c.store.Put(in.Identity, g))
 	}
-	a, _ = c.asks.pick(append(answers, got), want)
-	return a, false, c.store.Put(in.Identity, got)
+	a, _ = c.asks.pick(append(answers, got...), want)
+	return a, false, err
 }

@@ -21,7 +21,7 @@ type next int
 
 const (
 	done   next = iota // labels
-	again              // the answer does not validate: ask for another
+	again              // some or all of the answer does not validate: ask for that again
 	adapt              // the server refused a field: ask without it
 	repeat             // the world is bad: wait and send it again
 	leave              // this report has no answer
@@ -32,9 +32,10 @@ const (
 type verdict struct {
 	next    next
 	outcome ledger.Outcome
-	labels  []taxonomy.Label
-	err     error         // of leave and stop; of repeat, what to say when the deadline is over
-	wait    time.Duration // of repeat: what the server asks for at least; 0: nothing
+	good    []int            // findings that have an answer, by their place in the taxonomy: all of done, perhaps some of again
+	labels  []taxonomy.Label // theirs
+	err     error            // of leave and stop; of repeat, what to say when the deadline is over
+	wait    time.Duration    // of repeat: what the server asks for at least; 0: nothing
 }
 
 // serverError is the error object of an answer, in the shapes that servers use.
@@ -141,15 +142,20 @@ func judgeAnswer(x *exchange, p *prompt, used habit, v *verdict) {
 		return
 	}
 	choice := x.reply.Choices[0]
-	labels, err := parseAnswer(choice.Message.Content, p.keys, used.mode)
+	labels, good, err := parseAnswer(choice.Message.Content, p.keys, used.mode)
 	switch {
 	case choice.FinishReason == "content_filter":
 		v.refuse("content-filter", "the provider's filter cut the answer")
 	case choice.Message.Refusal != "":
 		v.refuse("refusal", "the model declined")
-	case err == nil:
-		v.next, v.labels = done, labels
-		v.outcome.Kind, v.outcome.Labels = ledger.Answered, labels
+	case err == nil || len(good) > 0 && choice.FinishReason != "length":
+		for _, i := range good {
+			v.good, v.labels = append(v.good, p.asked[i]), append(v.labels, labels[i])
+		}
+		v.outcome.Kind, v.outcome.Labels = ledger.Answered, v.labels
+		if err != nil {
+			v.next, v.err = again, Refusal{"schema", err.Error()}
+		}
 	case choice.FinishReason == "length":
 		v.refuse("length", "the answer did not end within %d tokens", p.maxTokens)
 	default:

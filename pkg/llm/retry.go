@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,39 +20,44 @@ const (
 	longestWait = time.Minute
 )
 
-// ask sends one report until it has an answer to the prompt's findings, or a reason to give up. The book has every attempt.
+// ask sends one report until it has answers to the findings, or a reason to give up; answers to some of them come with the
+// error. Where an answer is right but for some findings, those alone are asked for again. The book has every attempt.
 //
 // It is a loop of its own and not a library's retry policy: attempts of four kinds follow different counts, share one
 // deadline and one cooldown, and each is booked before and after.
-func (c *Client) ask(ctx context.Context, in ledger.Intent, p *prompt, text string) (ledger.Answer, error) {
+func (c *Client) ask(ctx context.Context, in ledger.Intent, missing []int, text string) (answers []ledger.Answer, err error) {
 	var deadline time.Time // runs from the first attempt: waiting for a turn is nobody's fault
 	body := user(in.Identity, text)
 	asks, changes, failures := 0, 0, 0
 	for {
 		used := c.habits.get()
-		v, err := c.attempt(ctx, &in, p, used, body, asks, &deadline)
+		v, err := c.attempt(ctx, &in, c.prompts.of(missing), used, body, asks, &deadline)
 		if err != nil {
-			return ledger.Answer{}, err
+			return answers, err
+		}
+		if len(v.good) > 0 {
+			answers = append(answers, ledger.Answer{Findings: c.asks.ids(v.good), Labels: v.labels, Model: c.o.Model, CostPico: known(v.outcome.CostPico)})
+			missing = slices.DeleteFunc(slices.Clone(missing), func(i int) bool { return slices.Contains(v.good, i) })
 		}
 		switch v.next {
 		case done:
-			return ledger.Answer{Findings: in.Findings, Labels: v.labels, Model: c.o.Model, CostPico: known(v.outcome.CostPico)}, nil
+			return answers, nil
 		case leave:
-			return ledger.Answer{}, v.err
+			return answers, v.err
 		case stop:
-			return ledger.Answer{}, c.halt(v.err)
+			return answers, c.halt(v.err)
 		case again:
 			if asks++; asks > maxAsks {
-				return ledger.Answer{}, v.err
+				return answers, v.err
 			}
 		case adapt:
 			if changes++; changes > maxChanges {
-				return ledger.Answer{}, v.err
+				return answers, v.err
 			}
 		case repeat:
 			failures++
 			if err := c.rest(ctx, v, failures, deadline); err != nil {
-				return ledger.Answer{}, err
+				return answers, err
 			}
 		}
 	}
@@ -82,6 +88,7 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, used
 	if in.ReservePico, err = c.price.Worst(c.meter.bound(p, used.mode, bytes, len(body)), p.maxTokens); err != nil {
 		return v, fmt.Errorf("llm: %w", err)
 	}
+	in.Findings = c.asks.ids(p.asked)
 	id, err := c.book.Begin(ctx, *in)
 	if err != nil {
 		return v, err
@@ -91,6 +98,7 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, used
 	if u := v.outcome.Usage; u != nil && x.status < 300 {
 		c.meter.learn(p, used.mode, bytes, u.Input)
 	}
+	in.Findings = c.asks.ids(v.good)
 	return v, errors.Join(err, c.book.Settle(id, *in, v.outcome))
 }
 
