@@ -9,9 +9,11 @@ import (
 	"strings"
 
 	"silverbeam/pkg/taxonomy"
+
+	openai "github.com/sashabaranov/go-openai"
 )
 
-// The probabilities that stand for a code until somebody calibrates the model: a code alone says no more than this.
+// The probabilities that stand for a code where a server does not give the tokens': a code alone says no more than this.
 const (
 	pPresent   = 0.95
 	pUncertain = 0.5
@@ -29,12 +31,13 @@ var codes = map[string]taxonomy.Label{
 // parseAnswer reads an answer: exactly the keys, each once, each with a known code. A code fence around it and white
 // space are forgiven, and so is another order of an object's keys. Where some keys are missing, stand twice or have no
 // known code, good are the places of the others: their labels hold beside the error. An answer with a key that was not
-// asked for holds nothing. Errors tell positions and counts, never content.
-func parseAnswer(content string, keys []string, m mode) (labels []taxonomy.Label, good []int, err error) {
-	content = unfence(content)
-	pairs, err := objectPairs(content)
-	if m == oneLine && !strings.HasPrefix(content, "{") {
-		pairs, err = linePairs(content)
+// asked for holds nothing. tokens are the answer's, with their probabilities, or nil. Errors tell positions and counts, never
+// content.
+func parseAnswer(content string, keys []string, m mode, tokens []openai.LogProb) (labels []taxonomy.Label, good []int, err error) {
+	body := unfence(content)
+	pairs, err := objectPairs(body)
+	if m == oneLine && !strings.HasPrefix(body, "{") {
+		pairs, err = linePairs(body)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -43,14 +46,15 @@ func parseAnswer(content string, keys []string, m mode) (labels []taxonomy.Label
 	for i, k := range keys {
 		index[k] = i
 	}
-	labels, seen := make([]taxonomy.Label, len(keys)), make([]int, len(keys))
+	labels, seen, at := make([]taxonomy.Label, len(keys)), make([]int, len(keys)), make([]int, len(keys))
+	offset := strings.Index(content, body)
 	for n, p := range pairs {
-		i, known := index[p[0]]
+		i, known := index[p.key]
 		if !known {
 			return nil, nil, fmt.Errorf("entry %d has an unknown key", n+1)
 		}
 		if seen[i]++; seen[i] == 1 {
-			labels[i] = codes[p[1]]
+			labels[i], at[i] = codes[p.code], offset+p.at
 		}
 	}
 	for i, k := range keys {
@@ -65,6 +69,7 @@ func parseAnswer(content string, keys []string, m mode) (labels []taxonomy.Label
 			good = append(good, i)
 		}
 	}
+	weigh(labels, at, good, content, tokens)
 	return labels, good, err
 }
 
@@ -78,10 +83,16 @@ func unfence(s string) string {
 	return s
 }
 
+// pair is one entry of an answer; at is the code's place in it.
+type pair struct {
+	key, code string
+	at        int
+}
+
 var errNoObject = errors.New("no flat JSON object of strings")
 
 // objectPairs reads a JSON object token by token, because a map would hide a key that stands twice.
-func objectPairs(s string) (pairs [][2]string, err error) {
+func objectPairs(s string) (pairs []pair, err error) {
 	d := json.NewDecoder(bytes.NewReader([]byte(s)))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil, errNoObject
@@ -96,7 +107,7 @@ func objectPairs(s string) (pairs [][2]string, err error) {
 		if err != nil || !ok {
 			return nil, errNoObject
 		}
-		pairs = append(pairs, [2]string{k.(string), value})
+		pairs = append(pairs, pair{k.(string), value, int(d.InputOffset()) - 1 - len(value)})
 	}
 	if _, err := d.Token(); err != nil {
 		return nil, errNoObject
@@ -107,16 +118,18 @@ func objectPairs(s string) (pairs [][2]string, err error) {
 	return pairs, nil
 }
 
-func linePairs(s string) (pairs [][2]string, err error) {
+func linePairs(s string) (pairs []pair, err error) {
 	if strings.Contains(s, "\n") {
 		return nil, errors.New("more than one line")
 	}
+	at := 0
 	for i, field := range strings.Fields(s) {
+		at += strings.Index(s[at:], field) + len(field)
 		k, v, ok := strings.Cut(field, "=")
 		if !ok {
 			return nil, fmt.Errorf("entry %d is not key=code", i+1)
 		}
-		pairs = append(pairs, [2]string{k, v})
+		pairs = append(pairs, pair{k, v, at - len(v)})
 	}
 	return pairs, nil
 }

@@ -27,7 +27,7 @@ import (
 )
 
 // Version names what this package makes of a taxonomy and an answer; it is part of every answer's identity.
-const Version = "llm/2"
+const Version = "llm/3"
 
 // Options say whom to ask and how hard.
 type Options struct {

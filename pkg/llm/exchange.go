@@ -102,11 +102,14 @@ func (c *Client) send(ctx context.Context, h habit, p *prompt, user string, ask 
 // fields are the request's settings. An answer that did not validate is asked for with another seed and some warmth, as
 // the same request would give the same answer.
 func fields(h habit, p *prompt, ask int) map[string]any {
-	set := map[string]any{"temperature": 0.2 * float64(ask), "seed": ask, "reasoning_effort": "low"}
-	for _, name := range []string{"temperature", "seed", "reasoning_effort"} {
+	set := map[string]any{"temperature": 0.2 * float64(ask), "seed": ask, "reasoning_effort": "low", "logprobs": true}
+	for _, name := range []string{"temperature", "seed", "reasoning_effort", "logprobs"} {
 		if h.without[name] {
 			delete(set, name)
 		}
+	}
+	if !h.without["logprobs"] {
+		set["top_logprobs"] = topTokens
 	}
 	if h.completionTokens {
 		set["max_completion_tokens"] = p.maxTokens

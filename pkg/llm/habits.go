@@ -22,7 +22,7 @@ type habits struct {
 
 func newHabits(model string) habits {
 	if reasons(model) {
-		return habits{now: habit{completionTokens: true, without: map[string]bool{"temperature": true, "seed": true}}}
+		return habits{now: habit{completionTokens: true, without: map[string]bool{"temperature": true, "seed": true, "logprobs": true}}}
 	}
 	return habits{now: habit{without: map[string]bool{"reasoning_effort": true}}}
 }
@@ -55,7 +55,7 @@ func (h habit) after(status int, message, param string) habit {
 	says := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(message, w) || strings.Contains(param, w) })
 	}
-	if !slices.Contains([]int{400, 422, 500, 501}, status) {
+	if !slices.Contains([]int{400, 422, 500, 501}, status) && (status != 403 || !says("logprobs")) {
 		return h
 	}
 	if h.mode < oneLine && says("json_schema", "response_format", "schema", "json_object", "structured") {
@@ -63,7 +63,7 @@ func (h habit) after(status int, message, param string) habit {
 		h.changes++
 		return h
 	}
-	if status >= 500 || !says(refusing...) && param == "" {
+	if status >= 500 && !says("logprobs") || !says(refusing...) && param == "" {
 		return h
 	}
 	if says("max_tokens", "max_completion_tokens") && h.changes < 8 {
@@ -71,7 +71,7 @@ func (h habit) after(status int, message, param string) habit {
 		h.changes++
 		return h
 	}
-	for _, name := range []string{"temperature", "reasoning_effort", "seed"} {
+	for _, name := range []string{"temperature", "reasoning_effort", "seed", "logprobs"} {
 		if says(name) && !h.without[name] {
 			without := map[string]bool{name: true}
 			for k := range h.without {

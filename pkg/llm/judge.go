@@ -14,6 +14,8 @@ import (
 
 	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/taxonomy"
+
+	openai "github.com/sashabaranov/go-openai"
 )
 
 // next is what follows an attempt.
@@ -142,7 +144,11 @@ func judgeAnswer(x *exchange, p *prompt, used habit, v *verdict) {
 		return
 	}
 	choice := x.reply.Choices[0]
-	labels, good, err := parseAnswer(choice.Message.Content, p.keys, used.mode)
+	var tokens []openai.LogProb
+	if choice.LogProbs != nil {
+		tokens = choice.LogProbs.Content
+	}
+	labels, good, err := parseAnswer(choice.Message.Content, p.keys, used.mode, tokens)
 	switch {
 	case choice.FinishReason == "content_filter":
 		v.refuse("content-filter", "the provider's filter cut the answer")
@@ -177,6 +183,8 @@ func (c *Client) judgeStatus(x *exchange, used habit, v *verdict) {
 	}
 	should := x.header.Get("x-should-retry")
 	switch s := x.status; {
+	case s == 403 && c.habits.learn(used, s, e.Message, e.Param): // the way to refuse log probabilities
+		v.next, v.err = adapt, Refusal{"bad-request", fmt.Sprintf("status %d", s)}
 	case s == 401 || s == 402 || s == 403 || has("insufficient_quota", "billing", "account_deactivated"):
 		v.stop(fmt.Errorf("%w: %s (key, quota or right)", ErrProvider, at))
 	case s < 400 || s == 404 || s == 405 || s == 410:

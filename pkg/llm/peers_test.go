@@ -356,7 +356,7 @@ func TestPeersServer(t *testing.T) {
 	for i := range n {
 		wg.Go(func() {
 			labels, err := c.Label(t.Context(), Call{Batch: "b", Step: "label.Reports", Study: strconv.Itoa(i), Report: peerReport(i)})
-			want, _, _ := parseAnswer(peerCodes(i, b.p.keys), b.p.keys, strictSchema)
+			want, _, _ := parseAnswer(peerCodes(i, b.p.keys), b.p.keys, strictSchema, nil)
 			if err != nil || labels[0].State != want[0].State || labels[17].State != want[17].State {
 				t.Error(i, err)
 			}

@@ -352,7 +352,7 @@ func TestParseAnswer(t *testing.T) {
 		{"a P b U", oneLine, false},
 		{"", oneLine, false},
 	} {
-		labels, _, err := parseAnswer(c.content, keys, c.m)
+		labels, _, err := parseAnswer(c.content, keys, c.m, nil)
 		if (err == nil) != c.ok || c.ok && (labels[0].State != taxonomy.Present || labels[1].State != taxonomy.Uncertain) {
 			t.Errorf("%q in mode %d: %v, %v", c.content, c.m, labels, err)
 		}
@@ -363,7 +363,7 @@ func FuzzParseAnswer(f *testing.F) {
 	f.Add(`{"a":"P","b":"N"}`, 0)
 	f.Add("a=P b=N", 2)
 	f.Fuzz(func(t *testing.T, content string, m int) {
-		labels, _, err := parseAnswer(content, []string{"a", "b"}, mode(m&3))
+		labels, _, err := parseAnswer(content, []string{"a", "b"}, mode(m&3), nil)
 		if err == nil && (len(labels) != 2 || labels[0].P == 0 || labels[1].P == 0) {
 			t.Errorf("%q gives %v", content, labels)
 		}
