@@ -48,7 +48,7 @@ func (h *habits) learn(used habit, status int, message, param string) bool {
 	return true
 }
 
-var refusing = []string{"support", "unknown", "unrecognized", "unexpected", "invalid", "extra", "not permitted", "not allowed", "additional"}
+var refusing = []string{"support", "unknown", "unrecognized", "unexpected", "invalid", "extra", "not permitted", "not allowed", "additional", "max allowed"}
 
 // after is the habit once a server has refused a request with these words, already in lower case.
 func (h habit) after(status int, message, param string) habit {

@@ -177,6 +177,10 @@ func (c *Client) judgeStatus(x *exchange, used habit, v *verdict) {
 	has := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(code, w) })
 	}
+	message := strings.ToLower(e.Message)
+	says := func(words ...string) bool {
+		return x.status < 500 && slices.ContainsFunc(words, func(w string) bool { return strings.Contains(message, w) })
+	}
 	at := fmt.Sprintf("%s: status %d", c.site.host, x.status)
 	if id := v.outcome.RequestID; id != "" {
 		at += ", request " + id
@@ -187,12 +191,14 @@ func (c *Client) judgeStatus(x *exchange, used habit, v *verdict) {
 		v.next, v.err = adapt, Refusal{"bad-request", fmt.Sprintf("status %d", s)}
 	case s == 401 || s == 402 || s == 403 || has("insufficient_quota", "billing", "account_deactivated"):
 		v.stop(fmt.Errorf("%w: %s (key, quota or right)", ErrProvider, at))
+	case says("v1/responses", "not a chat model"):
+		v.stop(fmt.Errorf("%w: %s (the model %s takes no chat completions: name one that does)", ErrProvider, at, plain(c.o.Model)))
 	case s < 400 || s == 404 || s == 405 || s == 410:
 		v.stop(fmt.Errorf("%w: %s (no such address or model)", ErrProvider, at))
-	case has("content_filter", "content_policy"):
+	case has("content_filter", "content_policy", "invalid_prompt") || says("content management policy", "contentpolicyviolation"):
 		v.outcome.Kind = ledger.Refused
 		v.refuse("content-filter", "the provider's filter refused the report (status %d)", s)
-	case s == 413 || has("context_length", "string_above_max_length"):
+	case s == 413 || has("context_length", "string_above_max_length", "exceed_context_size") || says(tooLong...):
 		v.refuse("length", "the report is too long for the model (status %d)", s)
 	case c.habits.learn(used, s, e.Message, e.Param):
 		v.next, v.err = adapt, Refusal{"bad-request", fmt.Sprintf("status %d", s)}
@@ -204,6 +210,9 @@ func (c *Client) judgeStatus(x *exchange, used habit, v *verdict) {
 		v.refuse("bad-request", "status %d", s)
 	}
 }
+
+// tooLong are words of servers that have no code for it.
+var tooLong = []string{"maximum context length", "context size", "context window", "maximum number of tokens", "prompt is too long"}
 
 // readError takes the error out of a body, whatever its shape. A body of another kind gives its first bytes as message:
 // they are searched for field names and never shown.

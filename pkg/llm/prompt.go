@@ -69,7 +69,10 @@ func newPrompt(t *taxonomy.Taxonomy, asked []int, model string) *prompt {
 	object := fmt.Sprintf(askObject, strings.Join(p.keys, ", "))
 	p.system = [3]string{b.String() + object, b.String() + object, b.String() + fmt.Sprintf(askLine, example(p.keys))}
 	p.schema = answerSchema(p.keys)
-	p.maxTokens = int64(32 + 12*len(p.keys))
+	p.maxTokens = 32 // and no answer has more bytes than this, with an entry a line and a fence around
+	for _, k := range p.keys {
+		p.maxTokens += int64(len(`  "": "P",`) + len(k) + 1)
+	}
 	if reasons(model) {
 		p.maxTokens += 4096 // thinking is billed and bounded as output
 	}

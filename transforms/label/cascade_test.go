@@ -153,7 +153,7 @@ type trial struct {
 func (x trials) run(name string, labelers ...labeler) (r trial) {
 	run := schemas.Run{Dir: x.TempDir()}
 	run.Store = filepath.Join(run.Dir, "results.db")
-	var calls, findings atomic.Int64
+	var calls, findings, rejects atomic.Int64
 	if last := len(labelers) - 1; labelers[last] == nil {
 		client, err := openClient(Options{Endpoint: x.server.URL, Model: "gpt-4.1-mini"}, x.tax, run)
 		if err != nil {
@@ -164,8 +164,10 @@ func (x trials) run(name string, labelers ...labeler) (r trial) {
 	guess := make([][]int8, len(x.reports))
 	each(len(x.reports), func(i int) {
 		labels, _, err := cascade{labelers: labelers}.label(x.Context(), "b", &schemas.Study{ID: fmt.Sprint(i), Report: x.reports[i].text})
-		if err != nil {
-			x.Error(err)
+		if err != nil { // about another part of the body, say the rules of one in 100,000
+			if rejects.Add(1) > int64(len(x.reports)/10_000) {
+				x.Error(err)
+			}
 			return
 		}
 		for _, l := range labels {
@@ -197,7 +199,9 @@ func (x trials) f1(guess [][]int8) float64 {
 	for f := range x.tax.Findings {
 		var c metrics.Confusion
 		for i, r := range x.reports {
-			c.Add(r.codes[f] == "P" || r.codes[f] == "U", guess[i][f] == 1)
+			if guess[i] != nil {
+				c.Add(r.codes[f] == "P" || r.codes[f] == "U", guess[i][f] == 1)
+			}
 		}
 		sum += *c.Rates().F1
 	}
