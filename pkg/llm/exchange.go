@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 
 	openai "github.com/sashabaranov/go-openai"
 )
@@ -15,9 +16,9 @@ import (
 // maxBody bounds an answer's body: a thousand times a usual one.
 const maxBody = 8 << 20
 
-// exchange is one attempt: the request fields that go-openai drops or refuses, and what came back, on errors too.
+// exchange is one attempt: the request, and what came back, on errors too.
 type exchange struct {
-	set map[string]any // merged into the JSON body
+	request []byte // the body
 
 	called bool // go-openai let the request pass
 	left   bool // its header went out on a connection
@@ -31,8 +32,8 @@ type exchange struct {
 
 type exchangeKey struct{}
 
-// doer is the HTTP client that go-openai calls: its builder has no way to send a temperature of 0 or to hand on the
-// header and body of an error.
+// doer is the HTTP client that go-openai calls. It sends a body of ours, as go-openai's drops a temperature of 0 and costs
+// more than the rest of a call, and it hands on the header and body of an error.
 type doer struct{ client *http.Client }
 
 var errTooLarge = errors.New("the answer is too large")
@@ -43,9 +44,8 @@ func (d doer) Do(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("llm: a request outside any exchange")
 	}
 	x.called = true
-	if err := x.merge(r); err != nil {
-		return nil, err
-	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.request)), int64(len(x.request))
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.request)), nil }
 	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{WroteHeaders: func() { x.left = true }}))
 	resp, err := d.client.Do(r)
 	if err != nil {
@@ -64,38 +64,41 @@ func (d doer) Do(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// merge puts the extra fields into the body. Keys come out sorted: equal requests are equal bytes.
-func (x *exchange) merge(r *http.Request) error {
-	var m map[string]json.RawMessage
-	if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
-		return err
-	}
-	for k, v := range x.set {
-		b, err := json.Marshal(v)
+// body is all of a request. What stands before the report is made once for each prompt, habit and further ask.
+func (c *Client) body(h habit, p *prompt, user string, ask int) ([]byte, error) {
+	key := [2]int{h.changes, ask}
+	head, ok := p.heads.Load(key)
+	if !ok {
+		b, err := c.head(h, p, ask)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		m[k] = b
+		head, _ = p.heads.LoadOrStore(key, b)
 	}
-	b, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(b)), int64(len(b))
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
-	return nil
+	text, err := json.Marshal(user)
+	return slices.Concat(head.([]byte), text, []byte("}]}")), err
 }
 
-// send makes one attempt. What went wrong stands in the exchange.
+// head is a request up to the user's text, its settings sorted: equal requests are equal bytes.
+func (c *Client) head(h habit, p *prompt, ask int) ([]byte, error) {
+	set := fields(h, p, ask)
+	set["model"] = c.o.Model
+	settings, err := json.Marshal(set)
+	if err != nil {
+		return nil, err
+	}
+	system, err := json.Marshal(p.system[h.mode])
+	return slices.Concat(settings[:len(settings)-1], []byte(`,"messages":[{"role":"system","content":`), system, []byte(`},{"role":"user","content":`)), err
+}
+
+// send makes one attempt. What went wrong stands in the exchange. go-openai asks about nothing but the model: the doer
+// sends the body.
 func (c *Client) send(ctx context.Context, h habit, p *prompt, user string, ask int) *exchange {
-	x := &exchange{set: fields(h, p, ask)}
-	x.reply, x.failed = c.api.CreateChatCompletion(context.WithValue(ctx, exchangeKey{}, x), openai.ChatCompletionRequest{
-		Model: c.o.Model,
-		Messages: []openai.ChatCompletionMessage{
-			{Role: openai.ChatMessageRoleSystem, Content: p.system[h.mode]},
-			{Role: openai.ChatMessageRoleUser, Content: user},
-		},
-	})
+	x := &exchange{}
+	if x.request, x.failed = c.body(h, p, user, ask); x.failed != nil {
+		return x
+	}
+	x.reply, x.failed = c.api.CreateChatCompletion(context.WithValue(ctx, exchangeKey{}, x), openai.ChatCompletionRequest{Model: c.o.Model})
 	return x
 }
 

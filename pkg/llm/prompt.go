@@ -34,6 +34,7 @@ type prompt struct {
 	schema    json.RawMessage
 	maxTokens int64 // bound of an answer's length
 	bytes     [3]int
+	heads     sync.Map // [2]int of a habit's changes and the further ask → []byte of a body before the report
 	highest   [3]int64 // tokens of the largest whole prompt so far, by mode; 0: none was answered yet. The meter's
 }
 
