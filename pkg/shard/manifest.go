@@ -17,9 +17,10 @@ const ManifestName = "manifest.json"
 
 // Manifest names a dataset's shards. Readers see only what it names.
 type Manifest struct {
-	Digest   string           `json:"digest"` // hex SHA-256; Commit fills it in
-	Schema   string           `json:"schema"` // Commit fills it in
-	Preset   string           `json:"preset"` // what decides the tensors: the preset's digest, or more
+	Digest   string           `json:"digest"`             // hex SHA-256; Commit fills it in
+	Previous string           `json:"previous,omitempty"` // digest of the dataset that stood here before; Commit fills it in
+	Schema   string           `json:"schema"`             // Commit fills it in
+	Preset   string           `json:"preset"`             // what decides the tensors: the preset's digest, or more
 	Findings []string         `json:"findings"`
 	HUSource string           `json:"hu_source"`
 	Splits   map[string]Split `json:"splits"` // train, valid ...
@@ -39,7 +40,7 @@ type BatchRef struct {
 }
 
 // digest is over schema, preset, findings and the sorted shard digests (split and HU source are in the shards): no time,
-// host, path, batch order or attempt.
+// host, path, batch order, attempt or what stood here before.
 func (m Manifest) digest() string {
 	var shards []string
 	for _, s := range m.Splits {
@@ -60,7 +61,7 @@ func (m Manifest) digest() string {
 }
 
 // Commit writes dir/manifest.json atomically, batches sorted by id, and returns its digest; call it when all of dir's
-// shards are there.
+// shards are there. The new manifest names the one that it replaces; committing the same dataset again changes nothing.
 func Commit(dir string, m Manifest) (digest string, err error) {
 	m.Schema = Schema
 	splits := map[string]Split{}
@@ -74,6 +75,11 @@ func Commit(dir string, m Manifest) (digest string, err error) {
 	}
 	m.Splits = splits
 	m.Digest = m.digest()
+	if old, err := ReadManifest(dir); err == nil { // a damaged one is nobody's dataset
+		if m.Previous = old.Digest; m.Previous == m.Digest {
+			m.Previous = old.Previous
+		}
+	}
 	b, err := json.MarshalIndent(m, "", " ")
 	if err == nil {
 		err = WriteFile(filepath.Join(dir, ManifestName), append(b, '\n'))

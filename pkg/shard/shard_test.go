@@ -157,6 +157,23 @@ func TestDamageIsNamed(t *testing.T) {
 	}
 }
 
+func TestManifestNamesItsPredecessor(t *testing.T) {
+	dir := t.TempDir()
+	first, _ := dataset(t, dir)
+	m, err := ReadManifest(dir)
+	if err != nil || m.Previous != "" {
+		t.Fatal(m, err)
+	}
+	train := m.Splits["train"]
+	m.Splits["train"] = Split{train.Batches[:1]}
+	for range 2 { // the second time nothing changes
+		second, err := Commit(dir, m)
+		if got, _ := ReadManifest(dir); err != nil || second == first || got.Previous != first {
+			t.Fatal(second, got.Previous, err)
+		}
+	}
+}
+
 func TestManifestIsChecked(t *testing.T) {
 	dir := t.TempDir()
 	dataset(t, dir)
