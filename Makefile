@@ -62,11 +62,20 @@ test-race: # a C compiler only here: the race detector needs cgo
 test-readers: .cache/readers/done ## pyarrow and nibabel read what Go wrote, and the other way round
 	$(call fresh,.cache/readers/bin/python,shard table volume)
 
-.PHONY: test-servers
-test-servers: build test-postgres ## the program's calls counted by servers that others wrote: aimock (npm) and llmock (PyPI)
-	@export SILVERBEAM_SERVERS=$(CURDIR)/.cache/servers SILVERBEAM_BIN=$(CURDIR)/$(BIN); servers="sh pkg/llm/testdata/servers.sh"; \
+# servers ENVIRONMENT,TESTS starts the servers of others and runs tests against them.
+define servers
+	@export SILVERBEAM_SERVERS=$(CURDIR)/.cache/servers SILVERBEAM_BIN=$(CURDIR)/$(BIN) $(1); servers="sh pkg/llm/testdata/servers.sh"; \
 	  trap "$$servers stop" EXIT; urls=$$($$servers start) && \
-	  env $$urls $(GO) test -vet=off -count=1 -p 1 -run 'Against|CostKeeps' ./pkg/llm ./runners/cli
+	  env $$urls $(GO) test -vet=off -count=1 -p 1 $(2)
+endef
+
+.PHONY: test-servers
+test-servers: build test-postgres ## the program's calls judged by what others wrote: aimock, llmock, OpenAI's specification, llama.cpp with a model
+	$(call servers,,-run 'Against|CostKeeps' ./pkg/llm ./runners/cli)
+
+.PHONY: test-litellm
+test-litellm: .cache/litellm/done build ## our ledger against what LiteLLM's proxy says of cost (600 MB to install)
+	$(call servers,SILVERBEAM_LITELLM=$(CURDIR)/.cache/litellm,-run AgainstLiteLLM -v ./pkg/llm)
 
 .PHONY: test-storm
 test-storm: # twenty thousand reports against a server on its worst day; two hundred kills
@@ -84,7 +93,7 @@ test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorc
 	SILVERBEAM_SIMULATE=2000 $(GO) test -vet=off -count=1 -timeout 1h -run IntervalsCover -v ./pkg/metrics
 
 .PHONY: test-all
-test-all: test test-storm test-oracles ## the tests, and those that install something heavy
+test-all: test test-storm test-oracles test-litellm ## the tests, and those that install something heavy
 
 # Python environments: made again, from nothing, when this file changes. PIP_EXTRA_INDEX_URL may name an index of CPU wheels: torch is then 200 MB.
 .cache/%/done: Makefile
@@ -95,7 +104,7 @@ test-all: test test-storm test-oracles ## the tests, and those that install some
 readers := numpy==2.4.6 pyarrow==26.0.1 nibabel==5.4.2
 peers := apache-beam==2.77.0 pyarrow==25.0.1
 callers := openai==3.54.0 async-batch-llm==0.28.0
-litellm := litellm==1.104.5
+litellm := --require-hashes -r pkg/llm/testdata/litellm.txt
 curator := bespokelabs-curator==0.1.31
 labelers := medspacy==1.3.1 pandas==2.2.3 scikit-learn==1.5.2
 oracles := numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3

@@ -5,12 +5,20 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"os"
+	"path"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"silverbeam/pkg/ledger"
+
+	"github.com/goccy/go-yaml"
 )
 
 // These tests talk to servers that nobody here wrote; testdata/servers.sh starts them and prints their addresses.
@@ -180,5 +188,175 @@ func TestAgainstLLMock(t *testing.T) {
 	t.Logf("%+v", verdict)
 	if !verdict.Passed || verdict.Errors > 0 || verdict.FaultsInjected == 0 {
 		t.Errorf("llmock's verdict: %+v", verdict)
+	}
+}
+
+// strict is a transport that has steady check every request. It serves the specification's paths, which have no /v1.
+type strict struct {
+	http.RoundTripper
+	mu     sync.Mutex
+	fields map[string]int // the top-level keys of the bodies, and how often each was sent
+	wrong  []string
+	n      int64
+}
+
+func (s *strict) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.URL.Path, r.Body = strings.TrimPrefix(r.URL.Path, "/v1"), io.NopCloser(bytes.NewReader(body))
+	resp, err := s.RoundTripper.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	var keys map[string]json.RawMessage
+	err = json.Unmarshal(body, &keys)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	for k := range keys {
+		s.fields[k]++
+	}
+	if h := resp.Header; err != nil || resp.StatusCode != http.StatusOK || h.Get("X-Steady-Request-Valid") != "true" || h.Get("X-Steady-Error-Count") != "0" {
+		s.wrong = append(s.wrong, string(body))
+	}
+	return resp, nil
+}
+
+func (s *strict) CloseIdleConnections() { s.RoundTripper.(*http.Transport).CloseIdleConnections() }
+
+// Every request that we make is valid by OpenAI's own specification, for models that think and others, however the form of
+// the answer is told, and asked again with a seed. What comes back is random and valid by the same specification: a report
+// has labels or a refusal for it, and the ledger has every attempt.
+func TestAgainstSteady(t *testing.T) {
+	url := os.Getenv("SILVERBEAM_STEADY")
+	if url == "" {
+		t.Skip("SILVERBEAM_STEADY names no server")
+	}
+	s := &strict{RoundTripper: transport(8), fields: map[string]int{}}
+	client := http.Client{Transport: s}
+	if resp, err := client.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"m","messages":[],"temperature":"0"}`)); err != nil || len(s.wrong) != 1 {
+		t.Fatal("steady lets a wrong request pass: ", err)
+	} else {
+		resp.Body.Close()
+	}
+	s.wrong, s.fields = nil, map[string]int{}
+	for _, model := range []string{"gpt-4.1-mini", "gpt-5-mini"} {
+		for m := strictSchema; m <= oneLine; m++ {
+			s.n = 0
+			b := set(t, t.TempDir(), Options{Endpoint: url, Model: model}, s)
+			b.habits.now.mode = m
+			_, errs := b.labelAll(t, 8, 20, 1)
+			for _, err := range errs {
+				var no Refusal
+				if err != nil && !errors.As(err, &no) {
+					t.Error(model, m, err)
+				}
+			}
+			if c := b.cost(t); c.Attempts != s.n || c.Calls != 20 {
+				t.Errorf("%s, mode %d: %d calls and %d attempts in the ledger, %d requests", model, m, c.Calls, c.Attempts, s.n)
+			}
+		}
+	}
+	for _, body := range s.wrong {
+		t.Error("not valid by the specification: ", body)
+	}
+	known := chatFields(t, os.Getenv("SILVERBEAM_OPENAPI"))
+	for field, n := range s.fields {
+		if !known[field] {
+			t.Errorf("field %s, sent %d times, is not in the specification", field, n)
+		}
+	}
+	for _, field := range []string{"messages", "temperature", "seed", "max_tokens", "max_completion_tokens", "reasoning_effort", "response_format"} {
+		if s.fields[field] == 0 {
+			t.Errorf("field %s was never sent: %v", field, s.fields)
+		}
+	}
+}
+
+// chatFields are the properties of a chat request in OpenAI's specification: steady lets others pass.
+func chatFields(t *testing.T, file string) map[string]bool {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type part struct {
+		Ref        string `yaml:"$ref"`
+		Properties map[string]any
+		AllOf      []part `yaml:"allOf"`
+	}
+	known := map[string]bool{}
+	var gather func(p part)
+	named := func(name string) (p part) {
+		_, rest, ok := strings.Cut(string(text), "\n    "+name+":\n")
+		end := regexp.MustCompile(`(?m)^    \S`).FindStringIndex(rest)
+		if !ok || end == nil {
+			t.Fatal("the specification has no ", name)
+		}
+		if err := yaml.Unmarshal([]byte(rest[:end[0]]), &p); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	gather = func(p part) {
+		if p.Ref != "" {
+			gather(named(path.Base(p.Ref)))
+		}
+		for k := range p.Properties {
+			known[k] = true
+		}
+		for _, p := range p.AllOf {
+			gather(p)
+		}
+	}
+	gather(named("CreateChatCompletionRequest"))
+	return known
+}
+
+// priced is a transport that adds up what LiteLLM's proxy says of each answer's cost, in pico-dollars: it prints a float.
+type priced struct {
+	witness
+	said int64
+}
+
+func (p *priced) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := p.witness.RoundTrip(r)
+	if err == nil {
+		usd, err := strconv.ParseFloat(resp.Header.Get("X-Litellm-Response-Cost"), 64)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if err == nil {
+			p.said += int64(math.Round(usd * 1e12))
+		}
+	}
+	return resp, err
+}
+
+// LiteLLM's proxy, with its own list of prices, thinks that calls cost what our ledger says, to the pico-dollar; their
+// answers tell of cached tokens.
+func TestAgainstLiteLLM(t *testing.T) {
+	url, mock := os.Getenv("SILVERBEAM_LITELLM_URL"), os.Getenv("SILVERBEAM_AIMOCK")
+	if url == "" {
+		t.Skip("SILVERBEAM_LITELLM_URL names no server")
+	}
+	answers, err := os.ReadFile("testdata/aimock.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ignored any
+	fetch(t, "POST", mock+"/__aimock/reset", "", &ignored)
+	fetch(t, "POST", mock+"/__aimock/fixtures", string(answers), &ignored)
+	p := &priced{witness: witness{RoundTripper: transport(16)}}
+	b := set(t, t.TempDir(), Options{Endpoint: url, Model: "gpt-4.1-mini"}, p)
+	_, errs := b.labelAll(t, 16, servedReports, 1)
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	c := b.cost(t)
+	t.Logf("the proxy says %s USD of %d calls, the ledger %s; %+v", ledger.USD(p.said), p.requests, c.SpentUSD, c.Tokens)
+	if p.said != c.Spent || c.Attempts != p.requests || c.Tokens.Cached == 0 || c.UnsettledMax != 0 || c.Calls != servedReports {
+		t.Errorf("the proxy says %d pico-dollars of %d requests, the ledger %+v", p.said, p.requests, c)
 	}
 }

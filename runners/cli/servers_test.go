@@ -353,3 +353,67 @@ func TestProgramAgainstLLMock(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+const threeFindings = `name: three
+findings:
+  - {finding: Cardiomegaly, definition: The heart is enlarged.}
+  - {finding: Pleural effusion, definition: Fluid in the pleural space.}
+  - {finding: Lung nodule, definition: A nodule in a lung.}
+`
+
+// A real model, behind llama.cpp, which makes it keep to our schema. It is too small to read reports, and says so in
+// tokens: what it said of each report is the label, and its own tokenizer counts the prompts as our ledger does.
+func TestProgramAgainstLlama(t *testing.T) {
+	at := server(t, "SILVERBEAM_LLAMA")
+	t.Parallel()
+	p, w := newProgram(t), newWitness(t, at)
+	p.write("three.yaml", threeFindings)
+	texts := []string{"The heart is enlarged.", "No pleural effusion.", "Nodule of 5 mm in the left upper lobe.", "The heart is enlarged.", "Normal chest."}
+	var table strings.Builder
+	table.WriteString("id,report\n")
+	for i, text := range texts {
+		fmt.Fprintf(&table, "%d,%s\n", i, text)
+	}
+	p.write("in.csv", table.String())
+	line := "label reports in.csv --findings three.yaml --in-flight 2 --timeout 4m --model gpt-4.1-mini --store store.db --endpoint " + w.URL + " --out "
+	p.run(0, line+"out.csv --run first")
+	c, sent := p.cost("first"), w.sum()
+	t.Logf("%+v", sent)
+	if billed(c) != sent || c.Calls != 4 || c.Attempts != 4 || sent.cached == 0 || sent.output < 4*7 {
+		t.Errorf("ledger %+v, witness %+v", billed(c), sent)
+	}
+	p.labelled("out.csv", texts, w.answers)
+	tokens := 0
+	for _, body := range w.bodies {
+		tokens += len(tokensOf(t, at, body))
+	}
+	if int64(tokens) != c.Tokens.Input {
+		t.Errorf("its tokenizer makes %d tokens of the prompts, the ledger has %d", tokens, c.Tokens.Input)
+	}
+	p.run(0, line+"again.csv --run second")
+	if w.sum() != sent {
+		t.Error("a second run sent something")
+	}
+	if a, b := p.csv(p.path("out.csv")), p.csv(p.path("again.csv")); fmt.Sprint(a) != fmt.Sprint(b) {
+		t.Error("a second run has other labels")
+	}
+}
+
+// tokensOf is what llama.cpp makes of a request's messages.
+func tokensOf(t *testing.T, at string, body []byte) []int {
+	t.Helper()
+	var prompt struct {
+		Prompt  string `json:"prompt"`
+		Content string `json:"content"` // where tokenize expects it
+		Special bool   `json:"add_special"`
+	}
+	call(t, "POST", at+"/apply-template", string(body), &prompt)
+	prompt.Content, prompt.Special = prompt.Prompt, true
+	text, err := json.Marshal(prompt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct{ Tokens []int }
+	call(t, "POST", at+"/tokenize", string(text), &got)
+	return got.Tokens
+}

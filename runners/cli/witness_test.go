@@ -56,6 +56,7 @@ type witness struct {
 	now, most int               // requests at once
 	keys      map[string]bool   // that came with them
 	answers   map[string]string // report → its newest answer
+	bodies    map[string][]byte // report → its newest request
 	arrived   func()            // called at every request, if not nil
 }
 
@@ -67,7 +68,7 @@ func newWitness(t *testing.T, server string) *witness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &witness{keys: map[string]bool{}, answers: map[string]string{}}
+	w := &witness{keys: map[string]bool{}, answers: map[string]string{}, bodies: map[string][]byte{}}
 	proxy := httputil.NewSingleHostReverseProxy(u)
 	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) } // cut, as the server did
 	proxy.ModifyResponse = func(r *http.Response) error {
@@ -83,17 +84,19 @@ func newWitness(t *testing.T, server string) *witness {
 	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		w.enter(r)
+		report := reportOf(body)
+		w.enter(r, report, body)
 		defer w.leave()
-		proxy.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), reportKey{}, reportOf(body))))
+		proxy.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), reportKey{}, report)))
 	}))
 	t.Cleanup(w.Close)
 	return w
 }
 
-func (w *witness) enter(r *http.Request) {
+func (w *witness) enter(r *http.Request, report string, body []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.bodies[report] = body
 	w.bill.requests++
 	w.now++
 	w.most = max(w.most, w.now)

@@ -100,6 +100,11 @@ async def async_batch_llm_client():
 
 
 def curator_client():
+    import importlib.util
+
+    # It counts tokens with a vocabulary that it would download; litellm, which it needs, ships the file.
+    os.environ["TIKTOKEN_CACHE_DIR"] = str(pathlib.Path(importlib.util.find_spec("litellm").origin).parent / "litellm_core_utils/tokenizers")
+    os.environ["CURATOR_DISABLE_RICH_DISPLAY"] = os.environ["TELEMETRY_ENABLED"] = "0"
     from bespokelabs import curator
     from datasets import Dataset
 

@@ -113,7 +113,8 @@ def kill(name, n):
     child = start(name, n)
     while get("/bill")["distinct"] < n / 2 and child.poll() is None:
         time.sleep(0.01)
-    os.killpg(child.pid, signal.SIGKILL)
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGKILL)
     child.wait()
     return run(name, n, killed=True)
 
