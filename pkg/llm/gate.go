@@ -132,6 +132,10 @@ func (g *gate) leave(tokens int, x *exchange, now time.Time) {
 	if x != nil && x.status > 0 {
 		g.requests.learn(x.header, "requests", float64(g.busy), now)
 		g.tokens.learn(x.header, "tokens", float64(g.asked), now)
+		if after := retryAfter(x.header, now); tooMuch(x.status) && after > 0 { // names the time itself: a reset is when all is there again
+			g.requests.soonest(now.Add(after))
+			g.tokens.soonest(now.Add(after))
+		}
 	}
 	select {
 	case g.freed <- struct{}{}:

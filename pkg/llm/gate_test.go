@@ -340,3 +340,26 @@ func TestTheFirstCallGoesAlone(t *testing.T) {
 		}
 	})
 }
+
+// npm's aimock, as others before a model do, refuses with nothing left, a second to wait, and minutes until all is there.
+func TestARefusalsOwnTimeCountsNotTheReset(t *testing.T) {
+	now := time.Now()
+	g := openGate("http://minutes.example", 4, 0, 0)
+	defer g.close()
+	take := func(at time.Time) bool {
+		_, _, ok := g.take(1600, at)
+		return ok
+	}
+	if !take(now) {
+		t.Fatal("the first call waits")
+	}
+	g.leave(1600, &exchange{status: 429, header: http.Header{"Retry-After": {"1"},
+		"X-Ratelimit-Limit-Requests": {"60"}, "X-Ratelimit-Remaining-Requests": {"0"}, "X-Ratelimit-Reset-Requests": {"1s"},
+		"X-Ratelimit-Limit-Tokens": {"150000"}, "X-Ratelimit-Remaining-Tokens": {"0"}, "X-Ratelimit-Reset-Tokens": {"6m0s"}}}, now)
+	if early := now.Add(900 * time.Millisecond); take(early) {
+		t.Error("sent again before its Retry-After")
+	}
+	if !take(now.Add(2 * time.Second)) {
+		t.Error("one refusal stops all calls for longer than it asked for")
+	}
+}

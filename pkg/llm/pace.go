@@ -103,6 +103,13 @@ func (p *pace) learn(h http.Header, kind string, inFlight float64, now time.Time
 	p.left, p.whole = max(0, remaining-inFlight), now.Add(reset)
 }
 
+// soonest says that something may be taken from this time on, whenever all will be there.
+func (p *pace) soonest(at time.Time) {
+	if p.whole.After(at) {
+		p.whole = at
+	}
+}
+
 // quantity reads a number and, of the IETF's form "100;w=60", its window in seconds; -1: it is none, or below 0.
 func quantity(text string) (n, window float64) {
 	first, rest, _ := strings.Cut(text, ",")
