@@ -85,7 +85,7 @@ test-storm: # twenty thousand reports against a server on its worst day; two hun
 test-postgres: # ledger and store on a Postgres of its own
 	@$(call need,ls /usr/lib/postgresql/*/bin/initdb,postgresql)
 	@dir=$$(mktemp -d); trap "sh pkg/ledger/testdata/postgres.sh stop $$dir" EXIT; url=$$(sh pkg/ledger/testdata/postgres.sh start $$dir) && \
-	  env $$url $(GO) test -vet=off -count=1 ./pkg/ledger
+	  env $$url $(GO) test -vet=off -count=1 -run 'TestStore|TestCost|TestBudget|TestOverflow|TestPostgres|TestTwo' ./pkg/ledger ./runners/cli
 
 .PHONY: test-oracles
 test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorch and tokenizers (1 to 6 GB to install)

@@ -50,28 +50,33 @@ type Outcome struct {
 // Begin reserves the worst case and writes the intent. When it returns, both are on the disk. Where the cap leaves no
 // room it waits for calls in flight to settle for less, and returns ErrBudget once that cannot help.
 func (b *Book) Begin(ctx context.Context, in Intent) (attempt int64, err error) {
-	if err := b.reserve(ctx, in); err != nil {
-		return 0, err
-	}
 	attempt = b.lastID.Add(1)
-	err = b.d.do(func(tx *sql.Tx) error {
-		_, err := tx.Exec(`INSERT INTO attempts (id,batch,step,study,identity,model,price_id,started,reserved) VALUES (?,?,?,?,?,?,?,?,?)`,
-			attempt, in.Batch, in.Step, in.Study, in.Identity[:], in.Model, in.PriceID, time.Now().UnixNano(), in.ReservePico)
-		if err == nil {
-			_, err = tx.Exec(`INSERT OR IGNORE INTO asked VALUES (?,?,?,?,'call',?)`, in.Batch, in.Step, in.Study, in.Report[:], in.SavedPico)
-		}
-		return err
-	})
-	if err != nil {
-		b.release(in.ReservePico, 0, 0)
-		return 0, fmt.Errorf("ledger: %w", err)
+	return attempt, b.reserve(ctx, in, func(tx *sql.Tx) error { return begin(tx, attempt, in, time.Now().UnixNano()) })
+}
+
+// begin writes an intent.
+func begin(tx *sql.Tx, attempt int64, in Intent, now int64) error {
+	_, err := tx.Exec(`INSERT INTO attempts (id,batch,step,study,identity,model,price_id,started,reserved) VALUES (?,?,?,?,?,?,?,?,?)`,
+		attempt, in.Batch, in.Step, in.Study, in.Identity[:], in.Model, in.PriceID, now, in.ReservePico)
+	if err == nil {
+		_, err = tx.Exec(`INSERT OR IGNORE INTO asked VALUES (?,?,?,?,'call',?)`, in.Batch, in.Step, in.Study, in.Report[:], in.SavedPico)
 	}
-	return attempt, nil
+	return err
 }
 
 // Settle writes what became of an attempt and, where its cost is known, gives back what it did not need. The intent's
 // findings are now those that have labels. When it returns, the row is on the disk.
 func (b *Book) Settle(attempt int64, in Intent, o Outcome) error {
+	err := b.d.do(func(tx *sql.Tx) error { return b.settle(tx, attempt, in, o, time.Now().UnixNano()) })
+	if err != nil {
+		err = fmt.Errorf("ledger: %w", err)
+	}
+	b.closeOut(in, o, err)
+	return err
+}
+
+// settle writes an outcome.
+func (b *Book) settle(tx *sql.Tx, attempt int64, in Intent, o Outcome, now int64) error {
 	var u Usage
 	var input, output *int64
 	if o.Usage != nil {
@@ -82,16 +87,23 @@ func (b *Book) Settle(attempt int64, in Intent, o Outcome) error {
 	if o.Kind == Answered {
 		labels = encodeLabels(in.Findings, o.Labels)
 	}
-	err := b.exec(`UPDATE attempts SET ended=?,outcome=?,status=?,request_id=?,model_seen=?,fingerprint=?,usage=?,
+	_, err := tx.Exec(`UPDATE attempts SET ended=?,outcome=?,status=?,request_id=?,model_seen=?,fingerprint=?,usage=?,
 		input=?,cached=?,cache_write=?,output=?,reasoning=?,cost=?,labels=? WHERE id=?`,
-		time.Now().UnixNano(), o.Kind, o.Status, o.RequestID, o.ModelSeen, o.Print, string(o.RawUsage),
+		now, o.Kind, o.Status, o.RequestID, o.ModelSeen, o.Print, string(o.RawUsage),
 		input, u.Cached, u.CacheWrite, output, u.Reasoning, o.CostPico, labels, attempt)
-	if err != nil || o.CostPico == nil {
+	if err == nil && b.d.shared && o.CostPico != nil {
+		_, err = tx.Exec(`UPDATE budget SET committed=committed+?-?`, *o.CostPico, in.ReservePico)
+	}
+	return err
+}
+
+// closeOut gives back what an attempt did not need; all stays reserved where its outcome could not be written.
+func (b *Book) closeOut(in Intent, o Outcome, failed error) {
+	if failed != nil || o.CostPico == nil {
 		b.release(in.ReservePico, 0, in.ReservePico)
-		return err
+		return
 	}
 	b.release(in.ReservePico, *o.CostPico, 0)
-	return nil
 }
 
 // Paid gives the answers about one report that this run has paid for and that may not have reached the store: the process
@@ -130,8 +142,8 @@ func (b *Book) Spared(in Intent, fromStore bool, savedPico int64) error {
 	if fromStore {
 		kind = "store"
 	}
-	return b.exec(`INSERT OR IGNORE INTO asked SELECT ?,?,?,?,
+	return b.exec(`INSERT OR IGNORE INTO asked VALUES (?,?,?,?,
 		CASE WHEN EXISTS (SELECT 1 FROM attempts WHERE identity=?) OR EXISTS (SELECT 1 FROM asked WHERE report=? AND step=? AND kind='store')
-		THEN 'dedupe' ELSE ? END, ?`,
+		THEN 'dedupe' ELSE ? END, ?)`,
 		in.Batch, in.Step, in.Study, in.Report[:], in.Identity[:], in.Report[:], in.Step, kind, savedPico)
 }

@@ -49,13 +49,14 @@ CREATE TABLE IF NOT EXISTS compute (
   PRIMARY KEY (batch, step)
 ) WITHOUT ROWID;`
 
-// Book is the ledger of one run, held by this process alone. Its methods are safe for concurrent use.
+// Book is the ledger of one run: a file held by this process alone, or a schema of a Postgres that other processes of the
+// run have open too. Its methods are safe for concurrent use.
 type Book struct {
 	d      *database
-	lastID atomic.Int64
-	paid   bool // attempts of an earlier process are in it
+	lastID atomic.Int64 // in Postgres the high half is the opener's number
+	paid   bool         // attempts of an earlier process are in it
 
-	mu      sync.Mutex
+	mu      sync.Mutex    // of what a file's one process keeps in memory; Postgres has the table budget
 	spent   int64         // all known costs
 	dead    int64         // reservations that nothing will settle any more
 	live    int64         // reservations of calls in flight
@@ -63,7 +64,15 @@ type Book struct {
 }
 
 // OpenBook makes or opens a ledger. A second opener gets ErrBusy with file and pid; so does a network file system, by name.
+// Where a Share has put the ledger of that path into a Postgres, it is opened there, by any number of processes.
 func OpenBook(path string) (*Book, error) {
+	location, err := placed(path)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	if isPostgres(location) {
+		return openSharedBook(location)
+	}
 	d, err := openDatabase(path, bookSchema)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
@@ -85,6 +94,9 @@ func (b *Book) Close() error { return b.d.close() }
 
 // Committed is what is spent and what unsettled calls may still cost.
 func (b *Book) Committed() int64 {
+	if b.d.shared {
+		return b.sharedCommitted()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	total, err := sum(b.spent, b.dead, b.live)
@@ -97,7 +109,8 @@ func (b *Book) Committed() int64 {
 // AddCompute books the computing of one step on one batch. Booking the same pair again replaces it. Work outside any
 // batch has the batch "".
 func (b *Book) AddCompute(batch, step string, reports int, cpuSeconds, gpuSeconds float64) error {
-	return b.exec(`INSERT OR REPLACE INTO compute VALUES (?,?,?,?,?)`, batch, step, reports, cpuSeconds, gpuSeconds)
+	return b.exec(`INSERT INTO compute VALUES (?,?,?,?,?) ON CONFLICT (batch, step) DO UPDATE
+		SET reports=excluded.reports, cpu_seconds=excluded.cpu_seconds, gpu_seconds=excluded.gpu_seconds`, batch, step, reports, cpuSeconds, gpuSeconds)
 }
 
 // SetPrices notes the digest of the price file in use, as Prices.Digest has it.
@@ -109,7 +122,7 @@ func (b *Book) SetEstimate(low, expected, high int64) error {
 }
 
 func (b *Book) set(key, value string) error {
-	return b.exec(`INSERT OR REPLACE INTO meta VALUES (?,?)`, key, value)
+	return b.exec(`INSERT INTO meta VALUES (?,?) ON CONFLICT (key) DO UPDATE SET value=excluded.value`, key, value)
 }
 
 func (b *Book) exec(query string, args ...any) error {

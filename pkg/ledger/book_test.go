@@ -46,8 +46,9 @@ func try(t *testing.T, b *Book, in Intent, o Outcome) {
 
 func pico(n int64) *int64 { return &n }
 
-func TestCostAddsUp(t *testing.T) {
-	b, path := open(t)
+func TestCostAddsUp(t *testing.T) { bookOnBoth(t, costAddsUp) }
+
+func costAddsUp(t *testing.T, b *Book, path string) {
 	labels := []taxonomy.Label{{State: taxonomy.Present, P: .9}}
 	try(t, b, intent("b1", "s1", 1), Outcome{Kind: Failed, Status: 429, CostPico: pico(0)})
 	try(t, b, intent("b1", "s1", 1), Outcome{Kind: Schema, Status: 200, Usage: &Usage{Input: 10, Output: 2, Cached: pico(4)}, CostPico: pico(30)})
@@ -117,8 +118,9 @@ func TestSecondOpenerIsRefused(t *testing.T) {
 	}
 }
 
-func TestBudgetHoldsUnderConcurrency(t *testing.T) {
-	b, _ := open(t)
+func TestBudgetHoldsUnderConcurrency(t *testing.T) { bookOnBoth(t, budgetHoldsUnderConcurrency) }
+
+func budgetHoldsUnderConcurrency(t *testing.T, b *Book, path string) {
 	const limit, each, cost = 10_000, 1000, 300 // worst case 1000 a call, real cost 300
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -149,8 +151,9 @@ func TestBudgetHoldsUnderConcurrency(t *testing.T) {
 	}
 }
 
-func TestOverflowIsRefused(t *testing.T) {
-	b, path := open(t)
+func TestOverflowIsRefused(t *testing.T) { bookOnBoth(t, overflowIsRefused) }
+
+func overflowIsRefused(t *testing.T, b *Book, path string) {
 	in := intent("b", "s", 1)
 	in.ReservePico = 1 << 62
 	try(t, b, in, Outcome{Kind: Answered, CostPico: pico(1 << 62)})

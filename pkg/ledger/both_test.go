@@ -24,6 +24,42 @@ func onBoth(t *testing.T, test func(t *testing.T, place string)) {
 	t.Run("postgres", func(t *testing.T) { test(t, newSchema(t)) })
 }
 
+// bookOnBoth does so with an open ledger.
+func bookOnBoth(t *testing.T, test func(t *testing.T, b *Book, path string)) {
+	onBoth(t, func(t *testing.T, place string) {
+		path := filepath.Join(t.TempDir(), "ledger.db")
+		if err := Share(path, place); err != nil {
+			t.Fatal(err)
+		}
+		b, err := OpenBook(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			b.Close()
+			dropSchema(t, path)
+		})
+		test(t, b, path)
+	})
+}
+
+// dropSchema removes the schema of a ledger, if it has one.
+func dropSchema(t *testing.T, path string) {
+	location, err := placed(path)
+	if err != nil || !isPostgres(location) {
+		return
+	}
+	d, err := openReader(location)
+	if err == nil {
+		_, schema, _ := parsePostgres(location)
+		_, err = d.db.Exec("DROP SCHEMA " + schema + " CASCADE")
+		d.db.Close()
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func newSchema(t *testing.T) string {
 	server := os.Getenv("SILVERBEAM_POSTGRES")
 	if server == "" {
@@ -109,7 +145,7 @@ func TestStoreClaims(t *testing.T) {
 		}
 		defer s.Close()
 		ctx, id := context.Background(), s.Identity("a")
-		letGo, err := s.Claim(ctx, id)
+		_, letGo, err := s.Claim(ctx, id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,20 +162,20 @@ func TestStoreClaims(t *testing.T) {
 		defer other.Close()
 		short, cancel := context.WithCancel(ctx)
 		cancel()
-		if _, err := other.Claim(short, id); !errors.Is(err, context.Canceled) {
+		if _, _, err := other.Claim(short, id); !errors.Is(err, context.Canceled) {
 			t.Errorf("two hold one claim: %v", err)
 		}
-		if free, err := other.Claim(short, s.Identity("b")); err != nil || free() != nil {
+		if _, free, err := other.Claim(short, s.Identity("b")); err != nil || free() != nil {
 			t.Errorf("another report: %v", err)
 		}
-		if err := letGo(); err != nil {
+		if err := errors.Join(s.Put(id, Answer{[]FindingID{{1}}, []taxonomy.Label{{}}, "m", 1}), letGo()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := other.Claim(ctx, id); err != nil {
+		if a, _, err := other.Claim(ctx, id); err != nil || len(a) != 1 {
 			t.Fatal(err)
 		}
 		other.Close() // or its process dies
-		if letGo, err = s.Claim(ctx, id); err != nil || letGo() != nil {
+		if _, letGo, err = s.Claim(ctx, id); err != nil || letGo() != nil {
 			t.Error(err)
 		}
 	})

@@ -2,12 +2,29 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"math"
 )
 
-// reserve takes the worst case of a call out of the budget.
-func (b *Book) reserve(ctx context.Context, in Intent) error {
+// reserve takes the worst case of a call out of the budget and writes what it is for.
+func (b *Book) reserve(ctx context.Context, in Intent, write func(*sql.Tx) error) error {
+	if b.d.shared {
+		return b.reserveShared(ctx, in, write)
+	}
+	err := b.take(ctx, in)
+	if err != nil {
+		return err
+	}
+	if err = b.d.do(write); err != nil {
+		b.release(in.ReservePico, 0, 0)
+		return fmt.Errorf("ledger: %w", err)
+	}
+	return nil
+}
+
+// take waits until the budget has room for a call.
+func (b *Book) take(ctx context.Context, in Intent) error {
 	for {
 		b.mu.Lock()
 		fixed, err := sum(b.spent, b.dead, in.ReservePico)
@@ -25,8 +42,7 @@ func (b *Book) reserve(ctx context.Context, in Intent) error {
 		spent, dead := b.spent, b.dead
 		b.mu.Unlock()
 		if fixed > in.CapPico { // whatever the calls in flight turn out to cost
-			return fmt.Errorf("%w: spent %s USD, unsettled %s USD, the next call may cost %s USD, the cap is %s USD",
-				ErrBudget, USD(spent), USD(dead), USD(in.ReservePico), USD(in.CapPico))
+			return in.overBudget(spent, dead)
 		}
 		select {
 		case <-wait:
@@ -34,6 +50,11 @@ func (b *Book) reserve(ctx context.Context, in Intent) error {
 			return ctx.Err()
 		}
 	}
+}
+
+func (in Intent) overBudget(spent, unsettled int64) error {
+	return fmt.Errorf("%w: spent %s USD, unsettled %s USD, the next call may cost %s USD, the cap is %s USD",
+		ErrBudget, USD(spent), USD(unsettled), USD(in.ReservePico), USD(in.CapPico))
 }
 
 // release turns a live reservation into what is known of its cost.

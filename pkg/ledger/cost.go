@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -108,19 +106,16 @@ func ReadCost(path string) (*Cost, error) {
 }
 
 func readCost(path string) (*Cost, error) {
-	path, err := filepath.Abs(path)
+	d, err := openReader(path)
 	if err != nil {
 		return nil, err
 	}
-	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
-		return nil, errors.Join(err, fs.ErrNotExist)
+	defer d.db.Close()
+	o := sql.TxOptions{} // in either, one snapshot for all queries
+	if d.shared {
+		o = sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 	}
-	db, err := sql.Open("sqlite", dsn(path, "ro"))
-	if err != nil {
-		return nil, err
-	}
-	defer db.Close()
-	tx, err := db.BeginTx(context.Background(), nil) // one snapshot for all queries
+	tx, err := d.db.BeginTx(context.Background(), &o)
 	if err != nil {
 		return nil, err
 	}
@@ -130,9 +125,9 @@ func readCost(path string) (*Cost, error) {
 	for _, read := range []func(*Cost) error{t.attempts, t.asked, t.compute, t.meta} {
 		if err := read(c); err != nil {
 			switch {
-			case strings.Contains(err.Error(), "integer overflow"):
+			case strings.Contains(err.Error(), "integer overflow") || strings.Contains(err.Error(), "value out of range"):
 				err = ErrOverflow
-			case strings.Contains(err.Error(), "no such table"): // its maker died before the first commit
+			case missing(err):
 				err = errors.Join(err, fs.ErrNotExist)
 			}
 			return nil, err

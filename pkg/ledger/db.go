@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -91,10 +92,22 @@ func dsn(path, mode string, pragmas ...string) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
 
-// openReader opens what others write, without holding it: a file, or where the ledger of that path is kept.
-func openReader(path string) (*database, error) {
-	if location := path; isPostgres(location) {
+// openReader opens what others write, without holding it and without writing. A file that is not there, or empty, is
+// fs.ErrNotExist.
+func openReader(location string) (*database, error) {
+	location, err := placed(location)
+	if err != nil {
+		return nil, err
+	}
+	if isPostgres(location) {
 		return openPostgres(location, "")
+	}
+	path, err := filepath.Abs(location)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		return nil, errors.Join(err, fs.ErrNotExist)
 	}
 	db, err := sql.Open("sqlite", dsn(path, "ro"))
 	return &database{path: path, db: db, closed: true}, err
@@ -156,12 +169,16 @@ func (d *database) write() {
 		if lost {
 			err = fmt.Errorf("%w: %w", ErrLost, err)
 		}
-		if err == nil || lost || len(group) == 1 {
+		if err == nil || lost || len(group) == 1 && !deadlocked(err) {
 			tell(group, err)
 			continue
 		}
 		for i := range group {
-			tell(group[i:i+1], d.commit(group[i:i+1]))
+			err := d.commit(group[i : i+1])
+			for try := 0; try < 5 && deadlocked(err); try++ { // with another process, which has gone on since
+				err = d.commit(group[i : i+1])
+			}
+			tell(group[i:i+1], err)
 		}
 	}
 }

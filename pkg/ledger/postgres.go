@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -94,8 +95,19 @@ func (d *database) connect(schema, ddl string) (err error) {
 	if d.session, err = d.db.Conn(ctx); err != nil {
 		return err
 	}
-	ddl = "CREATE SCHEMA IF NOT EXISTS " + schema + ";" + toPostgres.Replace(ddl) + ";CREATE SEQUENCE IF NOT EXISTS openers MAXVALUE 2147483647"
-	if _, err = d.session.ExecContext(ctx, fmt.Sprintf("BEGIN; SELECT pg_advisory_xact_lock(%d, 0); %s; COMMIT", d.class, ddl)); err != nil {
+	tx, err := d.session.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	var made bool // if so, not to be touched: even IF NOT EXISTS takes locks that writers may wait for
+	if _, err = tx.Exec(`SELECT pg_advisory_xact_lock(?, 0)`, d.class); err == nil {
+		err = tx.QueryRow(`SELECT to_regclass('` + schema + `.openers') IS NOT NULL`).Scan(&made)
+	}
+	if err == nil && !made {
+		_, err = tx.Exec("CREATE SCHEMA IF NOT EXISTS " + schema + ";" + toPostgres.Replace(ddl) + ";CREATE SEQUENCE openers MAXVALUE 2147483647")
+	}
+	if err = errors.Join(err, tx.Commit()); err != nil {
 		return err
 	}
 	if err = d.session.QueryRowContext(ctx, `SELECT nextval('openers')`).Scan(&d.opener); err == nil {
@@ -131,6 +143,11 @@ func (d *database) unlease(n int64) error {
 		_, err := tx.Exec(`SELECT pg_advisory_unlock(?)`, n)
 		return err
 	})
+}
+
+func deadlocked(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "40P01"
 }
 
 // postgresConnector gives connections that take this package's SQL.

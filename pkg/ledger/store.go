@@ -64,13 +64,10 @@ func OpenStore(location string) (*Store, error) {
 // store that nobody has made is fs.ErrNotExist.
 func ReadStore(location string) (*Store, error) {
 	path, key, err := storePath(location)
-	if err == nil && !isPostgres(path) {
-		_, err = os.Stat(path)
+	var d *database
+	if err == nil {
+		d, err = openReader(path)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("results store: %w", err)
-	}
-	d, err := openReader(path)
 	if err != nil {
 		return nil, fmt.Errorf("results store: %w", err)
 	}
@@ -158,16 +155,21 @@ func (s *Store) readKey(path string) error {
 func makeKey(path string) error {
 	key := make([]byte, 32)
 	rand.Read(key)
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp*") // mode 0600
+	return writeOnce(path, hex.EncodeToString(key)+"\n")
+}
+
+// writeOnce makes a file of mode 0600 unless there is one: the first of several processes does.
+func writeOnce(path, text string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	_, err = f.WriteString(hex.EncodeToString(key) + "\n")
+	_, err = f.WriteString(text)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err = os.Link(f.Name(), path); errors.Is(err, fs.ErrExist) { // another process was faster
+	if err = os.Link(f.Name(), path); errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	return err
@@ -219,27 +221,32 @@ func (s *Store) Put(id Identity, a Answer) error {
 	return nil
 }
 
-// Claim waits until no other process is asking about a report, and keeps others from asking until it is let go. A store
-// of this process alone has nobody to wait for.
-func (s *Store) Claim(ctx context.Context, id Identity) (letGo func() error, err error) {
+// Claim waits until no other process is asking about a report, and keeps others from asking until it is let go. It gives
+// the answers that are in the store then. A store of this process alone has nobody to wait for, and gives none.
+func (s *Store) Claim(ctx context.Context, id Identity) (answers []Answer, letGo func() error, err error) {
 	if !s.d.shared {
-		return func() error { return nil }, nil
+		return nil, func() error { return nil }, nil
 	}
 	n := int64(binary.LittleEndian.Uint64(id[:]))
 	for {
 		got, err := s.d.lease(n)
 		if err != nil {
-			return nil, fmt.Errorf("results store: %w", err)
+			return nil, nil, fmt.Errorf("results store: %w", err)
 		}
 		if got {
-			return func() error { return s.d.unlease(n) }, nil
+			break
 		}
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		}
 	}
+	letGo = func() error { return s.d.unlease(n) }
+	if answers, err = s.Get(id); err != nil {
+		return nil, nil, errors.Join(err, letGo())
+	}
+	return answers, letGo, nil
 }
 
 // asked names a set of findings, in any order.

@@ -9,9 +9,9 @@ import (
 // attempts reads money and tokens, by batch, step and model. A call is one identity within such a group, so that the
 // sums over batches, steps and models all give the same number.
 func (t *tally) attempts(*Cost) error {
-	rows, err := t.tx.Query(`SELECT batch, step, model, count(DISTINCT CASE WHEN outcome IS NOT 'unsent' THEN identity END),
-		coalesce(sum(outcome IS NOT 'unsent'),0), coalesce(sum(cost),0),
-		coalesce(sum(CASE WHEN outcome IS NOT 'answered' THEN cost END),0),
+	rows, err := t.tx.Query(`SELECT batch, step, model, count(DISTINCT CASE WHEN outcome='unsent' THEN NULL ELSE identity END),
+		count(CASE WHEN outcome='unsent' THEN NULL ELSE 1 END), coalesce(sum(cost),0),
+		coalesce(sum(CASE WHEN outcome='answered' THEN 0 ELSE cost END),0),
 		coalesce(sum(CASE WHEN cost IS NULL THEN reserved END),0),
 		coalesce(sum(input),0), coalesce(sum(cached),0), coalesce(sum(cache_write),0), coalesce(sum(output),0), coalesce(sum(reasoning),0)
 		FROM attempts GROUP BY batch, step, model`)

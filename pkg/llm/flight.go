@@ -75,6 +75,15 @@ func (c *Client) find(ctx context.Context, in ledger.Intent, text string, want [
 		return a, false, err
 	}
 	a, missing := c.asks.pick(answers, want)
+	if len(missing) > 0 {
+		since, letGo, no := c.store.Claim(ctx, in.Identity)
+		if no != nil {
+			return a, false, no
+		}
+		defer func() { err = errors.Join(err, letGo()) }()
+		answers = append(answers, since...)
+		a, missing = c.asks.pick(answers, want)
+	}
 	if len(missing) == 0 {
 		return a, true, c.book.Spared(in, true, a.CostPico)
 	}

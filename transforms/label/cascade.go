@@ -186,7 +186,11 @@ func openBook(run schemas.Run) (*ledger.Book, error) {
 	if b := opened.books[run.Dir]; b != nil {
 		return b, nil
 	}
-	b, err := ledger.OpenBook(filepath.Join(run.Dir, "ledger.db"))
+	path := filepath.Join(run.Dir, "ledger.db")
+	if err := ledger.Share(path, run.Store); err != nil {
+		return nil, err
+	}
+	b, err := ledger.OpenBook(path)
 	if err == nil {
 		opened.books[run.Dir] = b
 	}
