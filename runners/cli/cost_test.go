@@ -198,3 +198,47 @@ func TestImportedPricesPriceARun(t *testing.T) {
 	p.run(3, "cost --import-prices prices.csv")
 	p.run(2, "cost --import-prices list.json out/a")
 }
+
+// Two programs at once, each with the same reports, one store in Postgres and a ledger there: each report is asked once.
+func TestTwoProgramsShareAStore(t *testing.T) {
+	server := os.Getenv("SILVERBEAM_POSTGRES")
+	if server == "" {
+		t.Skip("SILVERBEAM_POSTGRES names no server (make test-postgres)")
+	}
+	p := newProgram(t)
+	p.env = append(p.env, "XDG_STATE_HOME="+p.dir)
+	p.write("prices.csv", ledger.PriceHeader+"\nown,tiny,2026-01-01,USD,0.40,0.10,,1.60,,,,,,,me,2026-01-01\n")
+	var b strings.Builder
+	b.WriteString("id,report\n")
+	const reports = 200
+	for i := range reports {
+		fmt.Fprintf(&b, "%d,No pleural effusion. A nodule of %d mm.\n", i, i+1)
+	}
+	p.write("reports.csv", b.String())
+	line := fmt.Sprintf("label reports reports.csv --endpoint fake://rules?seed=3&latency_ms=20&p429=0.1 --model tiny --prices prices.csv --store %s?schema=test_%d", server, os.Getpid())
+	var first, second *exec.Cmd = p.command(line + " --out a.csv --run out/a"), p.command(line + " --out b.csv --run out/b")
+	var said [2]strings.Builder
+	for i, c := range []*exec.Cmd{first, second} {
+		c.Stderr = &said[i]
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, c := range []*exec.Cmd{first, second} {
+		if err := c.Wait(); err != nil {
+			t.Fatal(err, said[i].String())
+		}
+	}
+	a, z := p.cost("out/a"), p.cost("out/b")
+	if a.Calls+z.Calls != reports || a.Calls == 0 || z.Calls == 0 || a.Spent+a.Saved.Store-a.Wasted != z.Spent+z.Saved.Store-z.Wasted || a.UnsettledMax+z.UnsettledMax != 0 {
+		t.Errorf("calls %d and %d of %d, spent %d and %d, saved %d and %d", a.Calls, z.Calls, reports, a.Spent, z.Spent, a.Saved.Store, z.Saved.Store)
+	}
+	x, _ := os.ReadFile(p.path("a.csv"))
+	y, err := os.ReadFile(p.path("b.csv"))
+	if err != nil || len(x) == 0 || string(x) != string(y) {
+		t.Error("their labels differ", err)
+	}
+	if _, err := os.Stat(p.path("out/a/ledger.db")); err == nil {
+		t.Error("the ledger is a file")
+	}
+}
