@@ -116,6 +116,9 @@ func (b *Book) AddCompute(batch, step string, reports int, cpuSeconds, gpuSecond
 // SetPrices notes the digest of the price file in use, as Prices.Digest has it.
 func (b *Book) SetPrices(digest string) error { return b.set("price_file", digest) }
 
+// SetCap notes the cap of the whole run, in pico-dollars; 0: none.
+func (b *Book) SetCap(pico int64) error { return b.set("cap", fmt.Sprint(pico)) }
+
 // SetEstimate notes what the plan expected the run to cost, in pico-dollars.
 func (b *Book) SetEstimate(low, expected, high int64) error {
 	return b.set("estimate", fmt.Sprintf("%d %d %d", low, expected, high))

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"silverbeam/pkg/taxonomy"
 )
@@ -203,5 +204,47 @@ func TestPostgresPasswords(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", bad, err)
 		}
+	}
+}
+
+// An export that was written from the bill by hand agrees or differs in what it says; each difference is named.
+func TestReconcile(t *testing.T) { bookOnBoth(t, reconcile) }
+
+func reconcile(t *testing.T, b *Book, path string) {
+	at := time.Now().UTC().Format(time.DateOnly)
+	try(t, b, intent("b1", "s1", 1), Outcome{Kind: Schema, RequestID: "r1", Usage: &Usage{Input: 10, Output: 2, Cached: pico(4)}, CostPico: pico(30_000_000)})
+	try(t, b, intent("b1", "s1", 1), Outcome{Kind: Answered, RequestID: "r2", ModelSeen: "m-2026", Usage: &Usage{Input: 10, Output: 3}, CostPico: pico(40_000_000), Labels: []taxonomy.Label{{}}})
+	try(t, b, intent("b1", "s2", 2), Outcome{Kind: Answered, Usage: &Usage{Input: 1, Output: 1}, CostPico: pico(1), Labels: []taxonomy.Label{{}}})
+	try(t, b, intent("b1", "s3", 3), Outcome{Kind: Cut, RequestID: "r9"})
+	for name, c := range map[string]struct {
+		file    string
+		matched int
+		want    string
+	}{
+		"all agree":          {"request_id,input,cached,output,cost\nr1,10,4,2,0.00003\nr2,10,0,3,0.00004\n,1,,1,0.000000000001\n", 3, "[]"},
+		"a cent of a cent":   {"\ufeffrequest_id,cost\nr1,0.000031\nr2,0.00004\n,0.000000000001\n", 2, "[{r1 cost 31000000 30000000}]"},
+		"one was cut off":    {"request_id,input\nr1,10\nr2,10\nr9,7\n,1\n", 3, "[{r9 request 1 0} {r9 input 7 0}]"},
+		"one is not billed":  {"request_id,output\nr1,2\n,1\n", 2, "[{r2 request 0 1} {r2 output 0 3}]"},
+		"by day and model":   {"day,model,input,output,cost\n" + at + ",m,4,1,0.00001\n" + at + ",m,7,2,0.000020000001\n" + at + ",m-2026,10,3,0.00004\n", 2, "[]"},
+		"another day's bill": {"model,day,cost\nm,2020-01-01,1\n", 0, "[{2020-01-01 m request 1 0} {2020-01-01 m cost 1000000000000 0} {" + at + " m request 0 1} {" + at + " m cost 0 30000001} {" + at + " m-2026 request 0 1} {" + at + " m-2026 cost 0 40000000}]"},
+	} {
+		got, matched, err := Reconcile(path, strings.NewReader(c.file))
+		if err != nil || matched != c.matched || fmt.Sprint(got) != c.want {
+			t.Errorf("%s: %v, %d matched, %v; want %s", name, got, matched, err, c.want)
+		}
+	}
+	for bad, want := range map[string]string{"": "the first line", "id,cost\n": `column "id"`, "request_id\n": "columns must be", "day,cost\n": "columns must be", "request_id,day,model,cost\n": "columns must be",
+		"request_id,cost,cost\n": "each once", "request_id,cost\nr,1e3\n": "line 2: cost", "request_id,input\nr,1.5\n": "line 2: input", "day,model,cost\n1.2.26,m,1\n": "line 2: day", "request_id,cost\nr\n": "line 2"} {
+		if _, _, err := Reconcile(path, strings.NewReader(bad)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	rows, err := ReadRows(path)
+	if err != nil || len(rows) != 1 {
+		t.Fatal(rows, err)
+	}
+	want := CostRow{Day: at, Batch: "b1", Step: "label.Reports", Model: "m", Calls: 3, Attempts: 4, Labels: 2, SpentPico: 70_000_001, WastedPico: 30_000_000, UnsettledMax: 1000, Input: 21, Cached: 4, Output: 6}
+	if rows[0] != want {
+		t.Errorf("%+v, want %+v", rows[0], want)
 	}
 }

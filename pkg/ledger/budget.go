@@ -54,7 +54,7 @@ func (b *Book) take(ctx context.Context, in Intent) error {
 
 func (in Intent) overBudget(spent, unsettled int64) error {
 	return fmt.Errorf("%w: spent %s USD, unsettled %s USD, the next call may cost %s USD, the cap is %s USD",
-		ErrBudget, USD(spent), USD(unsettled), USD(in.ReservePico), USD(in.CapPico))
+		ErrBudget, short(spent), short(unsettled), short(in.ReservePico), short(in.CapPico))
 }
 
 // release turns a live reservation into what is known of its cost.

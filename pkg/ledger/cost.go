@@ -31,6 +31,7 @@ type Cost struct {
 	Batches         []BatchCost `json:"batches"`
 	Estimate        *Estimate   `json:"estimate"`   // null: nobody planned
 	PriceFile       string      `json:"price_file"` // "sha256:...", or "" where nothing was priced
+	CapPico         int64       `json:"-"`          // of the last that opened the run; 0: none
 }
 
 // Saved is what was not spent, in pico-dollars.

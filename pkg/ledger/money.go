@@ -69,6 +69,9 @@ func decimal(s string, places int) (int64, error) {
 	return n.Int64(), nil
 }
 
+// short is USD without the zeros at its end.
+func short(pico int64) string { return strings.TrimSuffix(strings.TrimRight(USD(pico), "0"), ".") }
+
 // USD writes an amount as dollars with all twelve decimals.
 func USD(pico int64) string {
 	sign, n := "", new(big.Int).Abs(big.NewInt(pico))

@@ -116,6 +116,9 @@ func (t *tally) meta(c *Cost) error {
 		switch key {
 		case "price_file":
 			c.PriceFile = value
+		case "cap":
+			_, err := fmt.Sscan(value, &c.CapPico)
+			return err
 		case "estimate":
 			c.Estimate = &Estimate{}
 			_, err := fmt.Sscan(value, &c.Estimate.Low, &c.Estimate.Expected, &c.Estimate.High)

@@ -1,14 +1,18 @@
 package cli
 
 import (
+	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"silverbeam/pkg/html"
 	"silverbeam/pkg/ledger"
 )
 
@@ -240,5 +244,61 @@ func TestTwoProgramsShareAStore(t *testing.T) {
 	}
 	if _, err := os.Stat(p.path("out/a/ledger.db")); err == nil {
 		t.Error("the ledger is a file")
+	}
+}
+
+// The views of one run say the same: CSV, JSON, and a provider's export made from the CSV.
+func TestViewsOfACost(t *testing.T) {
+	p := newProgram(t)
+	p.write("reports.csv", twoReports)
+	p.write("prices.csv", ledger.PriceHeader+"\nown,tiny,2026-01-01,USD,0.40,0.10,,1.60,,,,,,,me,2026-01-01\n")
+	p.run(0, "label reports reports.csv --out b.csv --endpoint fake://rules?seed=3&p429=0.3&pschema=0.3 --model tiny --prices prices.csv --batch-rows 1 --max-cost 0.5 --run out/a")
+	c := p.cost("out/a")
+	out, _ := p.run(0, "cost out/a --csv")
+	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+	if err != nil || len(rows) != 3 {
+		t.Fatal(out, err)
+	}
+	var spent, wasted, labels int64
+	export := "day,model,input,output,cost\n"
+	for _, r := range rows[1:] {
+		a, err1 := ledger.ParseUSD(r[7])
+		b, err2 := ledger.ParseUSD(r[8])
+		n, err3 := strconv.ParseInt(r[6], 10, 64)
+		if err := errors.Join(err1, err2, err3); err != nil {
+			t.Fatal(err)
+		}
+		spent, wasted, labels = spent+a, wasted+b, labels+n
+		export += strings.Join([]string{r[0], "fake-rules", r[10], r[13], r[7]}, ",") + "\n"
+	}
+	if spent != c.Spent || wasted != c.Wasted || labels != 2*18 {
+		t.Errorf("spent %d and %d, wasted %d and %d, %d labels", spent, c.Spent, wasted, c.Wasted, labels)
+	}
+	text, _ := p.run(0, "cost out/a")
+	left := html.Money(500_000_000_000 - c.Spent)
+	for _, want := range []string{"budget     $0.50 = " + html.Money(c.Spent-c.Wasted) + " for labels + " + html.Money(c.Wasted) + " wasted + $0.00 reserved + " + left + " left\n", " per 1,000 reports, ", " per label\n", ", missed by "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	seen := "tiny"
+	if _, said := p.run(0, "cost out/a --csv"); said != "" {
+		t.Error(said)
+	}
+	p.write("usage.csv", strings.ReplaceAll(export, "fake-rules", seen))
+	if _, said := p.run(0, "cost out/a --reconcile usage.csv"); said != "1 agree, 0 differences\n" {
+		t.Error(said)
+	}
+	p.write("usage.csv", strings.Replace(strings.ReplaceAll(export, "fake-rules", seen), rows[1][7], "1", 1))
+	if out, said := p.run(1, "cost out/a --reconcile usage.csv"); !strings.Contains(out, "tiny: cost: the export has $1.") || !strings.Contains(said, "0 agree, 1 difference\n") {
+		t.Error(out, said)
+	}
+}
+
+func TestPartsOfACost(t *testing.T) {
+	for want, got := range map[string]string{"$0.50": per(1e12, 1, 2), "≈ $0.3333": per(1e12, 1, 3), "≈ $666.70": per(2e12, 1000, 3), "$0.00": per(0, 1, 3), "≈ $0.00": per(1, 1, 3), "≈ $0.00000001235": per(123456, 1, 10)} {
+		if got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }

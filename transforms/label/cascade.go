@@ -215,6 +215,9 @@ func openClient(o Options, t *taxonomy.Taxonomy, run schemas.Run) (*llm.Client, 
 		}
 		opened.stores[run.Store] = store
 	}
+	if err := book.SetCap(run.MaxCostPico); err != nil {
+		return nil, err
+	}
 	c, err := llm.Open(o.Client(run), t, book, store)
 	if err == nil {
 		opened.clients[key] = c
