@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -30,10 +31,11 @@ func statusCommand() *cobra.Command {
 			}
 			switch s.State {
 			case "dead":
-				s.RowsPerSecond, s.ETASeconds = 0, 0
 				line(cmd.OutOrStdout(), "dead: it stopped without a word at %s; the command that began it goes on", describe(*s))
 			case "running":
 				line(cmd.OutOrStdout(), "running: %s", describe(*s))
+				printLive(cmd.OutOrStdout(), s)
+				return nil
 			default:
 				line(cmd.OutOrStdout(), "%s", ended(s.State))
 			}
@@ -42,6 +44,21 @@ func statusCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "as one object")
 	return c
+}
+
+// printLive lists how far each step is, and what the endpoints take.
+func printLive(w io.Writer, s *local.State) {
+	for _, t := range s.Steps {
+		line(w, "  %-20s %s of %s, %s (%.2g %%), %.3g/s", t.Step, grouped(t.Done), grouped(s.Total), count(int(t.Rejects), "reject"),
+			100*float64(t.Rejects)/float64(max(t.Done, 1)), t.RowsPerSecond)
+	}
+	for _, l := range s.Limits {
+		paused := ""
+		if l.Paused > 0 {
+			paused = fmt.Sprintf(", which has asked for a pause of %s", seconds(l.Paused))
+		}
+		line(w, "  %s under way, at most %d at once, to %s%s", count(l.InFlight, "call"), l.AtMost, l.Endpoint, paused)
+	}
 }
 
 // ended says in words how a run ended.
@@ -89,6 +106,9 @@ func describe(s local.State) string {
 	}
 	if s.SpentUSD > 0 {
 		parts = append(parts, fmt.Sprintf("$%.4f", s.SpentUSD))
+	}
+	if s.SpentUSDPerHour > 0 {
+		parts = append(parts, fmt.Sprintf("$%.4g an hour", s.SpentUSDPerHour))
 	}
 	if s.Rejects > 0 {
 		parts = append(parts, count(s.Rejects, "reject"))

@@ -26,6 +26,7 @@ type keeper struct {
 	report  *schemas.Report
 	skipped map[string]int // step → of its input, done before this run
 	early   bool           // the first page is written
+	live    live
 }
 
 func newKeeper(p *pipelines.Pipeline, g *pipelines.Graph, o Options) *keeper {
@@ -38,7 +39,7 @@ func newKeeper(p *pipelines.Pipeline, g *pipelines.Graph, o Options) *keeper {
 	k.report = &schemas.Report{Name: p.Name, Status: "running", ConfigDigest: p.Digest, Findings: g.Findings, Params: p.Params,
 		Tolerance: p.Tolerance, Versions: o.Versions, Started: time.Now().UTC().Truncate(time.Second), PID: os.Getpid()}
 	for _, s := range p.Steps {
-		k.report.Steps = append(k.report.Steps, schemas.StepReport{Name: s.Name, Type: s.Type})
+		k.report.Steps = append(k.report.Steps, schemas.StepReport{Name: s.Name, Type: s.Type, Skipped: k.skipped[s.Name]})
 	}
 	return k
 }
@@ -51,10 +52,11 @@ func (k *keeper) save() error {
 	return shard.WriteFile(filepath.Join(k.o.Dir, "run.json"), append(p, '\n'))
 }
 
-// watch runs the graph and, until it ends or ctx does, renews run.json and tells of progress.
+// watch runs the graph and, until it ends or ctx does, renews run.json, live.json and metrics.prom, and tells of progress.
 func (k *keeper) watch(ctx context.Context, run func() error) error {
 	ended := make(chan error, 1)
 	go func() { ended <- run() }()
+	k.live.renew(k.o.Dir, time.Now())
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for n := 1; ; n++ {
@@ -64,16 +66,27 @@ func (k *keeper) watch(ctx context.Context, run func() error) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
-			if k.o.Progress != nil {
-				if s, err := Look(k.o.Dir); err == nil {
-					k.o.Progress(*s)
-				}
-			}
+			k.tell(k.live.renew(k.o.Dir, time.Now()))
 			k.firstPage()
 			if n%4 == 0 {
 				_ = os.Chtimes(filepath.Join(k.o.Dir, "run.json"), time.Time{}, time.Now()) // the heartbeat
 			}
 		}
+	}
+}
+
+// tell tells who watches how the run stands, and leaves it for Prometheus where that is due. What cannot be told is no
+// fault of the run.
+func (k *keeper) tell(due bool) {
+	if k.o.Progress == nil && !due {
+		return
+	}
+	s, err := Look(k.o.Dir)
+	if err == nil && k.o.Progress != nil {
+		k.o.Progress(*s)
+	}
+	if err == nil && due {
+		_ = writeProm(k.o.Dir, s, time.Now())
 	}
 }
 

@@ -91,6 +91,10 @@ func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report
 	if cerr := k.finish(ctx, err); err == nil {
 		err = cerr
 	}
+	if s, err := Look(o.Dir); err == nil {
+		_ = writeProm(o.Dir, s, time.Now())
+	}
+	_ = os.Remove(filepath.Join(o.Dir, liveName))
 	return k.report, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/llm"
 	"silverbeam/schemas"
 	"silverbeam/transforms/intake"
 	"silverbeam/transforms/publish"
@@ -15,16 +16,28 @@ import (
 
 // State is how a run stands, read from its folder alone: the object of `silverbeam status --json`.
 type State struct {
-	State         string  `json:"state"` // running, done, rejects, failed, interrupted, or dead: it stopped without a word
-	Step          string  `json:"step"`  // the step at work
-	Done          int64   `json:"done"`  // of Total, in that step's unit
-	Total         int64   `json:"total"`
+	State           string      `json:"state"` // running, done, rejects, failed, interrupted, or dead: it stopped without a word
+	Step            string      `json:"step"`  // the step at work
+	Done            int64       `json:"done"`  // of Total, in that step's unit
+	Total           int64       `json:"total"`
+	RowsPerSecond   float64     `json:"rows_per_second"`
+	ETASeconds      float64     `json:"eta_seconds"` // 0: unknown
+	SpentUSD        float64     `json:"spent_usd"`
+	Rejects         int         `json:"rejects"`
+	RejectRate      float64     `json:"reject_rate"`        // the highest of a step
+	SpentUSDPerHour float64     `json:"spent_usd_per_hour"` // of the last minute, as rows a second; 0 where the run does not go on
+	Steps           []StepState `json:"steps"`              // those that have passed studies
+	Limits          []llm.Limit `json:"limits"`             // of the endpoints in use
+	Heartbeat       float64     `json:"heartbeat_age_seconds"`
+	Detail          string      `json:"detail,omitempty"` // of a training: epoch and loss
+}
+
+// StepState is how far a step on studies is.
+type StepState struct {
+	Step          string  `json:"step"`
+	Done          int64   `json:"done"`
+	Rejects       int64   `json:"rejects"`
 	RowsPerSecond float64 `json:"rows_per_second"`
-	ETASeconds    float64 `json:"eta_seconds"` // 0: unknown
-	SpentUSD      float64 `json:"spent_usd"`
-	Rejects       int     `json:"rejects"`
-	Heartbeat     float64 `json:"heartbeat_age_seconds"`
-	Detail        string  `json:"detail,omitempty"` // of a training: epoch and loss
 }
 
 // Look reads the state of the run in dir.
@@ -38,40 +51,53 @@ func Look(dir string) (*State, error) {
 	if err := json.Unmarshal(p, &r); err != nil {
 		return nil, fmt.Errorf("%s: run.json: %w", dir, err)
 	}
-	s := &State{State: r.Status}
+	s := &State{State: r.Status, Steps: []StepState{}, Limits: []llm.Limit{}}
 	if fi, err := os.Stat(path); err == nil {
 		s.Heartbeat = time.Since(fi.ModTime()).Seconds()
 	}
 	if s.State == "running" && (s.Heartbeat > 30 || !held(filepath.Join(dir, lockName))) {
 		s.State = "dead"
 	}
-	if t, err := publish.Count(dir); err == nil {
-		s.Rejects = len(t.Rejects)
-		s.batches(dir, r, t)
-	}
-	s.training(dir, r)
-	if c, err := ledger.ReadCost(filepath.Join(dir, "ledger.db")); err == nil {
+	var l live
+	if s.State == "running" {
+		l = readLive(dir)
+		s.SpentUSD, s.SpentUSDPerHour, s.Limits = float64(l.SpentPico)/1e12, l.PicoPerHour/1e12, append(s.Limits, l.Limits...)
+	} else if c, err := ledger.ReadCost(filepath.Join(dir, "ledger.db")); err == nil {
 		s.SpentUSD = float64(c.Spent) / 1e12
 	}
+	if t, err := publish.Count(dir); err == nil {
+		s.steps(dir, r, t, l)
+	}
+	s.training(dir, r)
 	return s, nil
 }
 
-// batches tells how far the steps on studies are. A step is at work when it has begun and is not through.
-func (s *State) batches(dir string, r schemas.Report, t *publish.Tally) {
-	total := int64(t.Total())
-	s.Done, s.Total = int64(t.Done), total
-	for i, st := range r.Steps {
-		if i == 0 || s.Done < total {
-			s.Step = r.Steps[0].Name
+// steps tells how far each step on studies is: by its finished batches, or by what its processes have passed beside what
+// was done before. The first of the latter is at work.
+func (s *State) steps(dir string, r schemas.Report, t *publish.Tally, l live) {
+	s.Step, s.Done, s.Total, s.Rejects = r.Steps[0].Name, int64(t.Done), int64(t.Total()), len(t.Rejects)
+	passed, found := intake.Progress(dir), r.Ended != nil || s.Done == s.Total
+	for _, st := range r.Steps {
+		one := StepState{Step: st.Name, RowsPerSecond: l.RowsPerSec[st.Name]}
+		for _, q := range t.Steps {
+			if q.Step == st.Name && q.Unit == "studies" {
+				one.Done, one.Rejects = int64(q.In), int64(q.Rejects)
+			}
 		}
-		if n := intake.Progress(dir)[st.Name]; n > 0 && s.Done < total {
-			s.Step, s.Done = st.Name, min(max(n, s.Done), total)
-			break
+		if p := passed[st.Name]; p.Seen > 0 && r.Ended == nil {
+			one.Done = max(one.Done, min(int64(st.Skipped)+p.Seen, s.Total))
+			one.Rejects = max(one.Rejects, p.Refused)
+			if !found {
+				found, s.Step, s.Done, s.RowsPerSecond = true, st.Name, one.Done, one.RowsPerSecond
+			}
+		}
+		if one.Done > 0 {
+			s.Steps = append(s.Steps, one)
+			s.RejectRate = max(s.RejectRate, float64(one.Rejects)/float64(one.Done))
 		}
 	}
-	if age := time.Since(r.Started).Seconds(); r.Ended == nil && s.Done > 0 && s.Done < total && age > 0 {
-		s.RowsPerSecond = float64(s.Done) / age
-		s.ETASeconds = float64(total-s.Done) / s.RowsPerSecond
+	if s.RowsPerSecond > 0 {
+		s.ETASeconds = float64(s.Total-s.Done) / s.RowsPerSecond
 	}
 }
 

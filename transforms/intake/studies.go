@@ -227,5 +227,5 @@ func Begin(ctx context.Context, dir string) (end func(wait time.Duration)) {
 // ErrRejects says that a run was given up for its rejects.
 var ErrRejects = batch.ErrRejects
 
-// Progress is how many studies each step has passed, read from the run folder; it is a little behind.
-func Progress(dir string) map[string]int64 { return batch.Progress(dir) }
+// Progress is how many studies each step has passed in this run's processes, read from the run folder; it is a little behind.
+func Progress(dir string) map[string]batch.Passed { return batch.Progress(dir) }

@@ -9,24 +9,31 @@ import (
 	"time"
 )
 
+// Passed counts studies that a step has seen; Refused of them left there.
+type Passed struct{ Seen, Refused int64 }
+
 // progress is what this process has passed; it feeds progress lines only, and no result depends on it.
 var progress = struct {
 	sync.Mutex
-	done  map[string]map[string]int64 // run folder → step → studies
+	done  map[string]map[string]Passed // run folder → step → studies
 	wrote map[string]time.Time
-}{done: map[string]map[string]int64{}, wrote: map[string]time.Time{}}
+}{done: map[string]map[string]Passed{}, wrote: map[string]time.Time{}}
 
-// tick counts n more studies of a step, and writes the counts to DIR/progress/PID.json at most once a second.
-func tick(dir, step string, n int64) {
+// tick counts one more study of a step, and writes the counts to DIR/progress/PID.json at most once a second.
+func tick(dir, step string, refused bool) {
 	if dir == "" {
 		return
 	}
 	progress.Lock()
 	defer progress.Unlock()
 	if progress.done[dir] == nil {
-		progress.done[dir] = map[string]int64{}
+		progress.done[dir] = map[string]Passed{}
 	}
-	progress.done[dir][step] += n
+	n := progress.done[dir][step]
+	if n.Seen++; refused {
+		n.Refused++
+	}
+	progress.done[dir][step] = n
 	if time.Since(progress.wrote[dir]) < time.Second {
 		return
 	}
@@ -39,14 +46,14 @@ func tick(dir, step string, n int64) {
 }
 
 // Progress reads what the worker processes of a run have passed, by step. It is a little behind.
-func Progress(dir string) map[string]int64 {
-	total := map[string]int64{}
+func Progress(dir string) map[string]Passed {
+	total := map[string]Passed{}
 	files, _ := filepath.Glob(filepath.Join(dir, "progress", "*.json"))
 	for _, f := range files {
-		var one map[string]int64
+		var one map[string]Passed
 		if p, err := os.ReadFile(f); err == nil && json.Unmarshal(p, &one) == nil {
 			for step, n := range one {
-				total[step] += n
+				total[step] = Passed{total[step].Seen + n.Seen, total[step].Refused + n.Refused}
 			}
 		}
 	}
