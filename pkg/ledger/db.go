@@ -13,7 +13,7 @@ import (
 	"sync"
 	"syscall"
 
-	"modernc.org/sqlite" // the driver "sqlite", pure Go
+	"modernc.org/sqlite"
 )
 
 // database is what ledger and store are kept in: one SQLite file held by this process (write-ahead log, every commit
@@ -72,11 +72,10 @@ func openFile(path, schema string) (*sql.DB, error) {
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", dsn(path, "rwc", "journal_mode(WAL)", "synchronous(FULL)"))
+	db, err := openSQL(dsn(path, "rwc", "journal_mode(WAL)", "synchronous(FULL)"))
 	if err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(4)
 	if _, err = db.Exec(schema); err != nil {
 		db.Close()
 		return nil, err
@@ -109,7 +108,7 @@ func openReader(location string) (*database, error) {
 	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
 		return nil, errors.Join(err, fs.ErrNotExist)
 	}
-	db, err := sql.Open("sqlite", dsn(path, "ro"))
+	db, err := openSQL(dsn(path, "ro"))
 	return &database{path: path, db: db, closed: true}, err
 }
 

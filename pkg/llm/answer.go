@@ -1,11 +1,9 @@
 package llm
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"silverbeam/pkg/taxonomy"
@@ -91,28 +89,58 @@ type pair struct {
 
 var errNoObject = errors.New("no flat JSON object of strings")
 
-// objectPairs reads a JSON object token by token, because a map would hide a key that stands twice.
+// objectPairs reads a flat JSON object of strings in order, because a map would hide a key that stands twice, and in one
+// pass, because a decoder's tokens take longer than all else that is done with an answer.
 func objectPairs(s string) (pairs []pair, err error) {
-	d := json.NewDecoder(bytes.NewReader([]byte(s)))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+	at := 0
+	take := func(c byte) bool {
+		for at < len(s) && strings.IndexByte(" \t\r\n", s[at]) >= 0 {
+			at++
+		}
+		if at == len(s) || s[at] != c {
+			return false
+		}
+		at++
+		return true
+	}
+	text := func() (t string, ok bool) {
+		if !take('"') {
+			return "", false
+		}
+		start := at
+		for at < len(s) && s[at] != '"' && s[at] >= ' ' {
+			if s[at] == '\\' {
+				at++
+			}
+			at++
+		}
+		if at >= len(s) || s[at] != '"' {
+			return "", false
+		}
+		at++
+		if t = s[start : at-1]; strings.Contains(t, `\`) {
+			return t, json.Unmarshal([]byte(s[start-1:at]), &t) == nil
+		}
+		return t, true
+	}
+	if !take('{') {
 		return nil, errNoObject
 	}
-	for d.More() {
-		k, err := d.Token()
-		if err != nil {
+	for more := !take('}'); more; more = take(',') {
+		k, ok := text()
+		if !ok || !take(':') {
 			return nil, errNoObject
 		}
-		v, err := d.Token()
-		value, ok := v.(string)
-		if err != nil || !ok {
+		v, ok := text()
+		if !ok {
 			return nil, errNoObject
 		}
-		pairs = append(pairs, pair{k.(string), value, int(d.InputOffset()) - 1 - len(value)})
+		pairs = append(pairs, pair{k, v, at - 1 - len(v)})
 	}
-	if _, err := d.Token(); err != nil {
+	if len(pairs) > 0 && !take('}') {
 		return nil, errNoObject
 	}
-	if _, err := d.Token(); err != io.EOF {
+	if strings.TrimSpace(s[at:]) != "" {
 		return nil, errors.New("something follows the JSON object")
 	}
 	return pairs, nil

@@ -220,8 +220,12 @@ func newQuestion(store *ledger.Store, t *taxonomy.Taxonomy, model string, s site
 // pick puts together what answers say about the wanted findings, by their place in the taxonomy, and names those that
 // have none.
 func (q question) pick(answers []ledger.Answer, want []int) (a ledger.Answer, missing []int) {
+	a.Labels = make([]taxonomy.Label, len(q.findings))
+	if len(answers) == 0 {
+		return a, want
+	}
 	labels, none, cost := ledger.Pick(answers, q.ids(want))
-	a.Labels, a.CostPico = make([]taxonomy.Label, len(q.findings)), cost
+	a.CostPico = cost
 	for i, l := range labels {
 		a.Labels[want[i]] = l
 	}
@@ -231,9 +235,10 @@ func (q question) pick(answers []ledger.Answer, want []int) (a ledger.Answer, mi
 	return a, missing
 }
 
-func (q question) ids(findings []int) (ids []ledger.FindingID) {
-	for _, i := range findings {
-		ids = append(ids, q.findings[i])
+func (q question) ids(findings []int) []ledger.FindingID {
+	ids := make([]ledger.FindingID, len(findings))
+	for n, i := range findings {
+		ids[n] = q.findings[i]
 	}
 	return ids
 }

@@ -155,6 +155,7 @@ func judgeAnswer(x *exchange, p *prompt, used habit, v *verdict) {
 	case choice.Message.Refusal != "":
 		v.refuse("refusal", "the model declined")
 	case err == nil || len(good) > 0 && choice.FinishReason != "length":
+		v.good, v.labels = make([]int, 0, len(good)), make([]taxonomy.Label, 0, len(good))
 		for _, i := range good {
 			v.good, v.labels = append(v.good, p.asked[i]), append(v.labels, labels[i])
 		}

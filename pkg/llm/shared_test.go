@@ -11,11 +11,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/taxonomy"
@@ -396,4 +398,38 @@ func TestKeys(t *testing.T) {
 	if !strings.HasPrefix(p.system[0], instructions) || p.maxTokens < 60*9 {
 		t.Error("prompt or bound")
 	}
+}
+
+// The one pass over an object finds what encoding/json's tokens are.
+func FuzzObjectPairs(f *testing.F) {
+	for _, s := range []string{`{"a":"P","b":"N"}`, " {\n\t\"a\" : \"\\u0050\" } ", `{}`, `{"a":"P",}`, `{"a":1}`, `{"a":"P"}{}`, `{"a":"P"`, `{"a":"\"}`, `{,}`, `{"a""P"}`, "{\"a\":\"\n\"}", `{"a":"P"} x`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if !utf8.ValidString(s) {
+			return
+		}
+		got, err := objectPairs(s)
+		var want []pair
+		d, bad := json.NewDecoder(strings.NewReader(s)), false
+		token := func() string {
+			k, err := d.Token()
+			v, ok := k.(string)
+			bad = bad || err != nil || !ok
+			return v
+		}
+		open, _ := d.Token()
+		for bad = open != json.Delim('{'); !bad && d.More(); {
+			k, v := token(), token()
+			want = append(want, pair{k, v, int(d.InputOffset()) - 1 - len(v)})
+		}
+		if !bad {
+			_, err := d.Token()
+			_, end := d.Token()
+			bad = err != nil || end != io.EOF
+		}
+		if bad != (err != nil) || !bad && !slices.Equal(got, want) {
+			t.Errorf("%q: %v, %v; encoding/json: %v, bad %t", s, got, err, want, bad)
+		}
+	})
 }
