@@ -79,7 +79,7 @@ test-litellm: .cache/litellm/done build ## our ledger against what LiteLLM's pro
 
 .PHONY: test-storm
 test-storm: # twenty thousand reports against a server on its worst day; two hundred kills
-	SILVERBEAM_STORM=20000 SILVERBEAM_KILLS=200 $(GO) test -vet=off -count=1 -timeout 2h -run 'Storm|Killed|RunsGoOn' -v ./pkg/llm ./runners/cli
+	SILVERBEAM_STORM=20000 SILVERBEAM_KILLS=200 $(GO) test -vet=off -count=1 -timeout 2h -run 'Storm|Killed|RunsGoOn|Term|BudgetHolds' -v ./pkg/llm ./runners/cli
 
 .PHONY: test-postgres
 test-postgres: # ledger and store on a Postgres of its own
@@ -129,3 +129,8 @@ CALLERS ?= go-openai openai litellm async-batch-llm curator
 bench-calls: build .cache/callers/done .cache/litellm/done .cache/curator/done ## our LLM calls beside clients of others, against one server with a bill (CALLS, ROUNDS, CALLERS)
 	@$(GO) test -c -o .cache/callers/llm.test ./pkg/llm
 	@python3 pkg/llm/testdata/peers.py .cache/callers/llm.test $(BIN) $(ROUNDS) $(CALLS) silverbeam $(CALLERS)
+
+.PHONY: bench-million
+bench-million: build ## ROWS reports, a fifth of them distinct, labelled by calls to a quick local server: paid once each, memory over the run
+	@mkdir -p .cache/callers && $(GO) test -c -o .cache/callers/llm.test ./pkg/llm
+	@python3 pkg/llm/testdata/million.py .cache/callers/llm.test $(BIN) $(ROWS)

@@ -33,6 +33,7 @@ type Plan struct {
 	Seconds Guess             `json:"seconds"` // of labelling; training is not foretold
 	Shuffle int64             `json:"shuffle_bytes"`
 	Skipped []Skip            `json:"skipped"`
+	Notes   []string          `json:"notes,omitempty"` // what could be had for less
 	Basis   map[string]string `json:"basis"` // digests and settings that the plan rests on; `run --plan` refuses if one has changed
 	pico    [3]int64
 }
@@ -71,6 +72,10 @@ var (
 	secondsPerCall   = [3]float64{1, 3, 10}
 	rulesPerSecond   = [3]float64{20_000, 8_000, 2_000}
 )
+
+// cacheable is how many tokens a stable prefix must have at least to be cached (OpenAI's guide "Prompt caching", and the
+// least of Anthropic's and Google's figures).
+const cacheable = 1024
 
 // Plan reads every report once, to count the different ones and their bytes. dir is the run's folder.
 func (g *Graph) Plan(run schemas.Run) (*Plan, error) {
@@ -313,6 +318,9 @@ func (p *Plan) cost(f llm.Forecast, c counter) (err error) {
 		}
 	}
 	p.CostUSD = guess(func(i int) float64 { return float64(p.pico[i]) / 1e12 })
+	if n := float64(c.sum.Instructions) / float64(calls) / bytesPerToken[1]; n < cacheable && f.Price.Cached < f.Price.Input {
+		p.Notes = append(p.Notes, fmt.Sprintf("the instructions are some %.0f tokens a call: vendors cache from %d on, so none is likely to be had at the price of cached ones", n, cacheable))
+	}
 	return nil
 }
 

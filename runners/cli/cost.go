@@ -213,7 +213,11 @@ func printCost(cmd *cobra.Command, c *ledger.Cost, rows []ledger.CostRow) {
 		distinct = fmt.Sprintf(", %s distinct", grouped(*c.DistinctReports))
 	}
 	line(w, "reports    %s%s", grouped(c.Reports), distinct)
-	line(w, "tokens     %s in, %s out", grouped(c.Tokens.Input), grouped(c.Tokens.Output))
+	cached := ""
+	if c.Tokens.Cached > 0 {
+		cached = fmt.Sprintf(" (%.0f %% of them cached)", 100*float64(c.Tokens.Cached)/float64(c.Tokens.Input))
+	}
+	line(w, "tokens     %s in%s, %s out", grouped(c.Tokens.Input), cached, grouped(c.Tokens.Output))
 	line(w, "computing  %.1f CPU-s, %.1f GPU-s", c.Compute.CPUSeconds, c.Compute.GPUSeconds)
 	for _, s := range c.ByStep {
 		line(w, "  %-20s %s in %s", s.Step, html.Money(s.Spent), count(int(s.Calls), "call"))

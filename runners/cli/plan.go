@@ -122,6 +122,9 @@ func printPlan(w io.Writer, p *pipelines.Plan) {
 		}
 		line(w, "skipped    %s: %s", what, s.Why)
 	}
+	for _, n := range p.Notes {
+		line(w, "note       %s", n)
+	}
 }
 
 func whole(n float64) string { return grouped(int64(n)) }
