@@ -34,7 +34,7 @@ type Plan struct {
 	Shuffle int64             `json:"shuffle_bytes"`
 	Skipped []Skip            `json:"skipped"`
 	Notes   []string          `json:"notes,omitempty"` // what could be had for less
-	Basis   map[string]string `json:"basis"` // digests and settings that the plan rests on; `run --plan` refuses if one has changed
+	Basis   map[string]string `json:"basis"`           // digests and settings that the plan rests on; `run --plan` refuses if one has changed
 	pico    [3]int64
 }
 
