@@ -35,7 +35,11 @@ type Plan struct {
 	Skipped []Skip            `json:"skipped"`
 	Notes   []string          `json:"notes,omitempty"` // what could be had for less
 	Basis   map[string]string `json:"basis"`           // digests and settings that the plan rests on; `run --plan` refuses if one has changed
-	pico    [3]int64
+	Pilot   *Pilot            `json:"pilot,omitempty"` // nil: the figures are guesses
+
+	pico          [3]int64
+	sentBytes     int64 // of the calls, as is the next
+	askedFindings int64
 }
 
 // PlanStep is one resolved step, defaults left as zeros.
@@ -145,37 +149,53 @@ func (p *Pipeline) labeling() *label.Options {
 
 // labels foretells the step that labels.
 func (p *Plan) labels(g *Graph, todo []schemas.Batch, o *label.Options, run schemas.Run) error {
-	t, err := o.Taxonomy()
+	f, c, err := g.count(todo, o, run, nil)
 	if err != nil {
 		return err
 	}
-	var f llm.Forecast
+	if o.Calls() {
+		p.Basis["prices"] = f.PriceFile
+	}
+	p.Distinct, p.Calls = int64(len(c.seen)), c.calls
+	p.sentBytes, p.askedFindings = int64(c.sum.Instructions)+c.bytes, int64(c.sum.Findings)
+	if c.spared > 0 {
+		p.Skipped = append(p.Skipped, Skip{Studies: c.spared, Why: "the results store has the answers"})
+	}
+	return p.price(o, f, c)
+}
+
+// count counts the reports of some batches and what would be sent of them. d, if not nil, draws from those that a model
+// is to be asked about.
+func (g *Graph) count(todo []schemas.Batch, o *label.Options, run schemas.Run, d *draw) (f llm.Forecast, c counter, err error) {
+	t, err := o.Taxonomy()
+	if err != nil {
+		return f, c, err
+	}
 	if o.Calls() {
 		store, err := ledger.ReadStore(run.Store)
 		switch {
 		case err == nil:
 			defer store.Close()
 		case !errors.Is(err, fs.ErrNotExist):
-			return err
+			return f, c, err
 		}
 		if f, err = llm.Foresee(o.Client(run), t, store); err != nil {
-			return err
+			return f, c, err
 		}
-		p.Basis["prices"] = f.PriceFile
+	}
+	if d != nil {
+		bare, err := llm.Foresee(o.Client(run), t, nil)
+		if err != nil {
+			return f, c, err
+		}
+		d.bare = bare.Call
 	}
 	wants, err := o.Wants(t)
 	if err != nil {
-		return err
+		return f, c, err
 	}
-	c := counter{seen: map[[16]byte]bool{}, wants: wants, call: f.Call}
-	if err := c.read(g, todo); err != nil {
-		return err
-	}
-	p.Distinct, p.Calls = int64(len(c.seen)), c.calls
-	if c.spared > 0 {
-		p.Skipped = append(p.Skipped, Skip{Studies: c.spared, Why: "the results store has the answers"})
-	}
-	return p.price(o, f, c)
+	c = counter{seen: map[[16]byte]bool{}, wants: wants, call: f.Call, draw: d}
+	return f, c, c.read(g, todo)
 }
 
 // Calls says whether a step of the pipeline may call a model.
@@ -185,6 +205,7 @@ func (p *Pipeline) Calls() bool { o := p.labeling(); return o != nil && o.Calls(
 type counter struct {
 	wants func(report string) []int
 	call  func(report string, want []int) (llm.Request, error)
+	draw  *draw
 
 	seen   map[[16]byte]bool // by the head of a SHA-256: the store answers it
 	calls  int64
@@ -227,6 +248,9 @@ func (c *counter) count(report string) error {
 	if len(want) > 0 {
 		r, err := c.call(report, want)
 		if err != nil {
+			return err
+		}
+		if err := c.draw.offer(report, want, r); err != nil {
 			return err
 		}
 		if stored = r.Findings == 0; !stored {
@@ -278,17 +302,15 @@ func (p *Plan) price(o *label.Options, f llm.Forecast, c counter) error {
 		}
 		return math.Ceil(tokens + tokensPerFinding[i]*float64(c.sum.Findings))
 	})
-	atOnce := float64(o.InFlight)
-	if atOnce == 0 {
-		atOnce = 64
-	}
-	calling := guess(func(i int) float64 { return calls / atOnce * secondsPerCall[i] })
+	calling := guess(func(i int) float64 { return calls / float64(atOnce(o)) * secondsPerCall[i] })
 	if o.RPM > 0 {
 		calling.atLeast(60 * calls / float64(o.RPM))
 	}
 	p.Seconds.add(calling)
 	return p.cost(f, c)
 }
+
+func atOnce(o *label.Options) int { return cmp.Or(o.InFlight, 64) }
 
 // cost is the price of so many calls of mean length: at best the server keeps the instructions in its cache, expected and
 // at worst it keeps nothing.

@@ -156,6 +156,12 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// Name is a name of a report that tells nothing of it to one without the site's key.
+func (c *Client) Name(report string) string {
+	id := c.store.Identity("report", normalise(report))
+	return fmt.Sprintf("report-%x", id[:6])
+}
+
 // Call is one report to label, and where its cost is booked.
 type Call struct {
 	Batch, Step, Study, Report string

@@ -38,7 +38,7 @@ func costCommand() *cobra.Command {
 			if list != "" {
 				return importPrices(cmd, list, provider)
 			}
-			dir, err := folder(args[0])
+			dir, err := folder(args[0], "ledger.db") // of a pilot, too
 			if err != nil {
 				return err
 			}

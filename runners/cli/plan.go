@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -23,12 +25,15 @@ func planCommand() *cobra.Command {
 	var flags runFlags
 	var asJSON bool
 	var out string
+	var pilot int
 	c := &cobra.Command{
 		Use: "plan FILE", Short: "say what a run would do and cost, without a call", Args: exactly("FILE"),
-		Long: "Plan reads every report once and foretells rows, calls, tokens, money and time, low, expected and high. It calls no model.\n" +
+		Long: "Plan reads every report once and foretells rows, calls, tokens, money and time, low, expected and high. It calls no model, but\n" +
+			"for a pilot: --pilot N asks about N reports of the whole input, and foretells by what they took. Its answers are kept for the run.\n" +
 			"`silverbeam run --plan` refuses to run when what the plan rests on has changed.",
 		Example: "  silverbeam plan pipeline.yaml --set endpoint=https://llm.example/v1 --set model=NAME\n" +
-			"  silverbeam plan pipeline.yaml --out plan.json && silverbeam run pipeline.yaml --plan plan.json",
+			"  silverbeam plan pipeline.yaml --out plan.json && silverbeam run pipeline.yaml --plan plan.json\n" +
+			"  silverbeam plan pipeline.yaml --pilot 200 --max-cost 20 --out plan.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := flags.options(cmd)
 			if err != nil {
@@ -41,7 +46,13 @@ func planCommand() *cobra.Command {
 			if flags.limit > 0 {
 				p.Steps[0].Options.(*intake.Options).Limit = flags.limit
 			}
-			plan, err := makePlan(p, o)
+			if pilot != 0 && (pilot < 2 || o.Replay) {
+				return usage(cmd, "--pilot: %d: 2 or more, and not with --replay", pilot)
+			}
+			plan, err := makePlan(cmd.Context(), p, o, pilot)
+			if errors.Is(err, pipelines.ErrNoCalls) {
+				return usage(cmd, "--pilot: %v", err)
+			}
 			if err != nil {
 				return err
 			}
@@ -61,10 +72,12 @@ func planCommand() *cobra.Command {
 	flags.add(c, "out/NAME")
 	c.Flags().BoolVar(&asJSON, "json", false, "as one object")
 	c.Flags().StringVar(&out, "out", "", "write the plan to `FILE` too, for run --plan")
+	c.Flags().IntVar(&pilot, "pilot", 0, "first ask the model about `N` reports, 2 or more, at its price and under --max-cost; 0: none")
 	return c
 }
 
-func makePlan(p *pipelines.Pipeline, o local.Options) (*pipelines.Plan, error) {
+// makePlan plans a run, by a pilot of so many reports if that is not 0.
+func makePlan(ctx context.Context, p *pipelines.Pipeline, o local.Options, pilot int) (*pipelines.Plan, error) {
 	if o.Dir == "" {
 		o.Dir = filepath.Join("out", p.Name)
 	}
@@ -72,7 +85,18 @@ func makePlan(p *pipelines.Pipeline, o local.Options) (*pipelines.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return g.Plan(o.Run)
+	if pilot == 0 {
+		return g.Plan(o.Run)
+	}
+	found, err := g.Pilot(ctx, o.Run, pilot)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := g.Plan(o.Run)
+	if err == nil {
+		plan.Hold(found, p)
+	}
+	return plan, err
 }
 
 // hold refuses a run whose plan no longer fits, and gives what the plan expected it to cost.
@@ -84,18 +108,19 @@ func hold(cmd *cobra.Command, file string, p *pipelines.Pipeline, o local.Option
 	var then struct {
 		Basis   map[string]string
 		CostUSD pipelines.Guess `json:"cost_usd"`
+		Pilot   pipelines.Pilot // its calls stand in the same ledger
 	}
 	if err := json.Unmarshal(text, &then); err != nil || then.Basis == nil {
 		return nil, usage(cmd, "--plan: %s is not a plan", file)
 	}
-	now, err := makePlan(p, o)
+	now, err := makePlan(cmd.Context(), p, o, 0)
 	if err != nil {
 		return nil, err
 	}
 	if changed := (&pipelines.Plan{Basis: then.Basis}).Changed(now); len(changed) > 0 {
 		return nil, &Exit{codeUsage, fmt.Errorf("run: --plan: %s: changed since: %s", file, strings.Join(changed, ", ")), "silverbeam plan " + p.File + " --out " + file}
 	}
-	pico := func(usd float64) int64 { return int64(math.Round(usd * 1e12)) }
+	pico := func(usd float64) int64 { return int64(math.Round((usd + then.Pilot.CostUSD) * 1e12)) }
 	return &ledger.Estimate{Low: pico(then.CostUSD.Low), Expected: pico(then.CostUSD.Expected), High: pico(then.CostUSD.High)}, nil
 }
 
@@ -113,6 +138,9 @@ func printPlan(w io.Writer, p *pipelines.Plan) {
 		in, out := p.Tokens.Input, p.Tokens.Output
 		line(w, "tokens     %s in (%s to %s), %s out (%s to %s)", whole(in.Expected), whole(in.Low), whole(in.High), whole(out.Expected), whole(out.Low), whole(out.High))
 		line(w, "cost       $%.4f (%.4f to %.4f)", p.CostUSD.Expected, p.CostUSD.Low, p.CostUSD.High)
+	}
+	if t := p.Pilot; t != nil {
+		line(w, "pilot      $%.4f for %s, %s refused, %.3gs a call", t.CostUSD, count(t.Reports, "report"), grouped(int64(t.Refused)), t.SecondsPerCall)
 	}
 	line(w, "labelling  %s (%s to %s)", seconds(p.Seconds.Expected), seconds(p.Seconds.Low), seconds(p.Seconds.High))
 	for _, s := range p.Skipped {
