@@ -11,7 +11,6 @@ import (
 
 	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/llm"
-	"silverbeam/pkg/table"
 	"silverbeam/schemas"
 	"silverbeam/transforms/intake"
 	"silverbeam/transforms/label"
@@ -31,6 +30,7 @@ type Plan struct {
 	} `json:"tokens"`
 	CostUSD Guess             `json:"cost_usd"`
 	Seconds Guess             `json:"seconds"` // of labelling; training is not foretold
+	Modes   map[string]Mode   `json:"modes"`   // what the calls would cost and take in each mode; batch only where it has a price
 	Shuffle int64             `json:"shuffle_bytes"`
 	Skipped []Skip            `json:"skipped"`
 	Notes   []string          `json:"notes,omitempty"` // what could be had for less
@@ -51,6 +51,12 @@ type PlanStep struct {
 	Options Options `json:"options"`
 }
 
+// Mode is a way of asking a model.
+type Mode struct {
+	CostUSD Guess `json:"cost_usd"`
+	Seconds Guess `json:"seconds"`
+}
+
 // Skip is what a run would not do again.
 type Skip struct {
 	Batches int    `json:"batches"`
@@ -68,13 +74,14 @@ type Guess struct {
 // Measures behind the estimates: low, expected, high. A token of English clinical text is 4 to 5 bytes in the encodings
 // of current models (1,836 characters came to about 430 tokens over CT-RATE's reports). An answer is one letter a finding:
 // 2 tokens as a line, 5 as JSON; at most it is what each call sends as its bound. What a model thinks at low effort is a
-// guess. A call takes 1 to 10 seconds. The rules do some thousand reports a second.
+// guess. A call takes 1 to 10 seconds, a batch what its provider likes, in a day at most. The rules do some thousand reports a second.
 var (
 	bytesPerToken    = [3]float64{5.5, 4.3, 3}
 	tokensPerFinding = [2]float64{2, 5}
 	thinking         = [2]float64{0, 300}
 	secondsPerCall   = [3]float64{1, 3, 10}
 	rulesPerSecond   = [3]float64{20_000, 8_000, 2_000}
+	batchSeconds     = Guess{600, 7200, 24 * 3600}
 )
 
 // cacheable is how many tokens a stable prefix must have at least to be cached (OpenAI's guide "Prompt caching", and the
@@ -108,20 +115,26 @@ func (p *Plan) addSteps(l *Pipeline) {
 // addSkipped counts the batches that every sink has finished, and gives the others.
 func (p *Plan) addSkipped(g *Graph, dir string) (todo []schemas.Batch) {
 	skip := Skip{Why: "every step that writes has finished them in " + dir}
+	todo = g.todo(dir)
 	for _, b := range g.Batches {
-		n := studies(b)
-		p.Rows += int64(n)
+		p.Rows += int64(studies(b))
 		p.Shuffle += shuffleBytes + int64(len(b.Scans))*scanBytes
-		if len(g.Sinks) > 0 && !slices.ContainsFunc(g.Sinks, func(o intake.Output) bool { _, ok := o.Done(dir, b); return !ok }) {
-			skip.Batches, skip.Studies = skip.Batches+1, skip.Studies+n
-			continue
-		}
-		todo = append(todo, b)
+	}
+	skip.Batches, skip.Studies = len(g.Batches)-len(todo), int(p.Rows)
+	for _, b := range todo {
+		skip.Studies -= studies(b)
 	}
 	if skip.Batches > 0 {
 		p.Skipped = append(p.Skipped, skip)
 	}
 	return todo
+}
+
+// todo is the batches that some sink has not finished.
+func (g *Graph) todo(dir string) []schemas.Batch {
+	return slices.DeleteFunc(slices.Clone(g.Batches), func(b schemas.Batch) bool {
+		return len(g.Sinks) > 0 && !slices.ContainsFunc(g.Sinks, func(o intake.Output) bool { _, ok := o.Done(dir, b); return !ok })
+	})
 }
 
 // Prism keeps what passes the one shuffle in memory, a descriptor for each batch: measured, about 2.1 KB beside its scans.
@@ -215,21 +228,12 @@ type counter struct {
 }
 
 func (c *counter) read(g *Graph, batches []schemas.Batch) error {
-	columns := reportColumns(*g.Pipeline.Steps[0].Options.(*intake.Options))
-	for _, b := range batches {
-		rows, _, err := table.Read(b.Range, columns)
+	for b, err := range g.reading(batches) {
 		if err != nil {
 			return err
 		}
-		lines := map[int64]bool{}
-		for _, s := range b.Scans {
-			lines[s.Line] = true
-		}
-		for i, r := range rows {
-			if b.Scans != nil && !lines[r.Line] || b.Scans == nil && b.Take > 0 && i >= b.Take {
-				continue
-			}
-			if err := c.count(r.Report); err != nil {
+		for _, s := range b.Studies {
+			if err := c.count(s.Report); err != nil {
 				return err
 			}
 		}
@@ -265,18 +269,6 @@ func (c *counter) count(report string) error {
 	return nil
 }
 
-// reportColumns are the columns that intake reads its reports from.
-func reportColumns(o intake.Options) table.Columns {
-	if o.Layout == "ct-rate" {
-		return table.Columns{Study: "VolumeName", Report: []string{"Findings_EN", "Impressions_EN"}}
-	}
-	c := table.Columns{Study: cmp.Or(o.Columns.Study, "id"), Report: o.Columns.Report}
-	if len(c.Report) == 0 {
-		c.Report = []string{"report"}
-	}
-	return c
-}
-
 // price turns reports into tokens, money and time.
 func (p *Plan) price(o *label.Options, f llm.Forecast, c counter) error {
 	free := float64(p.Distinct - c.calls)
@@ -306,18 +298,49 @@ func (p *Plan) price(o *label.Options, f llm.Forecast, c counter) error {
 	if o.RPM > 0 {
 		calling.atLeast(60 * calls / float64(o.RPM))
 	}
-	p.Seconds.add(calling)
-	return p.cost(f, c)
+	return p.modes(o, f, c, calling)
+}
+
+// modes prices both ways of asking, and takes the one that is set.
+func (p *Plan) modes(o *label.Options, f llm.Forecast, c counter, calling Guess) error {
+	ways := map[string]struct {
+		price ledger.Price
+		takes Guess
+	}{"sync": {f.Price, calling}}
+	if f.Price.BatchInput > 0 || o.Mode == label.Batch {
+		ways[label.Batch] = struct {
+			price ledger.Price
+			takes Guess
+		}{f.Batch, batchSeconds}
+	}
+	p.Modes = map[string]Mode{}
+	for name, way := range ways {
+		pico, err := p.cost(way.price, c)
+		if err != nil {
+			return err
+		}
+		m := Mode{guess(func(i int) float64 { return float64(pico[i]) / 1e12 }), p.Seconds}
+		m.Seconds.add(way.takes)
+		if p.Modes[name] = m; name == cmp.Or(o.Mode, "sync") {
+			p.pico = pico
+		}
+	}
+	m := p.Modes[cmp.Or(o.Mode, "sync")]
+	p.CostUSD, p.Seconds = m.CostUSD, m.Seconds
+	if n := float64(c.sum.Instructions) / float64(c.calls) / bytesPerToken[1]; n < cacheable && f.Price.Cached < f.Price.Input {
+		p.Notes = append(p.Notes, fmt.Sprintf("the instructions are some %.0f tokens a call: vendors cache from %d on, so none is likely to be had at the price of cached ones", n, cacheable))
+	}
+	return nil
 }
 
 func atOnce(o *label.Options) int { return cmp.Or(o.InFlight, 64) }
 
 // cost is the price of so many calls of mean length: at best the server keeps the instructions in its cache, expected and
 // at worst it keeps nothing.
-func (p *Plan) cost(f llm.Forecast, c counter) (err error) {
+func (p *Plan) cost(price ledger.Price, c counter) (pico [3]int64, err error) {
 	calls := c.calls
 	in, out := p.Tokens.Input.all(), p.Tokens.Output.all()
-	for i := range p.pico {
+	for i := range pico {
 		u := ledger.Usage{Input: int64(in[i]) / calls, Output: int64(out[i]) / calls}
 		if i > 0 {
 			u.Input, u.Output = u.Input+1, u.Output+1
@@ -326,24 +349,20 @@ func (p *Plan) cost(f llm.Forecast, c counter) (err error) {
 		case 0:
 			cached := int64(float64(c.sum.Instructions) / float64(calls) / bytesPerToken[0])
 			u.Cached = &cached
-			p.pico[i], err = f.Price.Cost(u)
+			pico[i], err = price.Cost(u)
 		case 1:
-			p.pico[i], err = f.Price.Cost(u)
+			pico[i], err = price.Cost(u)
 		case 2:
-			p.pico[i], err = f.Price.Worst(u.Input, u.Output)
+			pico[i], err = price.Worst(u.Input, u.Output)
 		}
 		if err == nil {
-			p.pico[i], err = ledger.Mul(p.pico[i], calls)
+			pico[i], err = ledger.Mul(pico[i], calls)
 		}
 		if err != nil {
-			return err
+			return pico, err
 		}
 	}
-	p.CostUSD = guess(func(i int) float64 { return float64(p.pico[i]) / 1e12 })
-	if n := float64(c.sum.Instructions) / float64(calls) / bytesPerToken[1]; n < cacheable && f.Price.Cached < f.Price.Input {
-		p.Notes = append(p.Notes, fmt.Sprintf("the instructions are some %.0f tokens a call: vendors cache from %d on, so none is likely to be had at the price of cached ones", n, cacheable))
-	}
-	return nil
+	return pico, nil
 }
 
 // Pico is the estimate in pico-dollars: low, expected, high.

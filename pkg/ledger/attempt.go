@@ -31,7 +31,8 @@ const (
 	Refused  = "refused"  // the model or its filter declined, or the answer was cut short by its length
 	Failed   = "error"    // an HTTP status that is no answer
 	Cut      = "cut"      // no whole answer came back
-	Unsent   = "unsent"   // no connection: nothing left this machine
+	Unsent   = "unsent"   // no connection, or a job that did not begin: nothing was worked on
+	Expired  = "expired"  // a line that the provider did not get to in time
 )
 
 // Outcome is what is written before an answer is used.

@@ -56,6 +56,8 @@ type Book struct {
 	lastID atomic.Int64 // in Postgres the high half is the opener's number
 	paid   bool         // attempts of an earlier process are in it
 
+	batched atomic.Bool // it has lines of jobs
+
 	mu      sync.Mutex    // of what a file's one process keeps in memory; Postgres has the table budget
 	spent   int64         // all known costs
 	dead    int64         // reservations that nothing will settle any more
@@ -73,19 +75,25 @@ func OpenBook(path string) (*Book, error) {
 	if isPostgres(location) {
 		return openSharedBook(location)
 	}
-	d, err := openDatabase(path, bookSchema)
+	d, err := openDatabase(path, bookSchema+jobsSchema)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
 	b := &Book{d: d, settled: make(chan struct{})}
 	var last int64
-	err = d.db.QueryRow(`SELECT coalesce(max(id),0), coalesce(sum(cost),0), coalesce(sum(CASE WHEN cost IS NULL THEN reserved END),0)
-		FROM attempts`).Scan(&last, &b.spent, &b.dead)
+	var batched bool
+	err = d.db.QueryRow(`SELECT coalesce(max(id),0), coalesce(sum(cost),0), coalesce(sum(CASE WHEN cost IS NULL THEN reserved END),0),
+		EXISTS (SELECT 1 FROM lines) FROM attempts`).Scan(&last, &b.spent, &b.dead, &batched)
+	if err == nil && batched { // what the lines of open jobs have reserved will be settled yet
+		err = d.db.QueryRow(`SELECT coalesce(sum(reserved),0) FROM attempts JOIN lines ON attempt=id WHERE cost IS NULL AND ended IS NULL`).Scan(&b.live)
+		b.dead -= b.live
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("ledger: %s: %w", path, err), d.close())
 	}
 	b.lastID.Store(last)
 	b.paid = last > 0
+	b.batched.Store(batched)
 	return b, nil
 }
 

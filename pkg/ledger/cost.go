@@ -123,7 +123,7 @@ func readCost(path string) (*Cost, error) {
 	defer tx.Rollback()
 	t := tally{tx: tx, batches: map[string]*BatchCost{}, models: map[string]*ModelCost{}, steps: map[string]*StepCost{}}
 	c := NoCost()
-	for _, read := range []func(*Cost) error{t.attempts, t.asked, t.compute, t.meta} {
+	for _, read := range []func(*Cost) error{t.attempts, t.asked, t.compute, t.lines, t.meta} {
 		if err := read(c); err != nil {
 			switch {
 			case strings.Contains(err.Error(), "integer overflow") || strings.Contains(err.Error(), "value out of range"):

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // attempts reads money and tokens, by batch, step and model. A call is one identity within such a group, so that the
@@ -104,6 +105,15 @@ func (t *tally) compute(c *Cost) error {
 		}
 		return err
 	})
+}
+
+// lines reads what the batch tier saved. A ledger older than it has no such table.
+func (t *tally) lines(c *Cost) error {
+	err := t.tx.QueryRow(`SELECT coalesce(sum(saved),0) FROM lines`).Scan(&c.Saved.BatchMode)
+	if err != nil && strings.Contains(err.Error(), "no such table") {
+		return nil
+	}
+	return err
 }
 
 func (t *tally) meta(c *Cost) error {

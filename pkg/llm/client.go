@@ -41,6 +41,8 @@ type Options struct {
 	MaxCostPico int64         // of the whole run; 0: no cap
 	Replay      bool          // answer from store and ledger only
 	Prices      string        // price file; "": the built-in one
+	Batch       bool          // ask through the provider's batch interface first: see Ahead
+	Spool       string        // the folder for files on their way to it; "": the system's for temporary files
 }
 
 // Client labels reports. It is safe for concurrent use. Book and store stay the caller's.
@@ -52,12 +54,18 @@ type Client struct {
 	price   ledger.Price
 	asks    question
 	prompts prompts
+	key     string
+	batch   ledger.Price // of the batch interface; where there is none, that of a call
 	http    *http.Client
 	api     *openai.Client
 	gate    *gate
 	habits  habits
 	meter   meter
 	jitter  func(time.Duration) time.Duration // a random share of its argument
+
+	few      int // of Ahead, and the next two: as the constants are, but for tests
+	maxBytes int64
+	settled  time.Duration
 
 	met     atomic.Bool // the endpoint has answered, whatever it said
 	closed  sync.Once
@@ -85,9 +93,10 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 		}
 	}
 	c := &Client{o: o, book: book, store: store, site: s, asks: newQuestion(store, t, o.Model, s), prompts: prompts{t: t, model: o.Model, made: map[string]*prompt{}}, habits: newHabits(o.Model),
-		jitter: func(d time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(d) + 1)) }, flights: map[ledger.Identity]*flight{}}
+		jitter: func(d time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(d) + 1)) }, flights: map[ledger.Identity]*flight{},
+		few: few, maxBytes: maxBytes, settled: settled}
 	var digest string
-	if c.price, digest, err = o.price(s); err == nil {
+	if c.price, c.batch, digest, err = o.price(s); err == nil {
 		err = book.SetPrices(digest)
 	}
 	if err != nil {
@@ -102,6 +111,7 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 		rt = transport(o.InFlight)
 	}
 	c.http = &http.Client{Transport: rt, Timeout: o.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	c.key = key
 	config := openai.DefaultConfig(key)
 	config.BaseURL, config.HTTPClient = s.base, doer{c.http}
 	c.api = openai.NewClientWithConfig(config)
@@ -131,11 +141,12 @@ func (o *Options) resolve(t *taxonomy.Taxonomy) (s site, err error) {
 	return s, nil
 }
 
-// price is what a token costs, and the digest of the price file that says so.
-func (o Options) price(s site) (p ledger.Price, digest string, err error) {
+// price is what a token costs in a call and in a batch, and the digest of the price file that says so. Who asks for
+// batches needs a price for them.
+func (o Options) price(s site) (p, batch ledger.Price, digest string, err error) {
 	prices, err := ledger.ReadPrices(o.Prices)
 	if err != nil {
-		return p, "", err
+		return p, p, "", err
 	}
 	p, err = prices.Find(o.Model, time.Now())
 	switch {
@@ -144,7 +155,11 @@ func (o Options) price(s site) (p ledger.Price, digest string, err error) {
 	case s.local && err != nil:
 		p, err = ledger.Price{ID: "local", Model: o.Model}, nil
 	}
-	return p, prices.Digest, err
+	batch, tier := p.Batch()
+	if err == nil && !tier && o.Batch && p.Input > 0 {
+		err = fmt.Errorf("%w for model %q in batches: row %s has no batch_input and batch_output", ledger.ErrNoPrice, o.Model, p.ID)
+	}
+	return p, batch, prices.Digest, err
 }
 
 // Close gives up the connections. Closing twice is nothing.
@@ -177,8 +192,7 @@ func (c *Client) Label(ctx context.Context, call Call) ([]taxonomy.Label, error)
 	if want == nil {
 		want = c.asks.all
 	}
-	in := ledger.Intent{Batch: call.Batch, Step: call.Step, Study: call.Study, Identity: c.asks.about(c.store, text), Report: c.store.Identity("report", text),
-		Model: c.o.Model, PriceID: c.price.ID, CapPico: c.o.MaxCostPico}
+	in := c.intent(call, text)
 	switch {
 	case text == "":
 		return nil, c.unasked(in, taxonomy.NotAssessable{Class: "empty", Reason: "the report holds no text"})
@@ -195,6 +209,11 @@ func (c *Client) Label(ctx context.Context, call Call) ([]taxonomy.Label, error)
 		labels[i].Source = "llm:" + c.o.Model
 	}
 	return labels, nil
+}
+
+func (c *Client) intent(call Call, text string) ledger.Intent {
+	return ledger.Intent{Batch: call.Batch, Step: call.Step, Study: call.Study, Identity: c.asks.about(c.store, text), Report: c.store.Identity("report", text),
+		Model: c.o.Model, PriceID: c.price.ID, CapPico: c.o.MaxCostPico}
 }
 
 // unasked notes a report that leaves without a call of its own.

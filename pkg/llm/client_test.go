@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if child() || peer() {
+	if child() || aheadChild() || peer() {
 		return
 	}
 	goleak.VerifyTestMain(m)

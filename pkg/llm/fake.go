@@ -13,9 +13,11 @@ import (
 
 	"silverbeam/pkg/rules"
 	"silverbeam/pkg/taxonomy"
+
+	openai "github.com/sashabaranov/go-openai"
 )
 
-// fake is an endpoint inside this process: it speaks chat completions, answers by the embedded rules, counts a token for
+// fake is an endpoint inside this process: it speaks chat completions and batches, answers by the embedded rules, counts a token for
 // four bytes, and fails as it was told to. It lets users test a pipeline with everything but the bill.
 type fake struct {
 	faults
@@ -24,6 +26,8 @@ type fake struct {
 
 	mu       sync.Mutex
 	attempts map[uint64]int // by a hash of the report
+
+	batches fakeBatches
 }
 
 func newFake(f faults, t *taxonomy.Taxonomy) (*fake, error) {
@@ -35,7 +39,8 @@ func newFake(f faults, t *taxonomy.Taxonomy) (*fake, error) {
 	for i := range t.Findings {
 		place[key(i)] = i
 	}
-	return &fake{faults: f, label: r.Label, place: place, attempts: map[uint64]int{}}, nil
+	return &fake{faults: f, label: r.Label, place: place, attempts: map[uint64]int{},
+		batches: fakeBatches{files: map[string]*fakeFile{}, jobs: map[string]*openai.Batch{}, polls: map[string]int{}}}, nil
 }
 
 type chatRequest struct {
@@ -56,6 +61,9 @@ type chatRequest struct {
 func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.WroteHeaders != nil {
 		trace.WroteHeaders()
+	}
+	if !strings.HasSuffix(r.URL.Path, "/chat/completions") {
+		return f.serveBatches(r), nil
 	}
 	var in chatRequest
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || len(in.Messages) != 2 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"silverbeam/pkg/ledger"
 )
@@ -70,42 +71,72 @@ func (c *Client) land(id ledger.Identity, f *flight) {
 // find looks before it asks, and asks for what it did not find. An answer is in the book with its cost, then in the
 // store, and only then used. What comes back has labels for the wanted findings, by their place, and their cost.
 func (c *Client) find(ctx context.Context, in ledger.Intent, text string, want []int) (a ledger.Answer, stored bool, err error) {
-	answers, err := c.store.Get(in.Identity)
-	if err != nil {
-		return a, false, err
-	}
-	a, missing := c.asks.pick(answers, want)
-	if len(missing) > 0 {
+	k, err := c.look(&in, want)
+	if err == nil && len(k.missing) > 0 {
 		since, letGo, no := c.store.Claim(ctx, in.Identity)
 		if no != nil {
 			return a, false, no
 		}
 		defer func() { err = errors.Join(err, letGo()) }()
-		answers = append(answers, since...)
-		a, missing = c.asks.pick(answers, want)
+		if len(since) > 0 {
+			k, err = c.look(&in, want)
+		}
 	}
-	if len(missing) == 0 {
-		return a, true, c.book.Spared(in, true, a.CostPico)
+	switch {
+	case err != nil:
+		return a, false, err
+	case len(k.missing) == 0:
+		return k.Answer, k.stored, c.book.Spared(in, k.stored, k.CostPico)
+	case k.refusal != nil:
+		return a, false, c.unasked(in, *k.refusal)
+	case c.o.Replay:
+		return a, false, ErrReplay
 	}
-	in.SavedPico = a.CostPico
+	got, err := c.ask(ctx, in, k.missing, text, k.asks)
+	for _, g := range got {
+		err = errors.Join(err, c.store.Put(in.Identity, g))
+	}
+	a, _ = c.asks.pick(append(k.answers, got...), want)
+	return a, false, err
+}
+
+// looked is what is known of a report without a call.
+type looked struct {
+	ledger.Answer // to the wanted findings, as far as there is one
+	answers       []ledger.Answer
+	missing       []int    // of the wanted findings, those without an answer
+	stored        bool     // the store had all
+	asks          int      // lines of batches about it whose answers did not validate
+	refusal       *Refusal // of a line: the report is not asked again
+}
+
+// look finds out what store and book know of a report, and writes into the intent what is left to ask. What was paid for
+// and has not reached the store does so here.
+func (c *Client) look(in *ledger.Intent, want []int) (k looked, err error) {
+	if k.answers, err = c.store.Get(in.Identity); err != nil {
+		return k, err
+	}
+	if k.Answer, k.missing = c.asks.pick(k.answers, want); len(k.missing) == 0 {
+		k.stored = true
+		return k, nil
+	}
+	in.SavedPico = k.CostPico
 	paid, err := c.book.Paid(in.Identity)
 	for _, p := range paid {
 		err = errors.Join(err, c.store.Put(in.Identity, p))
 	}
 	if err != nil {
-		return a, false, err
+		return k, err
 	}
-	answers = append(answers, paid...)
-	if a, missing = c.asks.pick(answers, want); len(missing) == 0 {
-		return a, false, c.book.Spared(in, false, a.CostPico)
+	k.answers = append(k.answers, paid...)
+	if k.Answer, k.missing = c.asks.pick(k.answers, want); len(k.missing) == 0 {
+		return k, nil
 	}
-	if c.o.Replay {
-		return a, false, ErrReplay
+	in.Findings = c.asks.ids(k.missing)
+	var why string
+	if k.asks, why, err = c.book.Declined(in.Identity); err == nil && why != "" {
+		class, reason, _ := strings.Cut(why, ": ")
+		k.refusal = &Refusal{class, reason}
 	}
-	got, err := c.ask(ctx, in, missing, text)
-	for _, g := range got {
-		err = errors.Join(err, c.store.Put(in.Identity, g))
-	}
-	a, _ = c.asks.pick(append(answers, got...), want)
-	return a, false, err
+	return k, err
 }

@@ -7,7 +7,8 @@ import (
 
 // Forecast is what is known of calls before the first one is made.
 type Forecast struct {
-	Price     ledger.Price // zero prices: free of charge
+	Price     ledger.Price // of a call; zero prices: free of charge
+	Batch     ledger.Price // of a line of a batch; that of a call where there is none
 	PriceFile string       // the digest of the price file
 	Thinks    bool         // the model's answer has reasoning tokens
 
@@ -49,6 +50,6 @@ func Foresee(o Options, t *taxonomy.Taxonomy, store *ledger.Store) (f Forecast, 
 		p := made.of(missing)
 		return Request{len(p.keys), len(p.system[strictSchema]) + len(user(ledger.Identity{}, "")), len(p.schema), p.maxTokens}, nil
 	}
-	f.Price, f.PriceFile, err = o.price(s)
+	f.Price, f.Batch, f.PriceFile, err = o.price(s)
 	return f, err
 }

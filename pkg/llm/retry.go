@@ -22,13 +22,14 @@ const (
 
 // ask sends one report until it has answers to the findings, or a reason to give up; answers to some of them come with the
 // error. Where an answer is right but for some findings, those alone are asked for again. The book has every attempt.
+// asks counts the answers before that did not validate.
 //
 // It is a loop of its own and not a library's retry policy: attempts of four kinds follow different counts, share one
 // deadline and one cooldown, and each is booked before and after.
-func (c *Client) ask(ctx context.Context, in ledger.Intent, missing []int, text string) (answers []ledger.Answer, err error) {
+func (c *Client) ask(ctx context.Context, in ledger.Intent, missing []int, text string, asks int) (answers []ledger.Answer, err error) {
 	var deadline time.Time // runs from the first attempt: waiting for a turn is nobody's fault
 	body := user(in.Identity, text)
-	asks, changes, failures := 0, 0, 0
+	changes, failures := 0, 0
 	for {
 		used := c.habits.get()
 		v, err := c.attempt(ctx, &in, c.prompts.of(missing), used, body, asks, &deadline)

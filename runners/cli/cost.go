@@ -208,6 +208,9 @@ func printCost(cmd *cobra.Command, c *ledger.Cost, rows []ledger.CostRow) {
 	if saved := c.Saved.Store + c.Saved.Dedupe + c.Saved.Rules; saved > 0 {
 		line(w, "saved      %s by stored answers, %s by equal reports, %s by the rules", html.Money(c.Saved.Store), html.Money(c.Saved.Dedupe), html.Money(c.Saved.Rules))
 	}
+	if c.Saved.BatchMode != 0 {
+		line(w, "saved      %s by the batch interface's prices", html.Money(c.Saved.BatchMode))
+	}
 	distinct := ""
 	if c.DistinctReports != nil {
 		distinct = fmt.Sprintf(", %s distinct", grouped(*c.DistinctReports))

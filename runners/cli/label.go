@@ -33,13 +33,13 @@ func labelCommand() *cobra.Command {
 var labelParams = map[string]string{
 	"id-column": "id", "text-columns": "text", "findings": "findings", "convention": "convention", "labelers": "labelers",
 	"endpoint": "endpoint", "model": "model", "key-env": "key_env", "prices": "prices", "in-flight": "in_flight", "rpm": "rpm",
-	"tpm": "tpm", "timeout": "timeout", "deadline": "deadline", "batch-rows": "batch_rows", "limit": "limit", "as": "as",
+	"tpm": "tpm", "mode": "mode", "timeout": "timeout", "deadline": "deadline", "batch-rows": "batch_rows", "limit": "limit", "as": "as",
 	"uncertain": "uncertain", "max-rejects": "tolerance",
 }
 
 func labelReportsCommand() *cobra.Command {
 	var flags runFlags
-	var out, keyCommand, mode, evidenceFile, baseline, texts string
+	var out, keyCommand, evidenceFile, baseline, texts string
 	var quotes bool
 	c := &cobra.Command{
 		Use: "reports IN --out OUT", Short: "label a table of reports without writing a pipeline", Args: exactly("IN"),
@@ -56,9 +56,6 @@ func labelReportsCommand() *cobra.Command {
 			}
 			if quotes && evidenceFile == "" {
 				return usage(cmd, "--quotes: only with --evidence")
-			}
-			if mode != "sync" {
-				return usage(cmd, "--mode: %q: one of sync", mode)
 			}
 			if err := writable(cmd, out); err != nil {
 				return err
@@ -146,7 +143,7 @@ func labelReportsCommand() *cobra.Command {
 	f.Int("tpm", 0, "at most `N` tokens a minute; 0: no limit of ours")
 	f.Duration("timeout", 0, "a call may take `TIME` (default 60s)")
 	f.Duration("deadline", 0, "a report may take `TIME`, retries included (default 10m)")
-	f.StringVar(&mode, "mode", "sync", "call the model in this `WAY`: sync, the only one yet")
+	f.String("mode", "sync", "call the model in this `WAY`: sync, now, or batch, through the provider's batch interface at its price")
 	f.Int("batch-rows", 5000, "a batch has `N` rows, 1 to 100000; it is the unit of resuming and of cost")
 	f.String("max-rejects", "0.1%", "exit with 1 if more than `SHARE` of the reports is rejected")
 	f.StringVar(&evidenceFile, "evidence", "", "also write offsets and the rule or model behind each label to this .jsonl `FILE`")
@@ -229,7 +226,7 @@ func labelFolder(in string, set map[string]string) (string, error) {
 		return "", badInput("%s: %v", in, err)
 	}
 	for _, k := range slices.Sorted(maps.Keys(set)) {
-		if !slices.Contains([]string{"in", "key_env", "in_flight", "rpm", "tpm", "timeout", "deadline", "tolerance"}, k) {
+		if !slices.Contains([]string{"in", "key_env", "in_flight", "rpm", "tpm", "timeout", "deadline", "mode", "tolerance"}, k) {
 			fmt.Fprintf(h, "\n%s=%s", k, set[k])
 		}
 	}

@@ -142,6 +142,14 @@ func printPlan(w io.Writer, p *pipelines.Plan) {
 	if t := p.Pilot; t != nil {
 		line(w, "pilot      $%.4f for %s, %s refused, %.3gs a call", t.CostUSD, count(t.Reports, "report"), grouped(int64(t.Refused)), t.SecondsPerCall)
 	}
+	if sync, batch := p.Modes["sync"], p.Modes["batch"]; batch.CostUSD.Expected > 0 {
+		advice := "sync, for so little"
+		if sync.CostUSD.Expected-batch.CostUSD.Expected >= 1 || sync.Seconds.Expected > batch.Seconds.High {
+			advice = "batch, if that is soon enough"
+		}
+		line(w, "modes      sync $%.4f in %s, batch $%.4f within %s: take %s", sync.CostUSD.Expected, seconds(sync.Seconds.Expected),
+			batch.CostUSD.Expected, seconds(batch.Seconds.High), advice)
+	}
 	line(w, "labelling  %s (%s to %s)", seconds(p.Seconds.Expected), seconds(p.Seconds.Low), seconds(p.Seconds.High))
 	for _, s := range p.Skipped {
 		what := count(s.Studies, "study")

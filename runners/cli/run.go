@@ -111,6 +111,9 @@ func execute(cmd *cobra.Command, p *pipelines.Pipeline, o local.Options) (*schem
 		return r, &Exit{code(err), fmt.Errorf("%w (%s)", err, refused(worst(r))), "silverbeam why " + o.Dir}
 	}
 	if err != nil {
+		if b, berr := ledger.ReadBatches(filepath.Join(o.Dir, "ledger.db")); berr == nil && b.Open > 0 {
+			line(cmd.ErrOrStderr(), "%s with %s go on at the provider, paid for: the same command takes what they bring", count(int(b.Open), "batch job"), count(int(b.Lines-b.Done), "line"))
+		}
 		return r, err
 	}
 	summary(cmd.ErrOrStderr(), o.Dir, r)

@@ -85,7 +85,12 @@ func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
 	end := intake.Begin(ctx, o.Dir)
-	err = k.watch(ctx, func() error { return execute(ctx, g, o.Run) })
+	err = k.watch(ctx, func() error {
+		if err := g.Ahead(ctx, o.Run); err != nil {
+			return err
+		}
+		return execute(ctx, g, o.Run)
+	})
 	end(grace)
 	_ = label.Close()
 	if cerr := k.finish(ctx, err); err == nil {

@@ -11,6 +11,7 @@ import (
 	"silverbeam/pkg/llm"
 	"silverbeam/schemas"
 	"silverbeam/transforms/intake"
+	"silverbeam/transforms/label"
 	"silverbeam/transforms/publish"
 )
 
@@ -68,6 +69,7 @@ func Look(dir string) (*State, error) {
 	if t, err := publish.Count(dir); err == nil {
 		s.steps(dir, r, t, l)
 	}
+	s.jobs(dir, r)
 	s.training(dir, r)
 	return s, nil
 }
@@ -99,6 +101,21 @@ func (s *State) steps(dir string, r schemas.Report, t *publish.Tally, l live) {
 	if s.RowsPerSecond > 0 {
 		s.ETASeconds = float64(s.Total-s.Done) / s.RowsPerSecond
 	}
+}
+
+// jobs tells of those that a provider's batch interface is at work on.
+func (s *State) jobs(dir string, r schemas.Report) {
+	b, err := ledger.ReadBatches(filepath.Join(dir, "ledger.db"))
+	if err != nil || b.Open == 0 || s.State != "running" {
+		return
+	}
+	for _, st := range r.Steps {
+		if st.Type == label.ReportsName {
+			s.Step = st.Name
+		}
+	}
+	s.Done, s.Total, s.RowsPerSecond, s.ETASeconds = b.Done, b.Lines, 0, 0
+	s.Detail = fmt.Sprintf("lines of %d batch jobs, %d under way", b.Jobs, b.Open)
 }
 
 // training tells of the model that is being trained, if one is.

@@ -204,6 +204,16 @@ func read(tables *table.Reader, b *schemas.Batch, step string, c table.Columns) 
 	return nil
 }
 
+// Read fills a descriptor of Index with its studies, as the step will.
+func Read(o Options, b *schemas.Batch) error {
+	var tables table.Reader
+	defer tables.Close()
+	if err := read(&tables, b, Name, o.columns()); err != nil {
+		return fmt.Errorf("%s: %w: %w", Name, ErrInput, err)
+	}
+	return nil
+}
+
 // refuse makes a reject of the first bad row.
 func refuse(b *schemas.Batch, step string, bad []table.BadRow) []table.BadRow {
 	id := fmt.Sprintf("%s:%d", filepath.Base(b.Range.Path), bad[0].Line)

@@ -34,6 +34,9 @@ var Labelers = []string{"rules", studentPrefix + "FILE", "llm"}
 
 const studentPrefix = "student:"
 
+// Batch is the mode that asks through the provider's batch interface.
+const Batch = "batch"
+
 // Options is the config block of a label.Reports step.
 type Options struct {
 	Findings   string        `yaml:"findings"`   // taxonomy: ctrate-18 (default), radchestct-16, abdomen-12 or a file
@@ -48,6 +51,7 @@ type Options struct {
 	TPM        int           `yaml:"tpm"`        // tokens a minute; 0: no limit of ours
 	Timeout    time.Duration `yaml:"timeout"`    // of one call; default 60s
 	Deadline   time.Duration `yaml:"deadline"`   // of one report, retries included; default 10m
+	Mode       string        `yaml:"mode"`       // how the model is asked: sync (default), at once, or batch, through the provider's batch interface at its price
 }
 
 // Validate names every setting that cannot work. It opens no file and no connection.
@@ -71,6 +75,9 @@ func (o Options) Validate() error {
 		if o.Model == "" && !strings.HasPrefix(o.Endpoint, "fake:") {
 			bad("model", o.Model, "a model's name, for the labeler llm")
 		}
+	}
+	if o.Mode != "" && o.Mode != "sync" && o.Mode != Batch {
+		bad("mode", o.Mode, "one of sync, batch")
 	}
 	if o.InFlight < 0 || o.InFlight > 4096 {
 		bad("in_flight", o.InFlight, "1 to 4096")
@@ -108,7 +115,8 @@ func (o Options) Calls() bool { return slices.Contains(o.Cascade(), "llm") }
 // Client is what a client of the endpoint is opened with.
 func (o Options) Client(run schemas.Run) llm.Options {
 	return llm.Options{Endpoint: o.Endpoint, Model: o.Model, KeyEnv: o.KeyEnv, InFlight: o.InFlight, RPM: o.RPM, TPM: o.TPM,
-		Timeout: o.Timeout, Deadline: o.Deadline, MaxCostPico: run.MaxCostPico, Replay: run.Replay, Prices: o.Prices}
+		Timeout: o.Timeout, Deadline: o.Deadline, MaxCostPico: run.MaxCostPico, Replay: run.Replay, Prices: o.Prices,
+		Batch: o.Mode == Batch, Spool: run.Dir}
 }
 
 // Taxonomy loads the findings.

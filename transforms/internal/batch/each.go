@@ -47,7 +47,7 @@ func (f *eachFn) Setup(ctx context.Context) error {
 }
 
 func (f *eachFn) ProcessElement(ctx context.Context, b schemas.Batch, emit func(schemas.Batch)) error {
-	ctx, leave := enter(ctx, f.Run.Dir)
+	ctx, leave := Enter(ctx, f.Run.Dir)
 	defer leave()
 	b, err := f.l.batch(ctx, b)
 	if err == nil {

@@ -52,8 +52,8 @@ func (l *life) add(n int) {
 	}
 }
 
-// enter gives the context for work on one element, which also ends with the run; leave must be called after it.
-func enter(ctx context.Context, dir string) (_ context.Context, leave func()) {
+// Enter gives the context for work on one element, which also ends with the run; leave must be called after it.
+func Enter(ctx context.Context, dir string) (_ context.Context, leave func()) {
 	v, ok := lives.Load(dir)
 	if !ok {
 		return ctx, func() {}

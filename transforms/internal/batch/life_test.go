@@ -24,7 +24,7 @@ func TestLife(t *testing.T) {
 				run, stop := context.WithCancel(t.Context())
 				defer stop()
 				end := Begin(run, "dir")
-				ctx, leave := enter(context.Background(), "dir")
+				ctx, leave := Enter(context.Background(), "dir")
 				if ctx.Err() != nil {
 					t.Fatal("over before it began")
 				}
@@ -44,7 +44,7 @@ func TestLife(t *testing.T) {
 					t.Error("the step was not called off")
 				}
 				time.Sleep(c.takes)
-				if ctx, leave := enter(context.Background(), "dir"); ctx.Err() != nil {
+				if ctx, leave := Enter(context.Background(), "dir"); ctx.Err() != nil {
 					t.Error("what comes later, in a run of nobody's, is called off too")
 				} else {
 					leave()

@@ -94,7 +94,7 @@ func (f *sinkFn) Setup(ctx context.Context) (err error) {
 }
 
 func (f *sinkFn) ProcessElement(ctx context.Context, b schemas.Batch, emit func(schemas.Shard)) error {
-	ctx, leave := enter(ctx, f.Run.Dir)
+	ctx, leave := Enter(ctx, f.Run.Dir)
 	defer leave()
 	sh, err := f.write(ctx, b)
 	if err != nil {
