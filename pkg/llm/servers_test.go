@@ -371,3 +371,101 @@ func TestAgainstLiteLLM(t *testing.T) {
 		t.Errorf("the proxy says %d pico-dollars of %d requests, the ledger %+v", p.said, p.requests, c)
 	}
 }
+
+// aheadAgainst asks a server that nobody here wrote for labels through its batches, and compares the ledger with the bill
+// that the answers in its output files make.
+func aheadAgainst(t *testing.T, endpoint string) {
+	const reports = 60
+	t.Setenv("SILVERBEAM_TEST_KEY", "sk-not-a-key")
+	w := &batchWitness{RoundTripper: transport(4)}
+	b := set(t, t.TempDir(), Options{Endpoint: endpoint, Model: "gpt-4.1-mini", KeyEnv: "SILVERBEAM_TEST_KEY", Batch: true, Spool: t.TempDir(), Deadline: time.Minute}, w)
+	b.few, b.settled, b.maxBytes = 0, 100*time.Millisecond, 25*8500
+	if err := b.Ahead(t.Context(), callsOf(reports, 1)); err != nil {
+		t.Fatal(err)
+	}
+	c := b.cost(t)
+	if c.Spent != w.pico || c.Tokens.Input != w.input || c.Tokens.Output != w.output || c.Calls != reports || c.UnsettledMax != 0 {
+		t.Errorf("ledger %+v, witness %+v", c, w.bill)
+	}
+	answered := 0
+	for i := range reports {
+		k, err := b.look(&ledger.Intent{Identity: b.asks.about(b.store, normalise(report(i)))}, b.asks.all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(k.missing) == 0 {
+			answered++
+		}
+	}
+	if w.files != 0 {
+		t.Errorf("%d more files were made than deleted", w.files)
+	}
+	t.Logf("%d of %d reports answered in %d attempts, %d tokens in, %d out, %s USD", answered, reports, c.Attempts, c.Tokens.Input, c.Tokens.Output, c.SpentUSD)
+}
+
+// batchWitness bills the lines of output files at gpt-4.1-mini's batch prices, 0.20 and 0.80 USD per million tokens.
+type batchWitness struct {
+	http.RoundTripper
+	bill
+	files int
+}
+
+func (w *batchWitness) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := w.RoundTripper.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failing{err}))
+	switch path := r.URL.Path; {
+	case resp.StatusCode > 299:
+	case r.Method == http.MethodPost && strings.HasSuffix(path, "/files"):
+		w.files++
+	case r.Method == http.MethodDelete:
+		w.files--
+	case strings.HasSuffix(path, "/content"):
+		w.files++ // an output or error file
+		for _, line := range bytes.Split(body, []byte("\n")) {
+			var a struct {
+				Response struct {
+					Body struct {
+						Usage struct {
+							In  int64 `json:"prompt_tokens"`
+							Out int64 `json:"completion_tokens"`
+						}
+					}
+				}
+			}
+			if json.Unmarshal(line, &a) == nil {
+				u := a.Response.Body.Usage
+				w.input, w.output, w.pico = w.input+u.In, w.output+u.Out, w.pico+u.In*200_000+u.Out*800_000
+			}
+		}
+	}
+	return resp, nil
+}
+
+func (w *batchWitness) CloseIdleConnections() {
+	w.RoundTripper.(*http.Transport).CloseIdleConnections()
+}
+
+func TestAheadAgainstAIMock(t *testing.T) {
+	url := os.Getenv("SILVERBEAM_AIMOCK")
+	if url == "" {
+		t.Skip("SILVERBEAM_AIMOCK names no server")
+	}
+	var ignored any
+	fetch(t, "POST", url+"/__aimock/reset", "", &ignored)
+	aheadAgainst(t, url)
+}
+
+func TestAheadAgainstLLMock(t *testing.T) {
+	url := os.Getenv("SILVERBEAM_LLMOCK")
+	if url == "" {
+		t.Skip("SILVERBEAM_LLMOCK names no server")
+	}
+	var ignored any
+	fetch(t, "POST", url+"/_llmock/reset", "", &ignored)
+	aheadAgainst(t, url)
+}
