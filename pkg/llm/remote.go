@@ -32,7 +32,7 @@ type retryError struct {
 	wait time.Duration // what the server asks for at least
 }
 
-// errGone says that the provider knows no such thing.
+// errGone says that the provider knows no such thing, or no such request.
 var errGone = errors.New("the provider knows it no longer")
 
 const (
@@ -97,7 +97,7 @@ func (r remote) refusal(resp *http.Response) error {
 	at := fmt.Errorf("%s: status %d %s", r.site.host, s, code)
 	wait := retryAfter(resp.Header, time.Now())
 	switch {
-	case s == 404 || s == 410:
+	case s == 404 || s == 405 || s == 410:
 		return fmt.Errorf("%w: %w", errGone, at)
 	case s == 429 && code != "insufficient_quota" && code != "billing_hard_limit_reached":
 		return retryError{at, wait}
@@ -166,7 +166,11 @@ func (r remote) files(ctx context.Context, enough func(openai.File) bool) error 
 			HasMore bool          `json:"has_more"`
 		}
 		path := fmt.Sprintf("/files?purpose=batch&limit=%d%s", listed, after)
-		if err := r.insist(ctx, http.MethodGet, path, decode(&page)); err != nil {
+		err := r.insist(ctx, http.MethodGet, path, decode(&page))
+		if errors.Is(err, errGone) {
+			return nil // it has no list: a file that arrived without a word stays there, unused
+		}
+		if err != nil {
 			return err
 		}
 		for _, f := range page.Data {
