@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +33,7 @@ type Options struct {
 	Endpoint    string        // base URL, with or without its /v1; or fake://rules?seed=1&p429=0.05&...
 	Model       string        // as the server knows it; for fake:// by default fake-rules
 	KeyEnv      string        // name of the environment variable that holds the key; "" sends none
+	KeyCommand  string        // or the command that prints it, run again when the key is no longer good
 	InFlight    int           // calls at once to one endpoint in this process; 0: 64
 	RPM, TPM    int           // requests and tokens a minute; 0: no limit of ours
 	Timeout     time.Duration // of one attempt; 0: 60 s
@@ -51,10 +51,10 @@ type Client struct {
 	book    *ledger.Book
 	store   *ledger.Store
 	site    site
+	key     *secret
 	price   ledger.Price
 	asks    question
 	prompts prompts
-	key     string
 	batch   ledger.Price // of the batch interface; where there is none, that of a call
 	http    *http.Client
 	api     *openai.Client
@@ -86,13 +86,11 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 	if err != nil {
 		return nil, err
 	}
-	var key string
-	if o.KeyEnv != "" {
-		if key = os.Getenv(o.KeyEnv); key == "" {
-			return nil, fmt.Errorf("llm: environment variable %s holds no key: export it, or name another", o.KeyEnv)
-		}
+	k, err := openKey(o)
+	if err != nil {
+		return nil, err
 	}
-	c := &Client{o: o, book: book, store: store, site: s, asks: newQuestion(store, t, o.Model, s), prompts: prompts{t: t, model: o.Model, made: map[string]*prompt{}}, habits: newHabits(o.Model),
+	c := &Client{o: o, key: k, book: book, store: store, site: s, asks: newQuestion(store, t, o.Model, s), prompts: prompts{t: t, model: o.Model, made: map[string]*prompt{}}, habits: newHabits(o.Model),
 		jitter: func(d time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(d) + 1)) }, flights: map[ledger.Identity]*flight{},
 		few: few, maxBytes: maxBytes, settled: settled}
 	var digest string
@@ -111,9 +109,8 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 		rt = transport(o.InFlight)
 	}
 	c.http = &http.Client{Transport: rt, Timeout: o.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	c.key = key
-	config := openai.DefaultConfig(key)
-	config.BaseURL, config.HTTPClient = s.base, doer{c.http}
+	config := openai.DefaultConfig("") // the doer sends the key
+	config.BaseURL, config.APIVersion, config.HTTPClient = s.base, s.version, doer{c.http}
 	c.api = openai.NewClientWithConfig(config)
 	c.gate = openGate(o.Endpoint, o.InFlight, o.RPM, o.TPM)
 	return c, nil
@@ -123,6 +120,9 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 func (o *Options) resolve(t *taxonomy.Taxonomy) (s site, err error) {
 	if s, err = parseSite(o.Endpoint); err != nil {
 		return s, err
+	}
+	if o.Batch && s.azure {
+		return s, errors.New("llm: Azure's batch interface is not spoken: mode sync asks its deployments")
 	}
 	o.InFlight = cmp.Or(o.InFlight, 64)
 	o.Timeout = cmp.Or(o.Timeout, 60*time.Second)

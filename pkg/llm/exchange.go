@@ -19,6 +19,8 @@ const maxBody = 8 << 20
 // exchange is one attempt: the request, and what came back, on errors too.
 type exchange struct {
 	request []byte // the body
+	key     string
+	site    site
 
 	called bool // go-openai let the request pass
 	left   bool // its header went out on a connection
@@ -46,6 +48,7 @@ func (d doer) Do(r *http.Request) (*http.Response, error) {
 	x.called = true
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.request)), int64(len(x.request))
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.request)), nil }
+	x.site.sign(r.Header, x.key)
 	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{WroteHeaders: func() { x.left = true }}))
 	resp, err := d.client.Do(r)
 	if err != nil {
@@ -93,8 +96,8 @@ func (c *Client) head(h habit, p *prompt, ask int) ([]byte, error) {
 
 // send makes one attempt. What went wrong stands in the exchange. go-openai asks about nothing but the model: the doer
 // sends the body.
-func (c *Client) send(ctx context.Context, h habit, p *prompt, user string, ask int) *exchange {
-	x := &exchange{}
+func (c *Client) send(ctx context.Context, key string, h habit, p *prompt, user string, ask int) *exchange {
+	x := &exchange{key: key, site: c.site}
 	if x.request, x.failed = c.body(h, p, user, ask); x.failed != nil {
 		return x
 	}

@@ -72,9 +72,10 @@ func (c *Client) judge(ctx context.Context, x *exchange, p *prompt, used habit) 
 	case x.status == 0 || !x.whole:
 		c.judgeCut(ctx, x, &v)
 	case x.status >= 200 && x.status < 300:
+		c.key.took(x.key)
 		judgeAnswer(x, p, used, &v)
 	default:
-		c.judgeStatus(x, used, &v)
+		c.judgeStatus(ctx, x, used, &v)
 	}
 	return v, c.priceOf(&v.outcome)
 }
@@ -172,7 +173,7 @@ func judgeAnswer(x *exchange, p *prompt, used habit, v *verdict) {
 }
 
 // judgeStatus reads an answer that is an HTTP error.
-func (c *Client) judgeStatus(x *exchange, used habit, v *verdict) {
+func (c *Client) judgeStatus(ctx context.Context, x *exchange, used habit, v *verdict) {
 	e := readError(x.body)
 	code := fmt.Sprintf("%v %v", orEmpty(e.Code), orEmpty(e.Type))
 	has := func(words ...string) bool {
@@ -187,6 +188,15 @@ func (c *Client) judgeStatus(x *exchange, used habit, v *verdict) {
 		at += ", request " + id
 	}
 	should := x.header.Get("x-should-retry")
+	if x.status != 401 {
+		c.key.took(x.key)
+	} else if renewed, err := c.key.renew(ctx, x.key); err != nil {
+		v.stop(err)
+		return
+	} else if renewed {
+		v.next, v.err = adapt, fmt.Errorf("%w: %s (key)", ErrProvider, at)
+		return
+	}
 	switch s := x.status; {
 	case s == 403 && c.habits.learn(used, s, e.Message, e.Param): // the way to refuse log probabilities
 		v.next, v.err = adapt, Refusal{"bad-request", fmt.Sprintf("status %d", s)}

@@ -55,9 +55,11 @@ func (r remote) send(ctx context.Context, method, path, contentType string, body
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	if r.key != "" {
-		req.Header.Set("Authorization", "Bearer "+r.key)
+	key, err := r.key.get(ctx)
+	if err != nil {
+		return err
 	}
+	r.site.sign(req.Header, key)
 	resp, err := (&http.Client{Transport: r.http.Transport, CheckRedirect: r.http.CheckRedirect}).Do(req)
 	if err != nil {
 		if why := hopeless(err); why != "" && !r.met.Load() {
@@ -68,8 +70,9 @@ func (r remote) send(ctx context.Context, method, path, contentType string, body
 	defer resp.Body.Close()
 	r.met.Store(true)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return r.refusal(resp)
+		return r.refusal(ctx, resp, key)
 	}
+	r.key.took(key)
 	if err := take(&watched{resp.Body, watch, r.o.Timeout}); err != nil {
 		return uncertainError{errors.New("no whole answer from " + r.site.host)}
 	}
@@ -88,14 +91,23 @@ func (w *watched) Read(b []byte) (int, error) {
 	return w.Reader.Read(b)
 }
 
-// refusal reads an HTTP error.
-func (r remote) refusal(resp *http.Response) error {
+// refusal reads an HTTP error. A key that has ended is no error where there is another one.
+func (r remote) refusal(ctx context.Context, resp *http.Response, key string) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
 	e := readError(body)
 	code := plain(fmt.Sprint(orEmpty(e.Code)))
 	s := resp.StatusCode
 	at := fmt.Errorf("%s: status %d %s", r.site.host, s, code)
 	wait := retryAfter(resp.Header, time.Now())
+	if s == 401 {
+		renewed, err := r.key.renew(ctx, key)
+		if err != nil {
+			return err
+		}
+		if renewed {
+			return retryError{at, wait}
+		}
+	}
 	switch {
 	case s == 404 || s == 405 || s == 410:
 		return fmt.Errorf("%w: %w", errGone, at)

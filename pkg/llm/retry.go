@@ -90,11 +90,15 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, used
 		return v, fmt.Errorf("llm: %w", err)
 	}
 	in.Findings = c.asks.ids(p.asked)
+	key, err := c.key.get(ctx)
+	if err != nil {
+		return v, c.halt(err)
+	}
 	id, err := c.book.Begin(ctx, *in)
 	if err != nil {
 		return v, err
 	}
-	x = c.send(context.WithoutCancel(ctx), used, p, body, ask) // whoever is called off, this call is paid for
+	x = c.send(context.WithoutCancel(ctx), key, used, p, body, ask) // whoever is called off, this call is paid for
 	v, err = c.judge(ctx, x, p, used)
 	if u := v.outcome.Usage; u != nil && x.status < 300 {
 		c.meter.learn(p, used.mode, bytes, u.Input)

@@ -6,20 +6,23 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
 
 // site is where calls go.
 type site struct {
-	base  string // what chat/completions is appended to
-	host  string // for messages
-	kind  string // part of the identity of answers: "" for real endpoints
-	local bool
-	fake  *faults
+	base    string // what chat/completions is appended to
+	version string // Azure's api-version; "": none
+	host    string // for messages
+	kind    string // part of the identity of answers: "" for real endpoints
+	local   bool
+	azure   bool
+	fake    *faults
 }
 
-// parseSite reads an endpoint. A base URL without a path gets /v1.
+// parseSite reads an endpoint. A base URL without a path gets /v1. Azure's deployments have an api-version in the query.
 func parseSite(endpoint string) (s site, err error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
@@ -38,8 +41,18 @@ func parseSite(endpoint string) (s site, err error) {
 	default:
 		return s, fmt.Errorf("llm: endpoint has the scheme %.20q: http, https or fake is needed", u.Scheme)
 	}
-	if u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return s, errors.New("llm: endpoint must be scheme://host[:port][/path], without user, query or fragment")
+	query, err := url.ParseQuery(u.RawQuery)
+	s.version = query.Get("api-version")
+	if query.Del("api-version"); u.Host == "" || u.User != nil || err != nil || len(query) > 0 || u.Fragment != "" {
+		return s, errors.New("llm: endpoint must be scheme://host[:port][/path], without user, fragment, or query but for ?api-version=")
+	}
+	u.RawQuery = ""
+	s.azure = s.version != "" || azureHost.MatchString(u.Hostname())
+	switch {
+	case strings.Contains(u.Path, "/openai/deployments/") && s.version == "":
+		return s, errors.New("llm: endpoint is a deployment of Azure's: it needs ?api-version=, such as 2024-10-21")
+	case strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/responses"):
+		return s, errors.New("llm: endpoint ends in /responses: chat completions are spoken; give its base, up to /v1")
 	}
 	if s.local = loopback(u.Hostname()); s.local {
 		s.kind = "local"
@@ -51,6 +64,8 @@ func parseSite(endpoint string) (s site, err error) {
 	s.base = u.String()
 	return s, nil
 }
+
+var azureHost = regexp.MustCompile(`\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)$`)
 
 // StandIn tells endpoints apart whose answers are not to be taken for each other's: "" for real ones, "local" for this
 // machine's, and a fake one's own address.

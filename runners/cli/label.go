@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,14 +31,14 @@ func labelCommand() *cobra.Command {
 // labelParams are the flags that become parameters of the pipeline label-reports, by the parameter's name.
 var labelParams = map[string]string{
 	"id-column": "id", "text-columns": "text", "findings": "findings", "convention": "convention", "labelers": "labelers",
-	"endpoint": "endpoint", "model": "model", "key-env": "key_env", "prices": "prices", "in-flight": "in_flight", "rpm": "rpm",
+	"endpoint": "endpoint", "model": "model", "key-env": "key_env", "key-command": "key_command", "prices": "prices", "in-flight": "in_flight", "rpm": "rpm",
 	"tpm": "tpm", "mode": "mode", "timeout": "timeout", "deadline": "deadline", "batch-rows": "batch_rows", "limit": "limit", "as": "as",
 	"uncertain": "uncertain", "max-rejects": "tolerance",
 }
 
 func labelReportsCommand() *cobra.Command {
 	var flags runFlags
-	var out, keyCommand, evidenceFile, baseline, texts string
+	var out, evidenceFile, baseline, texts string
 	var quotes bool
 	c := &cobra.Command{
 		Use: "reports IN --out OUT", Short: "label a table of reports without writing a pipeline", Args: exactly("IN"),
@@ -76,11 +75,6 @@ func labelReportsCommand() *cobra.Command {
 					set[p] = f.Value.String()
 				}
 			})
-			if keyCommand != "" {
-				if set["key_env"], err = keyFrom(cmd, keyCommand); err != nil {
-					return err
-				}
-			}
 			p, err := pipelines.Load("label-reports", set)
 			if err != nil {
 				return asFlags(cmd, err)
@@ -136,7 +130,7 @@ func labelReportsCommand() *cobra.Command {
 	f.String("endpoint", "", "base `URL` of an OpenAI-compatible server; fake://rules pretends one and costs nothing")
 	f.String("model", "", "ask the model `NAME`")
 	f.String("key-env", "", "the environment `VARIABLE` that holds the key (default: no key is sent)")
-	f.StringVar(&keyCommand, "key-command", "", "run this `COMMAND`, which prints the key")
+	f.String("key-command", "", "run this `COMMAND`, which prints the key; again when it is no longer good")
 	f.String("prices", "", "take prices from `FILE` (default the built-in one)")
 	f.Int("in-flight", 64, "up to `N` calls at once, 1 to 4096")
 	f.Int("rpm", 0, "at most `N` requests a minute; 0: no limit of ours")
@@ -203,17 +197,6 @@ func input(cmd *cobra.Command, in string) (path string, done func(), err error) 
 	return f.Name(), done, nil
 }
 
-// keyFrom runs a command that prints a key, puts it in the environment of this process alone and gives the variable's name.
-func keyFrom(cmd *cobra.Command, command string) (variable string, err error) {
-	out, err := exec.CommandContext(cmd.Context(), "sh", "-c", command).Output()
-	key := strings.TrimSpace(string(out))
-	if err != nil || key == "" {
-		return "", usage(cmd, "--key-command: it printed no key: %v", err)
-	}
-	variable = "SILVERBEAM_KEY"
-	return variable, os.Setenv(variable, key)
-}
-
 // labelFolder names the run folder by the input's content and by what was asked of it.
 func labelFolder(in string, set map[string]string) (string, error) {
 	f, err := os.Open(in)
@@ -226,7 +209,7 @@ func labelFolder(in string, set map[string]string) (string, error) {
 		return "", badInput("%s: %v", in, err)
 	}
 	for _, k := range slices.Sorted(maps.Keys(set)) {
-		if !slices.Contains([]string{"in", "key_env", "in_flight", "rpm", "tpm", "timeout", "deadline", "mode", "tolerance"}, k) {
+		if !slices.Contains([]string{"in", "key_env", "key_command", "in_flight", "rpm", "tpm", "timeout", "deadline", "mode", "tolerance"}, k) {
 			fmt.Fprintf(h, "\n%s=%s", k, set[k])
 		}
 	}

@@ -39,19 +39,20 @@ const Batch = "batch"
 
 // Options is the config block of a label.Reports step.
 type Options struct {
-	Findings   string        `yaml:"findings"`   // taxonomy: ctrate-18 (default), radchestct-16, abdomen-12 or a file
-	Labelers   []string      `yaml:"labelers"`   // rules, student:FILE, llm, asked in this order until one is sure; an endpoint adds llm at the end; default [rules]
-	Convention string        `yaml:"convention"` // what counts as a finding: ct-rate (default) or clinical
-	Endpoint   string        `yaml:"endpoint"`   // base URL of an OpenAI-compatible server; needed by llm
-	Model      string        `yaml:"model"`      // needed by llm
-	KeyEnv     string        `yaml:"key_env"`    // the environment variable that holds the key; "" sends none
-	Prices     string        `yaml:"prices"`     // price file; default the built-in one
-	InFlight   int           `yaml:"in_flight"`  // calls at once in this process; default 64
-	RPM        int           `yaml:"rpm"`        // requests a minute; 0: no limit of ours
-	TPM        int           `yaml:"tpm"`        // tokens a minute; 0: no limit of ours
-	Timeout    time.Duration `yaml:"timeout"`    // of one call; default 60s
-	Deadline   time.Duration `yaml:"deadline"`   // of one report, retries included; default 10m
-	Mode       string        `yaml:"mode"`       // how the model is asked: sync (default), at once, or batch, through the provider's batch interface at its price
+	Findings   string        `yaml:"findings"`    // taxonomy: ctrate-18 (default), radchestct-16, abdomen-12 or a file
+	Labelers   []string      `yaml:"labelers"`    // rules, student:FILE, llm, asked in this order until one is sure; an endpoint adds llm at the end; default [rules]
+	Convention string        `yaml:"convention"`  // what counts as a finding: ct-rate (default) or clinical
+	Endpoint   string        `yaml:"endpoint"`    // base URL of an OpenAI-compatible server; needed by llm
+	Model      string        `yaml:"model"`       // needed by llm
+	KeyEnv     string        `yaml:"key_env"`     // the environment variable that holds the key; "" sends none
+	KeyCommand string        `yaml:"key_command"` // or the command that prints it; run again when the key is no longer good
+	Prices     string        `yaml:"prices"`      // price file; default the built-in one
+	InFlight   int           `yaml:"in_flight"`   // calls at once in this process; default 64
+	RPM        int           `yaml:"rpm"`         // requests a minute; 0: no limit of ours
+	TPM        int           `yaml:"tpm"`         // tokens a minute; 0: no limit of ours
+	Timeout    time.Duration `yaml:"timeout"`     // of one call; default 60s
+	Deadline   time.Duration `yaml:"deadline"`    // of one report, retries included; default 10m
+	Mode       string        `yaml:"mode"`        // how the model is asked: sync (default), at once, or batch, through the provider's batch interface at its price
 }
 
 // Validate names every setting that cannot work. It opens no file and no connection.
@@ -78,6 +79,9 @@ func (o Options) Validate() error {
 	}
 	if o.Mode != "" && o.Mode != "sync" && o.Mode != Batch {
 		bad("mode", o.Mode, "one of sync, batch")
+	}
+	if o.KeyEnv != "" && o.KeyCommand != "" {
+		bad("key_command", o.KeyCommand, "empty, beside key_env")
 	}
 	if o.InFlight < 0 || o.InFlight > 4096 {
 		bad("in_flight", o.InFlight, "1 to 4096")
@@ -114,7 +118,7 @@ func (o Options) Calls() bool { return slices.Contains(o.Cascade(), "llm") }
 
 // Client is what a client of the endpoint is opened with.
 func (o Options) Client(run schemas.Run) llm.Options {
-	return llm.Options{Endpoint: o.Endpoint, Model: o.Model, KeyEnv: o.KeyEnv, InFlight: o.InFlight, RPM: o.RPM, TPM: o.TPM,
+	return llm.Options{Endpoint: o.Endpoint, Model: o.Model, KeyEnv: o.KeyEnv, KeyCommand: o.KeyCommand, InFlight: o.InFlight, RPM: o.RPM, TPM: o.TPM,
 		Timeout: o.Timeout, Deadline: o.Deadline, MaxCostPico: run.MaxCostPico, Replay: run.Replay, Prices: o.Prices,
 		Batch: o.Mode == Batch, Spool: run.Dir}
 }
