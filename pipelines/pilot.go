@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -119,18 +120,36 @@ func (p *Plan) Hold(pilot *Pilot, l *Pipeline) {
 	sent := func(r llm.Request) int { return r.Instructions }
 	p.Tokens.Input = of(sent, p.sentBytes, func(c ledger.Called) float64 { return float64(c.Input) }).whole()
 	p.Tokens.Output = of(func(r llm.Request) int { return r.Findings }, p.askedFindings, func(c ledger.Called) float64 { return float64(c.Output) }).whole()
-	p.CostUSD = of(sent, p.sentBytes, func(c ledger.Called) float64 { return float64(c.CostPico) / 1e12 }).figures(4)
-	for i, usd := range p.CostUSD.all() {
-		p.pico[i] = int64(math.Round(usd * 1e12))
-	}
+	cost := of(sent, p.sentBytes, func(c ledger.Called) float64 { return float64(c.CostPico) / 1e12 })
 	busy := of(func(llm.Request) int { return 1 }, p.Calls, func(c ledger.Called) float64 { return c.Seconds }).all()
 	atOnce := float64(min(int64(atOnce(o)), p.Calls))
 	calling := guess(func(i int) float64 { return busy[i] / atOnce })
 	if o.RPM > 0 {
 		calling.atLeast(60 * float64(p.Calls) / float64(o.RPM))
 	}
-	p.Seconds = guess(func(i int) float64 { return float64(p.Distinct-p.Calls) / rulesPerSecond[i] })
-	p.Seconds.add(calling)
+	p.settle(o, cost, calling)
+}
+
+// settle sets the modes' cost and time: a pilot's calls are paid for at the price of sync, and batch mode costs a share of it.
+func (p *Plan) settle(o *label.Options, cost, calling Guess) {
+	sync := p.Modes["sync"].CostUSD.Expected
+	for name, m := range p.Modes {
+		share := 1.0
+		if sync > 0 {
+			share = m.CostUSD.Expected / sync
+		}
+		m.CostUSD = guess(func(i int) float64 { return share * cost.all()[i] }).figures(4)
+		if name == "sync" {
+			m.Seconds = guess(func(i int) float64 { return float64(p.Distinct-p.Calls) / rulesPerSecond[i] })
+			m.Seconds.add(calling)
+		}
+		p.Modes[name] = m
+	}
+	m := p.Modes[cmp.Or(o.Mode, "sync")]
+	p.CostUSD, p.Seconds = m.CostUSD, m.Seconds
+	for i, usd := range p.CostUSD.all() {
+		p.pico[i] = int64(math.Round(usd * 1e12))
+	}
 }
 
 // figures keeps so many figures of the highest, rounding outwards.
