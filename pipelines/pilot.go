@@ -96,7 +96,7 @@ func (d *draw) offer(report string, want []int, sent llm.Request) (err error) {
 			return err
 		}
 	}
-	s.sent.Instructions += len(report)
+	s.sent.Instructions += len(s.sent.Text)
 	d.drawn = slices.Insert(d.drawn, at, s)
 	d.drawn = d.drawn[:min(len(d.drawn), d.n)]
 	return nil

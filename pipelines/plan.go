@@ -28,14 +28,17 @@ type Plan struct {
 		Input  Guess `json:"input"`
 		Output Guess `json:"output"`
 	} `json:"tokens"`
-	CostUSD Guess             `json:"cost_usd"`
-	Seconds Guess             `json:"seconds"` // of labelling; training is not foretold
-	Modes   map[string]Mode   `json:"modes"`   // what the calls would cost and take in each mode; batch only where it has a price
-	Shuffle int64             `json:"shuffle_bytes"`
-	Skipped []Skip            `json:"skipped"`
-	Notes   []string          `json:"notes,omitempty"` // what could be had for less
-	Basis   map[string]string `json:"basis"`           // digests and settings that the plan rests on; `run --plan` refuses if one has changed
-	Pilot   *Pilot            `json:"pilot,omitempty"` // nil: the figures are guesses
+	CostUSD  Guess             `json:"cost_usd"`
+	Seconds  Guess             `json:"seconds"` // of labelling; training is not foretold
+	Modes    map[string]Mode   `json:"modes"`   // what the calls would cost and take in each mode; batch only where it has a price
+	Shuffle  int64             `json:"shuffle_bytes"`
+	Skipped  []Skip            `json:"skipped"`
+	Notes    []string          `json:"notes,omitempty"` // what could be had for less
+	Host     string            `json:"host"`            // that reports would be sent to; "": none leaves this machine
+	Policies []string          `json:"policies"`        // files that permit it; null: no policy holds here
+	Removed  llm.Removed       `json:"removed"`         // from the reports that would be sent, by kind; null without calls
+	Basis    map[string]string `json:"basis"`           // digests and settings that the plan rests on; `run --plan` refuses if one has changed
+	Pilot    *Pilot            `json:"pilot,omitempty"` // nil: the figures are guesses
 
 	pico          [3]int64
 	sentBytes     int64 // of the calls, as is the next
@@ -168,6 +171,8 @@ func (p *Plan) labels(g *Graph, todo []schemas.Batch, o *label.Options, run sche
 	}
 	if o.Calls() {
 		p.Basis["prices"] = f.PriceFile
+		p.Removed = c.removed
+		p.Host, p.Policies = o.Client(run).Destination()
 	}
 	p.Distinct, p.Calls = int64(len(c.seen)), c.calls
 	p.sentBytes, p.askedFindings = int64(c.sum.Instructions)+c.bytes, int64(c.sum.Findings)
@@ -207,7 +212,7 @@ func (g *Graph) count(todo []schemas.Batch, o *label.Options, run schemas.Run, d
 	if err != nil {
 		return f, c, err
 	}
-	c = counter{seen: map[[16]byte]bool{}, wants: wants, call: f.Call, draw: d}
+	c = counter{seen: map[[16]byte]bool{}, sent: map[[16]byte]bool{}, removed: llm.Removed{}, wants: wants, call: f.Call, draw: d}
 	return f, c, c.read(g, todo)
 }
 
@@ -220,11 +225,13 @@ type counter struct {
 	call  func(report string, want []int) (llm.Request, error)
 	draw  *draw
 
-	seen   map[[16]byte]bool // by the head of a SHA-256: the store answers it
-	calls  int64
-	bytes  int64       // of the reports that would be sent
-	sum    llm.Request // of the calls
-	spared int         // studies that the store answers
+	seen    map[[16]byte]bool // by the head of a SHA-256: the store answers it
+	sent    map[[16]byte]bool // by what is sent of it
+	removed llm.Removed
+	calls   int64
+	bytes   int64       // of the reports that would be sent
+	sum     llm.Request // of the calls
+	spared  int         // studies that the store answers
 }
 
 func (c *counter) read(g *Graph, batches []schemas.Batch) error {
@@ -257,8 +264,12 @@ func (c *counter) count(report string) error {
 		if err := c.draw.offer(report, want, r); err != nil {
 			return err
 		}
-		if stored = r.Findings == 0; !stored {
-			c.calls, c.bytes = c.calls+1, c.bytes+int64(len(report))
+		sum := sha256.Sum256([]byte(r.Text))
+		key := [16]byte(sum[:16])
+		if stored = r.Findings == 0 && r.Text != ""; r.Findings > 0 && !c.sent[key] {
+			c.sent[key] = true
+			c.removed.Add(r.Removed)
+			c.calls, c.bytes = c.calls+1, c.bytes+int64(len(r.Text))
 			c.sum = llm.Request{Findings: c.sum.Findings + r.Findings, Instructions: c.sum.Instructions + r.Instructions, Schema: c.sum.Schema + r.Schema, MaxOutput: c.sum.MaxOutput + r.MaxOutput}
 		}
 	}

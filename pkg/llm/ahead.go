@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -35,6 +37,7 @@ const (
 // of Ahead on the same book takes what they bring.
 func (c *Client) Ahead(ctx context.Context, calls iter.Seq2[Call, error]) error {
 	a := &ahead{remote: remote{c}, maxLines: maxLines}
+	a.tidy()
 	under, err := a.resume(ctx)
 	if err == nil && calls == nil && !under {
 		return nil
@@ -55,6 +58,17 @@ func (c *Client) Ahead(ctx context.Context, calls iter.Seq2[Call, error]) error 
 		err = a.sweep(ctx)
 	}
 	return err
+}
+
+// tidy removes files that an earlier process of the run had no time to remove.
+func (a *ahead) tidy() {
+	if a.o.Spool == "" {
+		return // others use the system's folder
+	}
+	left, _ := filepath.Glob(filepath.Join(a.o.Spool, spoolName))
+	for _, name := range left {
+		_ = os.Remove(name)
+	}
 }
 
 // ahead is the work on batches of one call of Ahead.

@@ -43,6 +43,10 @@ type Options struct {
 	Prices      string        // price file; "": the built-in one
 	Batch       bool          // ask through the provider's batch interface first: see Ahead
 	Spool       string        // the folder for files on their way to it; "": the system's for temporary files
+	Egress      string        // file that notes each request to another machine; "": none does
+	Send        string        // of a report: redacted, whole, or "": redacted unless the endpoint is this machine or a fake
+
+	capped string // the policy file that MaxCostPico is of, or ""
 }
 
 // Client labels reports. It is safe for concurrent use. Book and store stay the caller's.
@@ -52,10 +56,12 @@ type Client struct {
 	store   *ledger.Store
 	site    site
 	key     *secret
+	redact  *rules.Labeler // its sections; nil: reports are sent whole
 	price   ledger.Price
 	asks    question
 	prompts prompts
 	batch   ledger.Price // of the batch interface; where there is none, that of a call
+	egress  *egress      // nil: nothing leaves this machine, or nobody wants to know
 	http    *http.Client
 	api     *openai.Client
 	gate    *gate
@@ -90,7 +96,11 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{o: o, key: k, book: book, store: store, site: s, asks: newQuestion(store, t, o.Model, s), prompts: prompts{t: t, model: o.Model, made: map[string]*prompt{}}, habits: newHabits(o.Model),
+	redact, err := o.redactor(s, t)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{o: o, key: k, book: book, store: store, site: s, redact: redact, asks: newQuestion(store, t, o.Model, s, redact != nil), prompts: prompts{t: t, model: o.Model, made: map[string]*prompt{}}, habits: newHabits(o.Model),
 		jitter: func(d time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(d) + 1)) }, flights: map[ledger.Identity]*flight{},
 		few: few, maxBytes: maxBytes, settled: settled}
 	var digest string
@@ -107,6 +117,12 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 		}
 	case rt == nil:
 		rt = transport(o.InFlight)
+	}
+	if o.Egress != "" && !s.local && s.fake == nil {
+		if c.egress, err = openEgress(o.Egress, rt, store); err != nil {
+			return nil, fmt.Errorf("llm: %w", err)
+		}
+		rt = c.egress
 	}
 	c.http = &http.Client{Transport: rt, Timeout: o.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	config := openai.DefaultConfig("") // the doer sends the key
@@ -138,7 +154,7 @@ func (o *Options) resolve(t *taxonomy.Taxonomy) (s site, err error) {
 	if o.Model == "" {
 		return s, errors.New("llm: no model is named")
 	}
-	return s, nil
+	return s, o.obey(s)
 }
 
 // price is what a token costs in a call and in a batch, and the digest of the price file that says so. Who asks for
@@ -164,11 +180,15 @@ func (o Options) price(s site) (p, batch ledger.Price, digest string, err error)
 
 // Close gives up the connections. Closing twice is nothing.
 func (c *Client) Close() error {
+	var err error
 	c.closed.Do(func() {
 		c.gate.close()
 		c.http.CloseIdleConnections()
+		if c.egress != nil {
+			err = c.egress.file.Close()
+		}
 	})
-	return nil
+	return err
 }
 
 // Name is a name of a report that tells nothing of it to one without the site's key.
@@ -187,7 +207,8 @@ type Call struct {
 // offsets; those of other findings are zero. Its error is a taxonomy.NotAssessable or a Refusal where the report is to blame; ErrBudget, ErrProvider, ErrTemporary,
 // ErrReplay or the context's error where it is not.
 func (c *Client) Label(ctx context.Context, call Call) ([]taxonomy.Label, error) {
-	text := normalise(call.Report)
+	text, removed := strip(c.redact, call.Report)
+	ctx = context.WithValue(ctx, removedKey{}, removed)
 	want := call.Findings
 	if want == nil {
 		want = c.asks.all
@@ -201,7 +222,7 @@ func (c *Client) Label(ctx context.Context, call Call) ([]taxonomy.Label, error)
 	}
 	a, err := c.answer(ctx, in, text, want)
 	if err != nil {
-		return nil, err
+		return nil, c.o.overCap(err)
 	}
 	labels := make([]taxonomy.Label, len(a.Labels))
 	for _, i := range want {
@@ -233,8 +254,11 @@ type question struct {
 	rest     []string
 }
 
-func newQuestion(store *ledger.Store, t *taxonomy.Taxonomy, model string, s site) (q question) {
+func newQuestion(store *ledger.Store, t *taxonomy.Taxonomy, model string, s site, redacted bool) (q question) {
 	q.rest = []string{instructions + askObject + askLine, model, "temperature=0 seed=0", Version, s.kind}
+	if redacted {
+		q.rest = append(q.rest, redactVersion)
+	}
 	for i, f := range t.Findings {
 		q.all = append(q.all, i)
 		q.findings = append(q.findings, store.Finding(describe(f)))

@@ -17,10 +17,12 @@ type Forecast struct {
 
 // Request is the size of one call. Zero: the store has every answer, and no call is needed.
 type Request struct {
-	Findings     int   // asked for
-	Instructions int   // bytes sent beside the report and the answer's schema
-	Schema       int   // bytes of that schema: not every server counts them
-	MaxOutput    int64 // tokens of the answer, sent as its bound
+	Findings     int     // asked for
+	Text         string  // what is sent of the report
+	Removed      Removed // from it; nil: it is sent whole
+	Instructions int     // bytes sent beside the report and the answer's schema
+	Schema       int     // bytes of that schema: not every server counts them
+	MaxOutput    int64   // tokens of the answer, sent as its bound
 }
 
 // Foresee looks at what Open would look at, without a ledger or a key, and sends nothing. store may be nil.
@@ -29,16 +31,24 @@ func Foresee(o Options, t *taxonomy.Taxonomy, store *ledger.Store) (f Forecast, 
 	if err != nil {
 		return f, err
 	}
+	redact, err := o.redactor(s, t)
+	if err != nil {
+		return f, err
+	}
 	made := prompts{t: t, model: o.Model, made: map[string]*prompt{}}
 	var q question
 	if store != nil {
-		q = newQuestion(store, t, o.Model, s)
+		q = newQuestion(store, t, o.Model, s, redact != nil)
 	}
 	f.Thinks = reasons(o.Model)
 	f.Call = func(report string, want []int) (Request, error) {
+		text, removed := strip(redact, report)
 		missing := want
+		if text == "" {
+			return Request{}, nil // it leaves without a call
+		}
 		if store != nil {
-			answers, err := store.Get(q.about(store, normalise(report)))
+			answers, err := store.Get(q.about(store, text))
 			if err != nil {
 				return Request{}, err
 			}
@@ -48,7 +58,7 @@ func Foresee(o Options, t *taxonomy.Taxonomy, store *ledger.Store) (f Forecast, 
 			return Request{}, nil
 		}
 		p := made.of(missing)
-		return Request{len(p.keys), len(p.system[strictSchema]) + len(user(ledger.Identity{}, "")), len(p.schema), p.maxTokens}, nil
+		return Request{len(p.keys), text, removed, len(p.system[strictSchema]) + len(user(ledger.Identity{}, "")), len(p.schema), p.maxTokens}, nil
 	}
 	f.Price, f.Batch, f.PriceFile, err = o.price(s)
 	return f, err

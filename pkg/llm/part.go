@@ -75,7 +75,7 @@ func (a *ahead) round(ctx context.Context, calls iter.Seq2[Call, error]) error {
 
 // add puts one report into a part, unless it has its answer or is on its way to one.
 func (a *ahead) add(ctx context.Context, call Call) (added bool, err error) {
-	text := normalise(call.Report)
+	text, _ := strip(a.redact, call.Report)
 	if text == "" || len(text) > maxReport {
 		return false, nil
 	}
@@ -157,10 +157,13 @@ func (a *ahead) room(ctx context.Context, reserve, bytes int64) error {
 	}
 }
 
+// spoolName is what a part's file is called while it has a name.
+const spoolName = ".spool-*.jsonl"
+
 // newPart opens a file for lines, mode 0600, whose name is gone at once where the system allows it: reports do not stay
 // on the disk, whatever becomes of this process.
 func (a *ahead) newPart(h habit) (*part, error) {
-	f, err := os.CreateTemp(a.o.Spool, ".spool-*.jsonl")
+	f, err := os.CreateTemp(a.o.Spool, spoolName)
 	if err != nil {
 		return nil, fmt.Errorf("llm: batches: %w", err)
 	}

@@ -33,6 +33,18 @@ const (
 
 // read fills s.says with everything a report says about the findings.
 func (s *scratch) read(l *Labeler, report string) {
+	s.says, s.about = s.says[:0], about{}
+	s.each(l, report, func(i int, _, rest sentence, p *place) {
+		if rest.from < rest.to {
+			before := len(s.says)
+			s.sentence(l, rest, i, p)
+			s.weigh(l, rest, p.section, s.says[before:])
+		}
+	})
+}
+
+// each visits the sentences of a report in order, whole and without their heading, with the place they stand in.
+func (s *scratch) each(l *Labeler, report string, visit func(i int, sent, rest sentence, p *place)) {
 	s.tokenize(report)
 	if s.known.of(l) {
 		s.present, s.now = make([]int32, len(l.lex.words)), 0
@@ -46,7 +58,6 @@ func (s *scratch) read(l *Labeler, report string) {
 		t.flags = l.flags[t.class]
 	}
 	s.split(l, report)
-	s.says, s.about = s.says[:0], about{}
 	place := place{organ: -1, heading: -1, denies: -1}
 	last, lastFindings := s.lastBody(l)
 	for i, sent := range s.sents {
@@ -68,12 +79,29 @@ func (s *scratch) read(l *Labeler, report string) {
 		if sent.paragraph {
 			place.organ = place.heading
 		}
-		if rest.from < rest.to {
-			before := len(s.says)
-			s.sentence(l, rest, i, &place)
-			s.weigh(l, rest, place.section, s.says[before:])
-		}
+		visit(i, sent, rest, &place)
 	}
+}
+
+// Span is a part of a report, in bytes.
+type Span struct{ From, To int }
+
+// Background gives the parts of a report under headings of history, technique, comparison and the like, their headings
+// included, in order: no finding is read from them.
+func (l *Labeler) Background(report string) (spans []Span) {
+	s := scratchPool.Get().(*scratch)
+	defer scratchPool.Put(s)
+	open := false
+	s.each(l, report, func(_ int, sent, _ sentence, p *place) {
+		from := int(s.toks[sent.from].from)
+		switch out := p.section == background; {
+		case out && !open:
+			spans, open = append(spans, Span{from, len(report)}), true
+		case !out && open:
+			spans[len(spans)-1].To, open = from, false
+		}
+	})
+	return spans
 }
 
 // place is what is carried from one sentence to the next.

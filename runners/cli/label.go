@@ -31,7 +31,7 @@ func labelCommand() *cobra.Command {
 // labelParams are the flags that become parameters of the pipeline label-reports, by the parameter's name.
 var labelParams = map[string]string{
 	"id-column": "id", "text-columns": "text", "findings": "findings", "convention": "convention", "labelers": "labelers",
-	"endpoint": "endpoint", "model": "model", "key-env": "key_env", "key-command": "key_command", "prices": "prices", "in-flight": "in_flight", "rpm": "rpm",
+	"endpoint": "endpoint", "model": "model", "key-env": "key_env", "key-command": "key_command", "prices": "prices", "send": "send", "in-flight": "in_flight", "rpm": "rpm",
 	"tpm": "tpm", "mode": "mode", "timeout": "timeout", "deadline": "deadline", "batch-rows": "batch_rows", "limit": "limit", "as": "as",
 	"uncertain": "uncertain", "max-rejects": "tolerance",
 }
@@ -132,6 +132,7 @@ func labelReportsCommand() *cobra.Command {
 	f.String("key-env", "", "the environment `VARIABLE` that holds the key (default: no key is sent)")
 	f.String("key-command", "", "run this `COMMAND`, which prints the key; again when it is no longer good")
 	f.String("prices", "", "take prices from `FILE` (default the built-in one)")
+	f.String("send", "", "send of each report `WHAT`: redacted (what it states, without identifiers), or whole (default redacted, unless the endpoint is this machine)")
 	f.Int("in-flight", 64, "up to `N` calls at once, 1 to 4096")
 	f.Int("rpm", 0, "at most `N` requests a minute; 0: no limit of ours")
 	f.Int("tpm", 0, "at most `N` tokens a minute; 0: no limit of ours")

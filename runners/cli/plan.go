@@ -135,6 +135,12 @@ func printPlan(w io.Writer, p *pipelines.Plan) {
 	line(w, "rows       %s in %s, %s through the shuffle", grouped(p.Rows), count(p.Batches, "batch"), kib(p.Shuffle))
 	line(w, "reports    %s distinct, %s", grouped(p.Distinct), count(int(p.Calls), "call"))
 	if p.Calls > 0 {
+		if p.Host != "" {
+			line(w, "sends      reports to %s, permitted by %s", p.Host, permission(p.Policies))
+		}
+		if len(p.Removed) > 0 {
+			line(w, "removed    %s, before anything is sent", p.Removed)
+		}
 		in, out := p.Tokens.Input, p.Tokens.Output
 		line(w, "tokens     %s in (%s to %s), %s out (%s to %s)", whole(in.Expected), whole(in.Low), whole(in.High), whole(out.Expected), whole(out.Low), whole(out.High))
 		line(w, "cost       $%.4f (%.4f to %.4f)", p.CostUSD.Expected, p.CostUSD.Low, p.CostUSD.High)
@@ -161,6 +167,13 @@ func printPlan(w io.Writer, p *pipelines.Plan) {
 	for _, n := range p.Notes {
 		line(w, "note       %s", n)
 	}
+}
+
+func permission(policies []string) string {
+	if policies == nil {
+		return "who names it: this machine has no policy file"
+	}
+	return strings.Join(policies, " and ")
 }
 
 func whole(n float64) string { return grouped(int64(n)) }

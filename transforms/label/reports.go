@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -53,6 +54,7 @@ type Options struct {
 	Timeout    time.Duration `yaml:"timeout"`     // of one call; default 60s
 	Deadline   time.Duration `yaml:"deadline"`    // of one report, retries included; default 10m
 	Mode       string        `yaml:"mode"`        // how the model is asked: sync (default), at once, or batch, through the provider's batch interface at its price
+	Send       string        `yaml:"send"`        // of a report: redacted (its statements, identifiers removed), or whole; default redacted unless the endpoint is this machine
 }
 
 // Validate names every setting that cannot work. It opens no file and no connection.
@@ -82,6 +84,9 @@ func (o Options) Validate() error {
 	}
 	if o.KeyEnv != "" && o.KeyCommand != "" {
 		bad("key_command", o.KeyCommand, "empty, beside key_env")
+	}
+	if !slices.Contains([]string{"", "redacted", "whole"}, o.Send) {
+		bad("send", o.Send, "one of redacted, whole")
 	}
 	if o.InFlight < 0 || o.InFlight > 4096 {
 		bad("in_flight", o.InFlight, "1 to 4096")
@@ -120,7 +125,7 @@ func (o Options) Calls() bool { return slices.Contains(o.Cascade(), "llm") }
 func (o Options) Client(run schemas.Run) llm.Options {
 	return llm.Options{Endpoint: o.Endpoint, Model: o.Model, KeyEnv: o.KeyEnv, KeyCommand: o.KeyCommand, InFlight: o.InFlight, RPM: o.RPM, TPM: o.TPM,
 		Timeout: o.Timeout, Deadline: o.Deadline, MaxCostPico: run.MaxCostPico, Replay: run.Replay, Prices: o.Prices,
-		Batch: o.Mode == Batch, Spool: run.Dir}
+		Batch: o.Mode == Batch, Spool: run.Dir, Send: o.Send, Egress: filepath.Join(run.Dir, "egress.jsonl")}
 }
 
 // Taxonomy loads the findings.
@@ -131,9 +136,13 @@ func (o Options) Taxonomy() (*taxonomy.Taxonomy, error) {
 	return taxonomy.Load(o.Findings)
 }
 
-// Suits opens every student of the list: a file that is missing, damaged or made for other findings or rules is an error.
+// Suits opens every student of the list and the site's policy: a file that is missing, damaged or made for other findings
+// or rules is an error, and so is an endpoint, a model or a whole report that the policy forbids.
 func (o Options) Suits(t *taxonomy.Taxonomy) error {
 	_, err := o.versions(t)
+	if err == nil && o.Calls() {
+		err = o.Client(schemas.Run{}).Permit()
+	}
 	return err
 }
 
@@ -168,7 +177,7 @@ func (o Options) Identity() (string, error) {
 	}
 	id := fmt.Sprint(t.Digest(), versions)
 	if o.Calls() {
-		id += fmt.Sprint(o.Model, llm.Version, llm.StandIn(o.Endpoint))
+		id += fmt.Sprint(o.Model, llm.Version, llm.StandIn(o.Endpoint), o.Client(schemas.Run{}).Redaction())
 	}
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(id))), nil
 }

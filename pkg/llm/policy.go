@@ -1,0 +1,147 @@
+package llm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"silverbeam/pkg/ledger"
+
+	"github.com/goccy/go-yaml"
+)
+
+// ErrPolicy says that the site's policy forbids what was asked.
+var ErrPolicy = errors.New("the site's policy forbids it")
+
+// policy is what whoever keeps the machine allows. It can only tighten: what it does not name is as without it.
+type policy struct {
+	Egress struct {
+		Allow *[]string `yaml:"allow"` // hosts, with or without port, that reports may go to beside this machine
+	} `yaml:"egress"`
+	Models []string `yaml:"models"` // that may be asked, wherever they are
+	Redact bool     `yaml:"redact"` // reports may not be sent whole to another machine
+	Spend  struct {
+		RunUSD *float64 `yaml:"run_usd"` // one run may spend
+	} `yaml:"spend"`
+	file string
+}
+
+// policyFile is where a site's policy stands; root alone can write it. SILVERBEAM_POLICY names one more: both hold, so
+// that it too can only tighten.
+const policyFile, policyEnv = "/etc/silverbeam/policy.yaml", "SILVERBEAM_POLICY"
+
+// policies reads the policies that hold here: none, one or two.
+func policies() (all []policy, err error) {
+	for _, file := range []string{policyFile, os.Getenv(policyEnv)} {
+		p, err := readPolicy(file)
+		switch {
+		case file == "", file == policyFile && errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, fmt.Errorf("%w: %s: %w", ErrPolicy, file, err)
+		default:
+			all = append(all, p)
+		}
+	}
+	return all, nil
+}
+
+// readPolicy reads one policy, strictly: what it cannot read, or what others could have written, is an error.
+func readPolicy(file string) (p policy, err error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return p, err
+	}
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	switch {
+	case !info.Mode().IsRegular():
+		return p, errors.New("is no file")
+	case owner != 0 && (file == policyFile || int(owner) != os.Getuid()):
+		return p, fmt.Errorf("belongs to user %d: it must be root's", owner)
+	case info.Mode().Perm()&0o022 != 0:
+		return p, fmt.Errorf("has mode %#o: others may write it", info.Mode().Perm())
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return p, err
+	}
+	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&p); err != nil {
+		return p, errors.New(strings.SplitN(yaml.FormatError(err, false, false), "\n", 2)[0])
+	}
+	if usd := p.Spend.RunUSD; usd != nil && (!(*usd >= 0) || *usd > 9e6) {
+		return p, fmt.Errorf("spend.run_usd: %g, want 0 to 9000000", *usd)
+	}
+	p.file = file
+	return p, nil
+}
+
+// obey refuses what a policy forbids, and lowers the cap to what each allows.
+func (o *Options) obey(s site) error {
+	all, err := policies()
+	if err != nil {
+		return err
+	}
+	for _, p := range all {
+		no := func(format string, args ...any) error {
+			return fmt.Errorf("%w: %s: %s", ErrPolicy, p.file, fmt.Sprintf(format, args...))
+		}
+		away := !s.local && s.fake == nil
+		switch {
+		case away && p.Egress.Allow != nil && !allows(*p.Egress.Allow, s.host):
+			return no("egress.allow does not name %s", s.host)
+		case p.Models != nil && s.fake == nil && !slices.Contains(p.Models, o.Model):
+			return no("models does not name %.100q", o.Model)
+		case away && p.Redact && !o.redacts(s):
+			return no("reports may not be sent whole")
+		}
+		if usd := p.Spend.RunUSD; usd != nil {
+			if pico := int64(math.Floor(*usd * 1e12)); o.MaxCostPico == 0 || pico < o.MaxCostPico {
+				o.MaxCostPico, o.capped = max(pico, 1), p.file // a cap of 0 is none: 1 pico-dollar pays for nothing
+			}
+		}
+	}
+	return nil
+}
+
+// allows compares hosts without regard to case; an entry without a port allows every port.
+func allows(hosts []string, host string) bool {
+	name := (&url.URL{Host: host}).Hostname()
+	return slices.ContainsFunc(hosts, func(h string) bool { return strings.EqualFold(h, host) || strings.EqualFold(h, name) })
+}
+
+// Permit says, before anything is opened or sent, whether the site's policy permits these calls; nil where it does.
+func (o Options) Permit() error {
+	s, err := parseSite(o.Endpoint)
+	if err != nil {
+		return err
+	}
+	return o.obey(s)
+}
+
+// Destination is where reports go, for a plan: the host, and the policy files that permit it. host is "" where nothing leaves
+// this machine.
+func (o Options) Destination() (host string, files []string) {
+	s, err := parseSite(o.Endpoint)
+	if err != nil || s.local || s.fake != nil {
+		return "", nil
+	}
+	all, _ := policies()
+	for _, p := range all {
+		files = append(files, p.file)
+	}
+	return s.host, files
+}
+
+// overCap names the policy where the cap that a run met is one.
+func (o Options) overCap(err error) error {
+	if o.capped != "" && errors.Is(err, ledger.ErrBudget) {
+		return fmt.Errorf("%w (%w: spend.run_usd in %s)", err, ErrPolicy, o.capped)
+	}
+	return err
+}
