@@ -55,7 +55,7 @@ func Foresee(o Options, t *taxonomy.Taxonomy, store *ledger.Store) (f Forecast, 
 			_, missing = q.pick(answers, want)
 		}
 		if len(missing) == 0 {
-			return Request{}, nil
+			return Request{Text: text}, nil
 		}
 		p := made.of(missing)
 		return Request{len(p.keys), text, removed, len(p.system[strictSchema]) + len(user(ledger.Identity{}, "")), len(p.schema), p.maxTokens}, nil
