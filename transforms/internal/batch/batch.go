@@ -77,6 +77,9 @@ func lift(ctx context.Context, name string, st Step, run schemas.Run) (*lifted, 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	if n > 0 {
+		beginAsking()
+	}
 	return &lifted{name, st, run, n, beam.NewCounter(name, "in"), beam.NewCounter(name, "out"), beam.NewCounter(name, "rejects")}, nil
 }
 
@@ -108,7 +111,8 @@ func (l *lifted) batch(ctx context.Context, b schemas.Batch) (schemas.Batch, err
 }
 
 // each runs the step on every study, some at a time. It returns each study's refusal, the CPU seconds of the threads
-// that worked, and the first error that stops the run.
+// that worked, and the first error that stops the run. Of a step that waits on calls these are the whole process's since
+// the step was last through a batch: threads that its goroutines held would cost as much as the calls.
 func (l *lifted) each(ctx context.Context, studies []schemas.Study) ([]error, float64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -120,7 +124,9 @@ func (l *lifted) each(ctx context.Context, studies []schemas.Study) ([]error, fl
 	var wg sync.WaitGroup
 	for range min(workers, len(studies)) {
 		wg.Go(func() {
-			defer func(stop func() time.Duration) { cpuNS.Add(int64(stop())) }(ThreadCPU())
+			if l.atOnce == 0 {
+				defer func(stop func() time.Duration) { cpuNS.Add(int64(stop())) }(ThreadCPU())
+			}
 			var core turn
 			defer core.end()
 			for i := int(next.Add(1)) - 1; i < len(studies) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
@@ -137,6 +143,9 @@ func (l *lifted) each(ctx context.Context, studies []schemas.Study) ([]error, fl
 		})
 	}
 	wg.Wait()
+	if l.atOnce > 0 {
+		cpuNS.Add(int64(sinceAsked()))
+	}
 	return errs, time.Duration(cpuNS.Load()).Seconds(), context.Cause(ctx)
 }
 

@@ -9,3 +9,7 @@ func ThreadCPU() func() time.Duration {
 	start := time.Now()
 	return func() time.Duration { return time.Since(start) }
 }
+
+func processCPU() time.Duration { return time.Since(began) }
+
+var began = time.Now()
