@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -29,6 +30,45 @@ func TestCostOfALedgerWithoutTables(t *testing.T) {
 	}
 	defer b.Close()
 	if c, err := b.Cost(); err != nil || c.Calls != 0 || c.SpentUSD != "0.000000000000" || c.Batches == nil {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+// A process that dies while it changes the file leaves its journal: a reader puts the file back first.
+func TestCostAfterADeathInTheMiddle(t *testing.T) {
+	path, dead := filepath.Join(t.TempDir(), "ledger.db"), filepath.Join(t.TempDir(), "ledger.db")
+	b, err := OpenBook(path)
+	if err == nil {
+		err = errors.Join(b.AddCompute("a", "s", 1, 2, 0), b.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", dsn(path, "rw", "journal_mode(DELETE)", "cache_size(1)"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	for i := range 2000 {
+		if _, err := tx.Exec(`INSERT INTO compute VALUES (?,?,1,1,0)`, i, strings.Repeat("s", 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, end := range []string{"", "-journal"} {
+		text, err := os.ReadFile(path + end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dead+end, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c, err := ReadCost(dead); err != nil || c.Compute.CPUSeconds != 2 {
 		t.Errorf("got %+v, %v", c, err)
 	}
 }

@@ -109,7 +109,19 @@ func openReader(location string) (*database, error) {
 		return nil, errors.Join(err, fs.ErrNotExist)
 	}
 	db, err := openSQL(dsn(path, "ro"))
+	if err == nil && interrupted(db) {
+		db.Close()
+		db, err = openSQL(dsn(path, "rw"))
+	}
 	return &database{path: path, db: db, closed: true}, err
+}
+
+// interrupted says that a process died while it changed the file, and that a reader must first put it back as it was
+// (SQLITE_READONLY_RECOVERY and SQLITE_READONLY_ROLLBACK, sqlite.org/rescode.html).
+func interrupted(db *sql.DB) bool {
+	_, err := db.Exec(`SELECT count(*) FROM sqlite_master`)
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code() == 8|1<<8 || e.Code() == 8|3<<8)
 }
 
 // missing says that a table is not there: its maker died before the first commit.

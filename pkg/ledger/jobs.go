@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -202,17 +201,14 @@ type Batches struct{ Jobs, Open, Lines, Done int64 }
 
 // ReadBatches reads a ledger without holding it. A ledger without jobs is the zero value.
 func ReadBatches(path string) (s Batches, err error) {
-	if path, err = filepath.Abs(path); err != nil {
-		return s, err
-	}
-	db, err := sql.Open("sqlite", dsn(path, "ro"))
+	d, err := openReader(path)
 	if err != nil {
 		return s, err
 	}
-	defer db.Close()
-	err = db.QueryRow(`SELECT count(*), coalesce(sum(CASE state WHEN 'open' THEN 1 END),0), coalesce(sum(lines),0), coalesce(sum(CASE state WHEN 'open' THEN done ELSE lines END),0) FROM jobs`).
+	defer d.db.Close()
+	err = d.db.QueryRow(`SELECT count(*), coalesce(sum(CASE state WHEN 'open' THEN 1 END),0), coalesce(sum(lines),0), coalesce(sum(CASE state WHEN 'open' THEN done ELSE lines END),0) FROM jobs`).
 		Scan(&s.Jobs, &s.Open, &s.Lines, &s.Done)
-	if err != nil && strings.Contains(err.Error(), "no such table") {
+	if missing(err) {
 		err = nil
 	}
 	return s, err

@@ -99,7 +99,7 @@ func (f *modelFn) evaluate(ctx context.Context, m schemas.Model) (out schemas.Mo
 
 // inputs digests all that decides the result.
 func (f *modelFn) inputs(m schemas.Model, p *pool) (string, error) {
-	manifest, err := os.ReadFile(filepath.Join(f.Run.Dir, "dataset", "manifest.json"))
+	manifest, err := shard.ReadManifest(filepath.Join(f.Run.Dir, "dataset"))
 	if err != nil {
 		return "", err
 	}
@@ -113,7 +113,7 @@ func (f *modelFn) inputs(m schemas.Model, p *pool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %x %x %s %s %s", resultVersion, m.Digest, p.Split, sha256.Sum256(manifest), sha256.Sum256(truth), opts,
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %s %x %s %s %s", resultVersion, m.Digest, p.Split, manifest.Digest, sha256.Sum256(truth), opts,
 		p.tax.Digest(), p.prompts.Digest()))
 	return fmt.Sprintf("%x", sum), nil
 }

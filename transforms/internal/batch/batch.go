@@ -111,8 +111,9 @@ func (l *lifted) batch(ctx context.Context, b schemas.Batch) (schemas.Batch, err
 }
 
 // each runs the step on every study, some at a time. It returns each study's refusal, the CPU seconds of the threads
-// that worked, and the first error that stops the run. Of a step that waits on calls these are the whole process's since
-// the step was last through a batch: threads that its goroutines held would cost as much as the calls.
+// that worked, and the first error that stops the run. Of a step that waits on calls these are the process's since such
+// a step was last through a batch, but for what others compute: threads that its goroutines held would cost as much as the
+// calls.
 func (l *lifted) each(ctx context.Context, studies []schemas.Study) ([]error, float64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -2,11 +2,15 @@ package batch
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// asked is the process's CPU time when it was last asked for.
-var asked struct {
+// computed is the CPU time of all threads that ThreadCPU has told of.
+var computed atomic.Int64
+
+// asking is the CPU time of this process, less what was computed, when a step that waits on calls last asked for it.
+var asking struct {
 	sync.Mutex
 	at time.Duration
 }
@@ -14,11 +18,12 @@ var asked struct {
 // beginAsking leaves out what the process did before the first step that will ask.
 var beginAsking = sync.OnceFunc(func() { sinceAsked() })
 
-// sinceAsked is the CPU time that this process has spent since it was last asked, by whatever it did.
+// sinceAsked is the CPU time that this process has spent since it was last asked, but for what steps that compute have
+// told of. What such a step is at is told later and given back then.
 func sinceAsked() time.Duration {
-	asked.Lock()
-	defer asked.Unlock()
-	before := asked.at
-	asked.at = processCPU()
-	return asked.at - before
+	asking.Lock()
+	defer asking.Unlock()
+	now, before := processCPU()-time.Duration(computed.Load()), asking.at
+	asking.at = max(now, before)
+	return asking.at - before
 }

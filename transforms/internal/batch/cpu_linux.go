@@ -13,7 +13,9 @@ func ThreadCPU() func() time.Duration {
 	start := rusage(unix.RUSAGE_THREAD)
 	return func() time.Duration {
 		defer runtime.UnlockOSThread()
-		return rusage(unix.RUSAGE_THREAD) - start
+		spent := rusage(unix.RUSAGE_THREAD) - start
+		computed.Add(int64(spent))
+		return spent
 	}
 }
 
