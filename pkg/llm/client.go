@@ -73,7 +73,9 @@ type Client struct {
 	maxBytes int64
 	settled  time.Duration
 
-	met     atomic.Bool // the endpoint has answered, whatever it said
+	met     atomic.Bool  // the endpoint has answered, whatever it said
+	asked   atomic.Int64 // reports that were sent
+	refused atomic.Int64 // of them, those that ended in a Refusal
 	closed  sync.Once
 	mu      sync.Mutex
 	flights map[ledger.Identity]*flight

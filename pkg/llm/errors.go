@@ -2,6 +2,8 @@ package llm
 
 import (
 	"errors"
+	"fmt"
+	"math"
 
 	"silverbeam/pkg/ledger"
 )
@@ -20,3 +22,13 @@ var (
 type Refusal struct{ Class, Reason string }
 
 func (r Refusal) Error() string { return r.Class + ": " + r.Reason }
+
+// Hopeless is an ErrProvider where the model clearly refuses more than half of 200 reports or more: to ask on would be paid
+// for nothing, though whoever asks can do without its answers. The test is Wald's, of three quarters against a half.
+func (c *Client) Hopeless() error {
+	n, no := c.asked.Load(), c.refused.Load()
+	if n < 200 || float64(no)*math.Log(1.5)-float64(n-no)*math.Ln2 < math.Log(1e6) {
+		return nil
+	}
+	return fmt.Errorf("%w: of %d reports, %d have no answer that can be used", ErrProvider, n, no)
+}

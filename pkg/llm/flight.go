@@ -93,6 +93,10 @@ func (c *Client) find(ctx context.Context, in ledger.Intent, text string, want [
 		return a, false, ErrReplay
 	}
 	got, err := c.ask(ctx, in, k.missing, text, k.asks)
+	c.asked.Add(1)
+	if errors.As(err, new(Refusal)) {
+		c.refused.Add(1)
+	}
 	for _, g := range got {
 		err = errors.Join(err, c.store.Put(in.Identity, g))
 	}

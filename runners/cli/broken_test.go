@@ -291,6 +291,25 @@ func TestGivesUp(t *testing.T) {
 	}
 }
 
+// A model asked after the rules costs no rejects when it refuses: where all of its answers are useless, the run stops too.
+func TestGivesUpAModelAfterTheRules(t *testing.T) {
+	l := &lab{T: t, dir: t.TempDir()}
+	text := "id,report\n"
+	for i := range 1000 {
+		text += fmt.Sprintf("%d,Possible pleural effusion %d.\n", i, i)
+	}
+	l.write("in.csv", text)
+	label := []string{"label", "reports", "in.csv", "--out", "out.csv", "--run", "run", "--store", "run.db", "--labelers", "rules,llm", "--endpoint"}
+	if out := l.exits(codeProvider, append(label, "fake://rules?pschema=1")...); !strings.Contains(out, "have no answer that can be used; the last: schema: ") {
+		t.Error(out)
+	}
+	var c ledger.Cost
+	if err := json.Unmarshal([]byte(l.succeed("cost", "run", "--json")), &c); err != nil || c.Calls < 200 || c.Calls > 300 {
+		t.Errorf("%d calls for the 200 that the test needs, %v", c.Calls, err)
+	}
+	l.succeed(append(label, "fake://rules?pschema=0.3")...)
+}
+
 // A table that changes under a run ends it; the same command then labels what is there now, from the start.
 func TestInputChangesUnderARun(t *testing.T) {
 	l := &lab{T: t, dir: t.TempDir()}

@@ -104,6 +104,9 @@ func (c cascade) label(ctx context.Context, batch string, s *schemas.Study) (lab
 		}
 		answer, err := l.label(ctx, batch, s, doubted)
 		if no := new(llm.Refusal); i > 0 && errors.As(err, no) {
+			if m, ok := l.(llmLabeler); ok && m.Hopeless() != nil {
+				return nil, nil, fmt.Errorf("%w; the last: %w", m.Hopeless(), err)
+			}
 			break // the report keeps what an earlier labeler made of it
 		}
 		if err != nil {
