@@ -57,6 +57,9 @@ func (c *Client) Ahead(ctx context.Context, calls iter.Seq2[Call, error]) error 
 	if err == nil {
 		err = a.sweep(ctx)
 	}
+	if n := len(a.jobs); n > 0 && ctx.Err() != nil {
+		err = fmt.Errorf("llm: %d jobs go on at %s, and the same command takes what they bring: %w", n, a.site.host, err)
+	}
 	return err
 }
 
@@ -235,7 +238,7 @@ func (a *ahead) wait(ctx context.Context, enough func() bool) error {
 			break
 		}
 		if err := sleep(ctx, time.Until(next)); err != nil {
-			return fmt.Errorf("llm: %d jobs go on at %s, and the same command takes what they bring: %w", len(a.jobs), a.site.host, err)
+			return err
 		}
 	}
 	if len(a.jobs) == 0 && a.stopped != nil {

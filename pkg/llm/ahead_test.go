@@ -145,10 +145,10 @@ func TestAheadLeavesAFewToCalls(t *testing.T) {
 func TestAheadUnderATokenLimit(t *testing.T) {
 	for name, limit := range map[string]struct {
 		bytes int
-		takes time.Duration
-	}{"less than a job": {105 * 8000, 20 * time.Millisecond}, "of some jobs": {250 * 8000, 500 * time.Millisecond}} {
+		holds bool // jobs under way do not end before one has failed for them
+	}{"less than a job": {105 * 8000, false}, "of some jobs": {250 * 8000, true}} {
 		t.Run(name, func(t *testing.T) {
-			b, s := aheadOf(t, t.TempDir(), Options{}, func(s *batchServer) { s.maxWaiting, s.takes = limit.bytes, limit.takes })
+			b, s := aheadOf(t, t.TempDir(), Options{}, func(s *batchServer) { s.maxWaiting, s.holds = limit.bytes, limit.holds })
 			b.maxBytes = 120 * 8000
 			if err := b.Ahead(t.Context(), callsOf(400, 1)); err != nil {
 				t.Fatal(err)
@@ -215,14 +215,34 @@ func TestAModelWithoutABatchPriceIsRefused(t *testing.T) {
 	}
 }
 
+// underWay says whether a client has seen a job at work.
+func (s *batchServer) underWay() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.jobs {
+		if j.Status == "in_progress" {
+			return true
+		}
+	}
+	return false
+}
+
 // Who interrupts leaves the jobs to the provider; the next call takes what they brought.
 func TestAheadInterrupted(t *testing.T) {
-	b, s := aheadOf(t, t.TempDir(), Options{}, func(s *batchServer) { s.takes = 300 * time.Millisecond })
-	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
-	defer cancel()
-	if err := b.Ahead(ctx, callsOf(100, 1)); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 jobs go on") {
+	b, s := aheadOf(t, t.TempDir(), Options{}, func(s *batchServer) { s.holds = true })
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for !s.underWay() {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	if err := b.Ahead(ctx, callsOf(100, 1)); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "1 jobs go on") {
 		t.Fatal(err)
 	}
+	s.mu.Lock()
+	s.holds = false
+	s.mu.Unlock()
 	if st, err := ledger.ReadBatches(filepath.Join(b.dir, "ledger.db")); err != nil || st.Open != 1 || st.Lines != 100 {
 		t.Error(st, err)
 	}

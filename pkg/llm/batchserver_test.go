@@ -23,6 +23,7 @@ type batchServer struct {
 	maxBytes            int           // of a file; 0: 200 MB
 	maxWaiting          int           // bytes of the lines in jobs under way; 0: any
 	takes               time.Duration // a job
+	holds               bool          // none ends before one has failed
 	lineFaults          bool          // lines fail, expire, do not validate or are declined, the first time
 	cutUploads, cutJobs int           // of so many requests one does its work and cuts the connection; 0: none
 	refuse              string        // a code of validation with which every job fails
@@ -259,11 +260,11 @@ func (s *batchServer) advance() {
 		age := time.Since(j.begun)
 		switch {
 		case j.Status == "will fail" && age > s.takes/4:
-			j.Status = "failed"
+			j.Status, s.holds = "failed", false
 		case j.Status == "validating" && age > s.takes/4:
 			j.Status = "in_progress"
 			j.Counts = map[string]int{"total": len(j.lines), "completed": len(j.lines) / 2}
-		case j.Status == "in_progress" && age > s.takes:
+		case j.Status == "in_progress" && age > s.takes && !s.holds:
 			s.finish(j)
 		}
 	}
