@@ -307,3 +307,17 @@ func (s *byTurn) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return respond(r, 200, chat("{"+strings.Join(pairs, ",")+"}", "stop", "")), nil
 }
+
+// Whoever asks may use his list of findings for something else afterwards.
+func TestAListOfFindingsIsTheCallers(t *testing.T) {
+	tax := &taxonomy.Taxonomy{Findings: []taxonomy.Finding{{Name: "a"}, {Name: "bb"}, {Name: "ccc"}, {Name: "dddd"}}}
+	b := setOf(t, t.TempDir(), tax, Options{Endpoint: "https://model.invalid", Model: "gpt-4.1-mini"}, &byName{})
+	for i := range 3 {
+		list := []int{2}
+		labels, err := b.Label(t.Context(), Call{Batch: "b", Step: "s", Study: fmt.Sprint(i), Report: report(i), Findings: list})
+		if err != nil || labels[2].State != codes[codeOf("ccc")].State || labels[2].Source == "" {
+			t.Fatalf("report %d: %+v, %v", i, labels, err)
+		}
+		list[0] = 0
+	}
+}

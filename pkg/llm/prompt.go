@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -55,7 +56,7 @@ Findings:
 
 // newPrompt asks for some of a taxonomy's findings, or for all where asked is nil.
 func newPrompt(t *taxonomy.Taxonomy, asked []int, model string) *prompt {
-	p := prompt{asked: asked}
+	p := prompt{asked: slices.Clone(asked)} // the list stays its owner's
 	if asked == nil {
 		for i := range t.Findings {
 			p.asked = append(p.asked, i)

@@ -152,6 +152,7 @@ func (p program) capped(line string, w *witness, price int64) {
 		if c.Spent != sent || c.Spent+c.UnsettledMax > price/part || c.Spent == 0 || !strings.Contains(said, "budget reached") || !strings.Contains(said, "next: ") {
 			p.Errorf("cap %d: spent %d, unsettled %d, billed %d\n%s", price/part, c.Spent, c.UnsettledMax, sent, said)
 		}
+		time.Sleep(2 * time.Second) // a Retry-After that it was told outlives the process
 	}
 	p.run(0, line+" --max-cost 100")
 	if c := p.cost("capped"); c.Spent != w.sum().pico-before || c.Spent < c.Estimate.Low || c.Spent > c.Estimate.High {
