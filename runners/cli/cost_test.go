@@ -219,7 +219,7 @@ func TestTwoProgramsShareAStore(t *testing.T) {
 		fmt.Fprintf(&b, "%d,No pleural effusion. A nodule of %d mm.\n", i, i+1)
 	}
 	p.write("reports.csv", b.String())
-	line := fmt.Sprintf("label reports reports.csv --endpoint fake://rules?seed=3&latency_ms=20&p429=0.1 --model tiny --prices prices.csv --store %s?schema=test_%d", server, os.Getpid())
+	line := fmt.Sprintf("label reports reports.csv --endpoint fake://rules?seed=3&latency_ms=100&p429=0.1 --in-flight 8 --model tiny --prices prices.csv --store %s?schema=test_%d", server, os.Getpid())
 	var first, second *exec.Cmd = p.command(line + " --out a.csv --run out/a"), p.command(line + " --out b.csv --run out/b")
 	var said [2]strings.Builder
 	for i, c := range []*exec.Cmd{first, second} {
