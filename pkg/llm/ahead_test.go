@@ -277,3 +277,22 @@ func TestFakeBatches(t *testing.T) {
 		t.Errorf("%+v, %+v, %v", c, st, err)
 	}
 }
+
+// What goes to the provider in files is redacted as what goes there in calls.
+func TestAheadSendsRedacted(t *testing.T) {
+	for _, send := range []string{"redacted", "whole"} {
+		b, s := aheadOf(t, t.TempDir(), Options{Send: send}, nil)
+		call := Call{Batch: "b", Step: "label.Reports", Study: "1", Report: "Discussed with Dr. Okafor on 12 March 2024. A nodule of 5 mm."}
+		if err := b.Ahead(t.Context(), func(yield func(Call, error) bool) { yield(call, nil) }); err != nil {
+			t.Fatal(err)
+		}
+		for text := range s.asked {
+			if named := strings.Contains(text, "Okafor") || strings.Contains(text, "March"); named != (send == "whole") || !strings.Contains(text, "5 mm") {
+				t.Errorf("send %s: %q was sent", send, text)
+			}
+		}
+		if len(s.asked) != 1 {
+			t.Errorf("%d reports were sent", len(s.asked))
+		}
+	}
+}

@@ -206,8 +206,8 @@ type Call struct {
 }
 
 // Label answers the wanted findings of one report: labels in the taxonomy's order, Source "llm:MODEL", without evidence
-// offsets; those of other findings are zero. Its error is a taxonomy.NotAssessable or a Refusal where the report is to blame; ErrBudget, ErrProvider, ErrTemporary,
-// ErrReplay or the context's error where it is not.
+// offsets; those of other findings are zero. Its error is a taxonomy.NotAssessable or a Refusal where the report is to
+// blame; ErrBudget, ErrProvider, ErrTemporary, ErrReplay or the context's error where it is not.
 func (c *Client) Label(ctx context.Context, call Call) ([]taxonomy.Label, error) {
 	text, removed := strip(c.redact, call.Report)
 	ctx = context.WithValue(ctx, removedKey{}, removed)

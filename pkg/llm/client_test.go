@@ -47,14 +47,7 @@ func set(t testing.TB, dir string, o Options, rt http.RoundTripper) bench {
 
 func setOf(t testing.TB, dir string, tax *taxonomy.Taxonomy, o Options, rt http.RoundTripper) bench {
 	t.Helper()
-	book, err := ledger.OpenBook(filepath.Join(dir, "ledger.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := ledger.OpenStore(filepath.Join(dir, "results.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	book, store := books(t, dir)
 	c, err := open(o, tax, book, store, rt)
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +55,22 @@ func setOf(t testing.TB, dir string, tax *taxonomy.Taxonomy, o Options, rt http.
 	b := bench{c, book, store, dir}
 	t.Cleanup(func() { b.shut(t) })
 	return b
+}
+
+// books opens a ledger and a store in a folder, until the test ends.
+func books(t testing.TB, dir string) (*ledger.Book, *ledger.Store) {
+	t.Helper()
+	book, err := ledger.OpenBook(filepath.Join(dir, "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { book.Close() })
+	store, err := ledger.OpenStore(filepath.Join(dir, "results.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return book, store
 }
 
 func (b bench) shut(t testing.TB) {

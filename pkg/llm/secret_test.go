@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"silverbeam/pkg/ledger"
 )
 
 // doorman lets the keys in that it knows, and notes what it was shown.
@@ -120,17 +118,7 @@ func TestTokensAreRenewedBeforeTheirEnd(t *testing.T) {
 }
 
 func TestNoKeyIsTold(t *testing.T) {
-	dir := t.TempDir()
-	book, err := ledger.OpenBook(filepath.Join(dir, "ledger.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer book.Close()
-	store, err := ledger.OpenStore(filepath.Join(dir, "results.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
+	book, store := books(t, t.TempDir())
 	for _, command := range []string{"echo", "echo half; exit 1"} {
 		_, err := Open(Options{Endpoint: "https://model.invalid", Model: "gpt-4.1-mini", KeyCommand: command}, ctRate(t), book, store)
 		if !errors.Is(err, ErrProvider) || !strings.Contains(err.Error(), "key command") || strings.Contains(err.Error(), "half") {

@@ -282,16 +282,7 @@ func TestPaidAnswersSurviveALostStore(t *testing.T) {
 
 func TestPrices(t *testing.T) {
 	dir := t.TempDir()
-	book, err := ledger.OpenBook(filepath.Join(dir, "ledger.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer book.Close()
-	store, err := ledger.OpenStore(filepath.Join(dir, "results.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
+	book, store := books(t, dir)
 	file := filepath.Join(dir, "prices.csv")
 	header := "price_id,model,effective_from,currency,input,cached,cache_write,output,batch_input,batch_output,batch_cached,threshold_tokens,input_over,output_over,source,checked_on\n"
 	if err := os.WriteFile(file, []byte(header+"own,tiny,2026-01-01,USD,1,,,2,,,,,,,me,2026-01-01\nfree,gratis,2026-01-01,USD,0,,,0,,,,,,,me,2026-01-01\n"), 0o600); err != nil {
