@@ -1,15 +1,21 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"silverbeam/pkg/html"
@@ -203,46 +209,75 @@ func TestImportedPricesPriceARun(t *testing.T) {
 	p.run(2, "cost --import-prices list.json out/a")
 }
 
-// Two programs at once, each with the same reports, one store in Postgres and a ledger there: each report is asked once.
+// Two programs at once, each with reports of its own and then the same ones, one store in Postgres and a ledger there: each
+// report is asked once. The server answers nobody before it has heard both.
 func TestTwoProgramsShareAStore(t *testing.T) {
 	server := os.Getenv("SILVERBEAM_POSTGRES")
 	if server == "" {
 		t.Skip("SILVERBEAM_POSTGRES names no server (make test-postgres)")
 	}
+	const own, shared = 20, 100
+	var met [2]sync.Once
+	var both sync.WaitGroup
+	both.Add(2)
+	v := &vendor{seen: make(chan struct{}, 1<<16)}
+	gate := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		for i := range met {
+			if bytes.Contains(body, fmt.Appendf(nil, "of program %d ", i)) {
+				met[i].Do(both.Done)
+			}
+		}
+		both.Wait()
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		v.ServeHTTP(w, r)
+	}))
+	t.Cleanup(gate.Close)
 	p := newProgram(t)
 	p.env = append(p.env, "XDG_STATE_HOME="+p.dir)
-	p.write("prices.csv", ledger.PriceHeader+"\nown,tiny,2026-01-01,USD,0.40,0.10,,1.60,,,,,,,me,2026-01-01\n")
-	var b strings.Builder
-	b.WriteString("id,report\n")
-	const reports = 200
-	for i := range reports {
-		fmt.Fprintf(&b, "%d,No pleural effusion. A nodule of %d mm.\n", i, i+1)
-	}
-	p.write("reports.csv", b.String())
-	line := fmt.Sprintf("label reports reports.csv --endpoint fake://rules?seed=3&latency_ms=100&p429=0.1 --in-flight 8 --model tiny --prices prices.csv --store %s?schema=test_%d", server, os.Getpid())
-	var first, second *exec.Cmd = p.command(line + " --out a.csv --run out/a"), p.command(line + " --out b.csv --run out/b")
+	p.write("prices.csv", vendorPrices)
+	var programs [2]*exec.Cmd
 	var said [2]strings.Builder
-	for i, c := range []*exec.Cmd{first, second} {
-		c.Stderr = &said[i]
-		if err := c.Start(); err != nil {
+	for i := range programs {
+		var b strings.Builder
+		b.WriteString("id,report\n")
+		for n := range own {
+			fmt.Fprintf(&b, "own%d,Nodule of program %d and %d mm.\n", n, i, n+1)
+		}
+		for n := range shared {
+			fmt.Fprintf(&b, "%d,No pleural effusion. A nodule of %d mm.\n", n, n+1)
+		}
+		p.write(fmt.Sprintf("reports%d.csv", i), b.String())
+		programs[i] = p.command(fmt.Sprintf("label reports reports%d.csv --endpoint %s --in-flight 8 --model vendor-1 --prices prices.csv --store %s?schema=test_%d --out labels%d.csv --run out/%d",
+			i, gate.URL, server, os.Getpid(), i, i))
+		programs[i].Stderr = &said[i]
+		if err := programs[i].Start(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for i, c := range []*exec.Cmd{first, second} {
+	for i, c := range programs {
 		if err := c.Wait(); err != nil {
 			t.Fatal(err, said[i].String())
 		}
 	}
-	a, z := p.cost("out/a"), p.cost("out/b")
-	if a.Calls+z.Calls != reports || a.Calls == 0 || z.Calls == 0 || a.Spent+a.Saved.Store-a.Wasted != z.Spent+z.Saved.Store-z.Wasted || a.UnsettledMax+z.UnsettledMax != 0 {
-		t.Errorf("calls %d and %d of %d, spent %d and %d, saved %d and %d", a.Calls, z.Calls, reports, a.Spent, z.Spent, a.Saved.Store, z.Saved.Store)
+	a, z := p.cost("out/0"), p.cost("out/1")
+	requests, pico := v.bill()
+	if requests != 2*own+shared || a.Calls+z.Calls != int64(requests) || a.Calls < own || z.Calls < own || a.Spent+z.Spent != pico || a.UnsettledMax+z.UnsettledMax != 0 {
+		t.Errorf("%d requests, calls %d and %d, spent %d and %d, billed %d", requests, a.Calls, z.Calls, a.Spent, z.Spent, pico)
 	}
-	x, _ := os.ReadFile(p.path("a.csv"))
-	y, err := os.ReadFile(p.path("b.csv"))
-	if err != nil || len(x) == 0 || string(x) != string(y) {
-		t.Error("their labels differ", err)
+	var labels [2][]string // of the shared reports
+	for i := range labels {
+		text, err := os.ReadFile(p.path(fmt.Sprintf("labels%d.csv", i)))
+		lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+		if err != nil || len(lines) != 1+own+shared {
+			t.Fatal(len(lines), err)
+		}
+		labels[i] = lines[1+own:]
 	}
-	if _, err := os.Stat(p.path("out/a/ledger.db")); err == nil {
+	if !slices.Equal(labels[0], labels[1]) {
+		t.Error("their labels differ")
+	}
+	if _, err := os.Stat(p.path("out/0/ledger.db")); err == nil {
 		t.Error("the ledger is a file")
 	}
 }
