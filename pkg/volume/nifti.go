@@ -7,8 +7,6 @@ import (
 	"io"
 	"os"
 	"unsafe"
-
-	"github.com/klauspost/compress/gzip"
 )
 
 // HUSource says how stored voxel values become Hounsfield units.
@@ -46,16 +44,11 @@ func readNIfTI(f *os.File, src HUSource) (*Volume, error) {
 	if !st.Mode().IsRegular() {
 		return nil, errors.New("not a file")
 	}
-	r := bufio.NewReaderSize(f, 64<<10)
+	r := bufio.NewReader(f)
 	most := st.Size()
 	var in io.Reader = r
 	if magic, _ := r.Peek(2); string(magic) == "\x1f\x8b" {
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, err
-		}
-		defer z.Close()
-		in, most = z, st.Size()*deflateMost
+		in, most = newGunzip(r), st.Size()*deflateMost
 	}
 	h, raw, err := readRaw(in, most)
 	if err != nil {
