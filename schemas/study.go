@@ -1,7 +1,11 @@
 // Package schemas holds the records that travel between steps: Study, Batch, Shard, Model and Reject.
 package schemas
 
-import "silverbeam/pkg/taxonomy"
+import (
+	"strings"
+
+	"silverbeam/pkg/taxonomy"
+)
 
 // Study is one scan of one patient with its one report.
 type Study struct {
@@ -29,6 +33,12 @@ type Reject struct {
 	Class  string `json:"class"` // a short word to group by
 	Reason string `json:"reason"`
 	Batch  string `json:"batch"`
+}
+
+// Of says whether it is a reject of a study, or of one of its reconstructions, which CT-RATE numbers.
+func (r Reject) Of(study string) bool {
+	n, reconstruction := strings.CutPrefix(r.Study, study+"_")
+	return r.Study == study || reconstruction && n != "" && strings.Trim(n, "0123456789") == ""
 }
 
 // Refusal makes one study leave: a step's Study method returns it as its error.

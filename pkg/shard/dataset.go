@@ -86,7 +86,23 @@ func (s *mapped) open(dir string, m Manifest) error {
 	if !filepath.IsLocal(local) {
 		return errors.New("the manifest names a file outside its folder")
 	}
-	f, err := os.Open(filepath.Join(dir, local))
+	if err := s.load(filepath.Join(dir, local)); err != nil {
+		return err
+	}
+	switch {
+	case len(s.rows) != s.ref.Rows:
+		return fmt.Errorf("%d rows, the manifest says %d", len(s.rows), s.ref.Rows)
+	case !slices.Equal(s.spec.Findings, m.Findings):
+		return fmt.Errorf("findings %q, the manifest says %q", s.spec.Findings, m.Findings)
+	case s.spec.HUSource != m.HUSource || s.spec.Split != s.split:
+		return fmt.Errorf("hu_source %q and split %q, the manifest says %q and %q", s.spec.HUSource, s.spec.Split, m.HUSource, s.split)
+	}
+	return nil
+}
+
+// load maps a file, holds it to its digest and parses it.
+func (s *mapped) load(path string) error {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -102,18 +118,16 @@ func (s *mapped) open(dir string, m Manifest) error {
 	if got := hex.EncodeToString(sum[:]); got != s.ref.Digest {
 		return fmt.Errorf("its digest is %.12s, the manifest says %.12s: %w or replaced", got, s.ref.Digest, ErrDamaged)
 	}
-	if s.spec, s.rows, err = parse(s.bytes); err != nil {
-		return err
-	}
-	switch {
-	case len(s.rows) != s.ref.Rows:
-		return fmt.Errorf("%d rows, the manifest says %d", len(s.rows), s.ref.Rows)
-	case !slices.Equal(s.spec.Findings, m.Findings):
-		return fmt.Errorf("findings %q, the manifest says %q", s.spec.Findings, m.Findings)
-	case s.spec.HUSource != m.HUSource || s.spec.Split != s.split:
-		return fmt.Errorf("hu_source %q and split %q, the manifest says %q and %q", s.spec.HUSource, s.spec.Split, m.HUSource, s.split)
-	}
-	return nil
+	s.spec, s.rows, err = parse(s.bytes)
+	return err
+}
+
+// Holds says whether a shard of that digest has a row of a study. It is an error where the file is not what it was.
+func Holds(path, digest, study string) (bool, error) {
+	s := mapped{ref: BatchRef{Digest: digest}}
+	err := s.load(path)
+	holds := slices.ContainsFunc(s.rows, func(r Row) bool { return r.Study == study })
+	return holds, errors.Join(err, unmap(s.bytes))
 }
 
 // Splits lists the splits' names, sorted.

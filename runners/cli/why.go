@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"silverbeam/schemas"
 	"silverbeam/transforms/publish"
@@ -80,7 +79,7 @@ func readRejects(path string) (rejects []schemas.Reject, err error) {
 func whyStudy(cmd *cobra.Command, rejects []schemas.Reject, study string, asJSON bool) error {
 	found := []schemas.Reject{}
 	for _, r := range rejects {
-		if of, reconstruction := strings.CutPrefix(r.Study, study+"_"); r.Study == study || reconstruction && isNumber(of) {
+		if r.Of(study) {
 			found = append(found, r)
 		}
 	}
@@ -95,9 +94,6 @@ func whyStudy(cmd *cobra.Command, rejects []schemas.Reject, study string, asJSON
 	}
 	return nil
 }
-
-// isNumber: CT-RATE numbers a study's reconstructions, and one of them may be refused alone.
-func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // refusals are the rejects of one step and class.
 type refusals struct {

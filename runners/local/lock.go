@@ -5,12 +5,21 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 )
 
 // lockName is the file in a run folder that the process at work on it holds.
 const lockName = "run.lock"
+
+// Hold holds a run folder for this process until let go; ErrBusy where another has it.
+func Hold(dir string) (letGo func(), err error) {
+	if letGo, err = lock(filepath.Join(dir, lockName)); err != nil {
+		err = fmt.Errorf("%s: %w", dir, err)
+	}
+	return letGo, err
+}
 
 // lock holds a file for this process until unlock; the lock ends with the process, however that ends.
 func lock(path string) (unlock func(), err error) {

@@ -60,11 +60,11 @@ func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
-	unlock, err := lock(filepath.Join(o.Dir, lockName))
+	letGo, err := Hold(o.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.Dir, err)
+		return nil, err
 	}
-	defer unlock()
+	defer letGo()
 	if err := shard.Sweep(o.Dir); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
