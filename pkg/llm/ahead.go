@@ -36,7 +36,7 @@ const (
 // again the provider's list is searched for a job on that file. When ctx ends, jobs run on at the provider; the next call
 // of Ahead on the same book takes what they bring.
 func (c *Client) Ahead(ctx context.Context, calls iter.Seq2[Call, error]) error {
-	a := &ahead{remote: remote{c}, maxLines: maxLines}
+	a := &ahead{remote: remote{c, c.ends.all[0]}, maxLines: maxLines}
 	a.tidy()
 	under, err := a.resume(ctx)
 	if err == nil && calls == nil && !under {

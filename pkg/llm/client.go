@@ -30,12 +30,12 @@ const Version = "llm/3"
 
 // Options say whom to ask and how hard.
 type Options struct {
-	Endpoint    string        // base URL, with or without its /v1; or fake://rules?seed=1&p429=0.05&...
+	Endpoint    string        // base URL, with or without its /v1; or fake://rules?seed=1&p429=0.05&...; or several, between commas or blanks, each with *WEIGHT
 	Model       string        // as the server knows it; for fake:// by default fake-rules
 	KeyEnv      string        // name of the environment variable that holds the key; "" sends none
 	KeyCommand  string        // or the command that prints it, run again when the key is no longer good
-	InFlight    int           // calls at once to one endpoint in this process; 0: 64
-	RPM, TPM    int           // requests and tokens a minute; 0: no limit of ours
+	InFlight    int           // calls at once to all endpoints in this process; 0: 64
+	RPM, TPM    int           // requests and tokens a minute, of each endpoint; 0: no limit of ours
 	Timeout     time.Duration // of one attempt; 0: 60 s
 	Deadline    time.Duration // of one report, from its first attempt on; 0: 10 min
 	MaxCostPico int64         // of the whole run; 0: no cap
@@ -54,18 +54,14 @@ type Client struct {
 	o       Options
 	book    *ledger.Book
 	store   *ledger.Store
-	site    site
 	key     *secret
+	ends    endpoints
 	redact  *rules.Labeler // its sections; nil: reports are sent whole
 	price   ledger.Price
 	asks    question
 	prompts prompts
 	batch   ledger.Price // of the batch interface; where there is none, that of a call
 	egress  *egress      // nil: nothing leaves this machine, or nobody wants to know
-	http    *http.Client
-	api     *openai.Client
-	gate    *gate
-	habits  habits
 	meter   meter
 	jitter  func(time.Duration) time.Duration // a random share of its argument
 
@@ -73,13 +69,13 @@ type Client struct {
 	maxBytes int64
 	settled  time.Duration
 
-	met     atomic.Bool  // the endpoint has answered, whatever it said
 	asked   atomic.Int64 // reports that were sent
 	refused atomic.Int64 // of them, those that ended in a Refusal
 	closed  sync.Once
 	mu      sync.Mutex
 	flights map[ledger.Identity]*flight
-	broken  error // the provider refused us: nothing more is sent
+	broken  error    // the provider refused us: nothing more is sent
+	notes   []string // what whoever keeps the run should know
 }
 
 // Open makes a client. It sends nothing. A model without a price is refused here, before anything is spent; models at
@@ -90,10 +86,11 @@ func Open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 
 // open is Open with a transport of the test's own, if not nil.
 func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Store, rt http.RoundTripper) (*Client, error) {
-	s, err := o.resolve(t)
+	sites, err := o.resolve(t)
 	if err != nil {
 		return nil, err
 	}
+	s := sites[0]
 	k, err := openKey(o)
 	if err != nil {
 		return nil, err
@@ -102,7 +99,7 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{o: o, key: k, book: book, store: store, site: s, redact: redact, asks: newQuestion(store, t, o.Model, s, redact != nil), prompts: prompts{t: t, model: o.Model, made: map[string]*prompt{}}, habits: newHabits(o.Model),
+	c := &Client{o: o, key: k, book: book, store: store, redact: redact, asks: newQuestion(store, t, o.Model, s, redact != nil), prompts: prompts{t: t, model: o.Model, made: map[string]*prompt{}},
 		jitter: func(d time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(d) + 1)) }, flights: map[ledger.Identity]*flight{},
 		few: few, maxBytes: maxBytes, settled: settled}
 	var digest string
@@ -112,12 +109,7 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case s.fake != nil:
-		if rt, err = newFake(*s.fake, t); err != nil {
-			return nil, err
-		}
-	case rt == nil:
+	if rt == nil {
 		rt = transport(o.InFlight)
 	}
 	if o.Egress != "" && !s.local && s.fake == nil {
@@ -126,37 +118,53 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 		}
 		rt = c.egress
 	}
-	c.http = &http.Client{Transport: rt, Timeout: o.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	config := openai.DefaultConfig("") // the doer sends the key
-	config.BaseURL, config.APIVersion, config.HTTPClient = s.base, s.version, doer{c.http}
-	c.api = openai.NewClientWithConfig(config)
-	c.gate = openGate(o.Endpoint, o.InFlight, o.RPM, o.TPM)
+	c.ends = endpoints{most: o.InFlight, turn: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
+	for _, s := range sites {
+		e := &endpoint{site: s, habits: newHabits(o.Model)}
+		next := rt
+		if s.fake != nil {
+			if next, err = newFake(*s.fake, t); err != nil {
+				return nil, err
+			}
+		}
+		e.http = &http.Client{Transport: next, Timeout: o.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		config := openai.DefaultConfig("") // the doer sends the key
+		config.BaseURL, config.APIVersion, config.HTTPClient = s.base, s.version, doer{e.http}
+		e.api = openai.NewClientWithConfig(config)
+		c.ends.all = append(c.ends.all, e)
+	}
+	for _, e := range c.ends.all {
+		e.gate = openGate(e.site.url, o.InFlight, o.RPM, o.TPM, c.ends.freed)
+	}
 	return c, nil
 }
 
-// resolve fills the defaults in and reads the endpoint.
-func (o *Options) resolve(t *taxonomy.Taxonomy) (s site, err error) {
-	if s, err = parseSite(o.Endpoint); err != nil {
-		return s, err
+// resolve fills the defaults in and reads the endpoints.
+func (o *Options) resolve(t *taxonomy.Taxonomy) (all []site, err error) {
+	if all, err = parseSites(o.Endpoint); err != nil {
+		return nil, err
 	}
-	if o.Batch && s.azure {
-		return s, errors.New("llm: Azure's batch interface is not spoken: mode sync asks its deployments")
+	switch {
+	case o.Batch && len(all) > 1:
+		return nil, fmt.Errorf("llm: mode batch asks one endpoint, and endpoint names %d: name one, or use mode sync", len(all))
+	case o.Batch && all[0].azure:
+		return nil, errors.New("llm: Azure's batch interface is not spoken: mode sync asks its deployments")
 	}
 	o.InFlight = cmp.Or(o.InFlight, 64)
 	o.Timeout = cmp.Or(o.Timeout, 60*time.Second)
 	o.Deadline = cmp.Or(o.Deadline, 10*time.Minute)
-	if s.fake != nil {
+	if all[0].fake != nil {
 		o.Model = cmp.Or(o.Model, "fake-rules")
 		r, err := rules.New(t, rules.Options{})
 		if err != nil {
-			return s, fmt.Errorf("llm: fake endpoint: %w", err)
+			return nil, fmt.Errorf("llm: fake endpoint: %w", err)
 		}
-		s.kind = "fake://rules " + r.Version()
+		all[0].kind = "fake://rules " + r.Version()
 	}
 	if o.Model == "" {
-		return s, errors.New("llm: no model is named")
+		return nil, errors.New("llm: no model is named")
 	}
-	return s, o.obey(s)
+	return all, o.obey(all)
 }
 
 // price is what a token costs in a call and in a batch, and the digest of the price file that says so. Who asks for
@@ -184,8 +192,10 @@ func (o Options) price(s site) (p, batch ledger.Price, digest string, err error)
 func (c *Client) Close() error {
 	var err error
 	c.closed.Do(func() {
-		c.gate.close()
-		c.http.CloseIdleConnections()
+		for _, e := range c.ends.all {
+			e.gate.close(c.ends.freed)
+			e.http.CloseIdleConnections()
+		}
 		if c.egress != nil {
 			err = c.egress.file.Close()
 		}

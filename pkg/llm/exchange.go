@@ -20,7 +20,7 @@ const maxBody = 8 << 20
 type exchange struct {
 	request []byte // the body
 	key     string
-	site    site
+	at      *endpoint
 
 	called bool // go-openai let the request pass
 	left   bool // its header went out on a connection
@@ -48,7 +48,7 @@ func (d doer) Do(r *http.Request) (*http.Response, error) {
 	x.called = true
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.request)), int64(len(x.request))
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.request)), nil }
-	x.site.sign(r.Header, x.key)
+	x.at.site.sign(r.Header, x.key)
 	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{WroteHeaders: func() { x.left = true }}))
 	resp, err := d.client.Do(r)
 	if err != nil {
@@ -96,12 +96,12 @@ func (c *Client) head(h habit, p *prompt, ask int) ([]byte, error) {
 
 // send makes one attempt. What went wrong stands in the exchange. go-openai asks about nothing but the model: the doer
 // sends the body.
-func (c *Client) send(ctx context.Context, key string, h habit, p *prompt, user string, ask int) *exchange {
-	x := &exchange{key: key, site: c.site}
+func (c *Client) send(ctx context.Context, e *endpoint, key string, h habit, p *prompt, user string, ask int) *exchange {
+	x := &exchange{key: key, at: e}
 	if x.request, x.failed = c.body(h, p, user, ask); x.failed != nil {
 		return x
 	}
-	x.reply, x.failed = c.api.CreateChatCompletion(context.WithValue(ctx, exchangeKey{}, x), openai.ChatCompletionRequest{Model: c.o.Model})
+	x.reply, x.failed = e.api.CreateChatCompletion(context.WithValue(ctx, exchangeKey{}, x), openai.ChatCompletionRequest{Model: c.o.Model})
 	return x
 }
 

@@ -27,10 +27,11 @@ type Request struct {
 
 // Foresee looks at what Open would look at, without a ledger or a key, and sends nothing. store may be nil.
 func Foresee(o Options, t *taxonomy.Taxonomy, store *ledger.Store) (f Forecast, err error) {
-	s, err := o.resolve(t)
+	sites, err := o.resolve(t)
 	if err != nil {
 		return f, err
 	}
+	s := sites[0]
 	redact, err := o.redactor(s, t)
 	if err != nil {
 		return f, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -28,6 +29,8 @@ type gate struct {
 	paused   time.Time // no call is sent before
 	spare    float64   // what may be sent again at once
 	sparedAt time.Time
+	outage   outage
+	others   []chan struct{} // as freed, of clients with several endpoints
 }
 
 // gates are those of the endpoints in use. They are the process's because its limits are.
@@ -36,7 +39,8 @@ var gates = struct {
 	open map[string]*gate
 }{open: map[string]*gate{}}
 
-func openGate(key string, inFlight, rpm, tpm int) *gate {
+// openGate opens the gate of an endpoint. freed, if not nil, is told whenever a call has ended there.
+func openGate(key string, inFlight, rpm, tpm int, freed chan struct{}) *gate {
 	gates.Lock()
 	defer gates.Unlock()
 	g := gates.open[key]
@@ -46,12 +50,21 @@ func openGate(key string, inFlight, rpm, tpm int) *gate {
 		gates.open[key] = g
 	}
 	g.users++
+	if freed != nil {
+		g.mu.Lock()
+		g.others = append(g.others, freed)
+		g.mu.Unlock()
+	}
 	return g
 }
 
-func (g *gate) close() {
+// close is given what openGate was.
+func (g *gate) close(freed chan struct{}) {
 	gates.Lock()
 	defer gates.Unlock()
+	g.mu.Lock()
+	g.others = slices.DeleteFunc(g.others, func(c chan struct{}) bool { return c == freed })
+	g.mu.Unlock()
 	if g.users--; g.users == 0 {
 		delete(gates.open, g.key)
 	}
@@ -74,19 +87,19 @@ func (g *gate) enter(ctx context.Context, tokens int, deadline time.Time) (leave
 		case !deadline.IsZero() && time.Now().Add(paused).After(deadline):
 			return nil, fmt.Errorf("%w: the endpoint asked for a pause of %s, longer than the deadline", ErrTemporary, paused.Round(time.Millisecond))
 		}
-		if err := g.await(ctx, wait); err != nil {
+		if err := await(ctx, wait, g.freed); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // await waits so long, or until something has changed.
-func (g *gate) await(ctx context.Context, d time.Duration) error {
+func await(ctx context.Context, d time.Duration, freed <-chan struct{}) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-g.freed:
+	case <-freed:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -119,6 +132,9 @@ func (g *gate) leave(tokens int, x *exchange, now time.Time) {
 	defer g.mu.Unlock()
 	g.busy--
 	g.asked -= tokens
+	if x != nil && x.status/100 == 2 {
+		g.outage = outage{}
+	}
 	switch {
 	case x == nil:
 	case x.status/100 == 2 && !g.answered:
@@ -137,8 +153,16 @@ func (g *gate) leave(tokens int, x *exchange, now time.Time) {
 			g.tokens.soonest(now.Add(after))
 		}
 	}
+	ring(g.freed)
+	for _, freed := range g.others {
+		ring(freed)
+	}
+}
+
+// ring tells whoever waits, or the next who will.
+func ring(freed chan<- struct{}) {
 	select {
-	case g.freed <- struct{}{}:
+	case freed <- struct{}{}:
 	default:
 	}
 }

@@ -145,8 +145,8 @@ func TestAllowancesAreUsedAndKept(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				m := newMetered(c.requests, c.tokens, c.window, c.write)
-				g := openGate(t.Name(), 64, 0, 0)
-				defer g.close()
+				g := openGate(t.Name(), 64, 0, 0, nil)
+				defer g.close(nil)
 				m.work(func(i int) {
 					tokens := 1000 + i*61%1500
 					leave, err := g.enter(t.Context(), tokens, time.Time{})
@@ -268,8 +268,8 @@ func FuzzHeadersOfAllowances(f *testing.F) {
 // An endpoint that takes 16 calls at once and says no to more, without headers, is found out.
 func TestCallsAtOnceAreFound(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		g := openGate(t.Name(), 64, 0, 0)
-		defer g.close()
+		g := openGate(t.Name(), 64, 0, 0, nil)
+		defer g.close(nil)
 		m := newMetered(math.MaxInt32, math.MaxInt32, false, nil)
 		var now, refused, answered atomic.Int64
 		m.work(func(i int) {
@@ -344,8 +344,8 @@ func TestTheFirstCallGoesAlone(t *testing.T) {
 // npm's aimock, as others before a model do, refuses with nothing left, a second to wait, and minutes until all is there.
 func TestARefusalsOwnTimeCountsNotTheReset(t *testing.T) {
 	now := time.Now()
-	g := openGate("http://minutes.example", 4, 0, 0)
-	defer g.close()
+	g := openGate("http://minutes.example", 4, 0, 0, nil)
+	defer g.close(nil)
 	take := func(at time.Time) bool {
 		_, _, ok := g.take(1600, at)
 		return ok

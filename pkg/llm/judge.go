@@ -58,7 +58,7 @@ func (c *Client) judge(ctx context.Context, x *exchange, p *prompt, used habit) 
 		Usage json.RawMessage `json:"usage"`
 	}
 	if x.status != 0 {
-		c.met.Store(true)
+		x.at.met.Store(true)
 	}
 	if x.whole && json.Unmarshal(x.body, &usage) == nil {
 		if u, raw, err := ledger.ParseUsage(usage.Usage); err == nil {
@@ -115,10 +115,10 @@ func (c *Client) judgeCut(ctx context.Context, x *exchange, v *verdict) {
 		v.stop(ctx.Err())
 	case errors.Is(x.failed, errTooLarge):
 		v.next, v.err = again, Refusal{"schema", fmt.Sprintf("the answer has more than %d bytes", maxBody)}
-	case !c.met.Load() && hopeless(x.failed) != "":
-		v.stop(fmt.Errorf("%w: %s: %s", ErrProvider, c.site.host, hopeless(x.failed)))
+	case !x.at.met.Load() && hopeless(x.failed) != "":
+		v.stop(fmt.Errorf("%w: %s: %s", ErrProvider, x.at.site.host, hopeless(x.failed)))
 	default:
-		v.next, v.err = repeat, errors.New("no answer from "+c.site.host)
+		v.next, v.err = repeat, errors.New("no answer from "+x.at.site.host)
 	}
 }
 
@@ -183,7 +183,7 @@ func (c *Client) judgeStatus(ctx context.Context, x *exchange, used habit, v *ve
 	says := func(words ...string) bool {
 		return x.status < 500 && slices.ContainsFunc(words, func(w string) bool { return strings.Contains(message, w) })
 	}
-	at := fmt.Sprintf("%s: status %d", c.site.host, x.status)
+	at := fmt.Sprintf("%s: status %d", x.at.site.host, x.status)
 	if id := v.outcome.RequestID; id != "" {
 		at += ", request " + id
 	}
@@ -198,7 +198,7 @@ func (c *Client) judgeStatus(ctx context.Context, x *exchange, used habit, v *ve
 		return
 	}
 	switch s := x.status; {
-	case s == 403 && c.habits.learn(used, s, e.Message, e.Param): // the way to refuse log probabilities
+	case s == 403 && x.at.habits.learn(used, s, e.Message, e.Param): // the way to refuse log probabilities
 		v.next, v.err = adapt, Refusal{"bad-request", fmt.Sprintf("status %d", s)}
 	case s == 401 || s == 402 || s == 403 || has("insufficient_quota", "billing", "account_deactivated"):
 		v.stop(fmt.Errorf("%w: %s (key, quota or right)", ErrProvider, at))
@@ -211,7 +211,7 @@ func (c *Client) judgeStatus(ctx context.Context, x *exchange, used habit, v *ve
 		v.refuse("content-filter", "the provider's filter refused the report (status %d)", s)
 	case s == 413 || has("context_length", "string_above_max_length", "exceed_context_size") || says(tooLong...):
 		v.refuse("length", "the report is too long for the model (status %d)", s)
-	case c.habits.learn(used, s, e.Message, e.Param):
+	case x.at.habits.learn(used, s, e.Message, e.Param):
 		v.next, v.err = adapt, Refusal{"bad-request", fmt.Sprintf("status %d", s)}
 	case should != "false" && (s == 408 || s == 409 || s == 425 || s == 429 || s >= 500) || should == "true":
 		v.next, v.wait, v.err = repeat, retryAfter(x.header, time.Now()), errors.New(at)

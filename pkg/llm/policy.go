@@ -82,11 +82,17 @@ func readPolicy(file string) (p policy, err error) {
 }
 
 // obey refuses what a policy forbids, and lowers the cap to what each allows.
-func (o *Options) obey(s site) error {
+func (o *Options) obey(sites []site) error {
 	all, err := policies()
-	if err != nil {
-		return err
+	for _, s := range sites {
+		if err == nil {
+			err = o.obeyAt(s, all)
+		}
 	}
+	return err
+}
+
+func (o *Options) obeyAt(s site, all []policy) error {
 	for _, p := range all {
 		no := func(format string, args ...any) error {
 			return fmt.Errorf("%w: %s: %s", ErrPolicy, p.file, fmt.Sprintf(format, args...))
@@ -117,25 +123,28 @@ func allows(hosts []string, host string) bool {
 
 // Permit says, before anything is opened or sent, whether the site's policy permits these calls; nil where it does.
 func (o Options) Permit() error {
-	s, err := parseSite(o.Endpoint)
+	all, err := parseSites(o.Endpoint)
 	if err != nil {
 		return err
 	}
-	return o.obey(s)
+	return o.obey(all)
 }
 
-// Destination is where reports go, for a plan: the host, and the policy files that permit it. host is "" where nothing leaves
+// Destination is where reports go, for a plan: the hosts, and the policy files that permit them. host is "" where nothing leaves
 // this machine.
 func (o Options) Destination() (host string, files []string) {
-	s, err := parseSite(o.Endpoint)
-	if err != nil || s.local || s.fake != nil {
+	sites, err := parseSites(o.Endpoint)
+	if err != nil || sites[0].local || sites[0].fake != nil {
 		return "", nil
 	}
 	all, _ := policies()
 	for _, p := range all {
 		files = append(files, p.file)
 	}
-	return s.host, files
+	for _, s := range sites {
+		host += ", " + s.host
+	}
+	return host[2:], files
 }
 
 // overCap names the policy where the cap that a run met is one.

@@ -42,7 +42,7 @@ func (o Options) redacts(s site) bool {
 
 // Redaction names what is taken out of reports before they are sent; "": nothing is.
 func (o Options) Redaction() string {
-	if s, err := parseSite(o.Endpoint); err == nil && o.redacts(s) {
+	if all, err := parseSites(o.Endpoint); err == nil && o.redacts(all[0]) {
 		return redactVersion
 	}
 	return ""

@@ -19,7 +19,10 @@ import (
 
 // remote is the files and batches of an endpoint. Its types are go-openai's; its requests are not, as those hold whole
 // files in memory and lose what a refusal says of waiting.
-type remote struct{ *Client }
+type remote struct {
+	*Client
+	*endpoint
+}
 
 // uncertainError says of a request that it may have done its work all the same.
 type uncertainError struct{ error }

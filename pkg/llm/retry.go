@@ -30,9 +30,9 @@ func (c *Client) ask(ctx context.Context, in ledger.Intent, missing []int, text 
 	var deadline time.Time // runs from the first attempt: waiting for a turn is nobody's fault
 	body := user(in.Identity, text)
 	changes, failures := 0, 0
+	var failed []*endpoint // since the call last waited
 	for {
-		used := c.habits.get()
-		v, err := c.attempt(ctx, &in, c.prompts.of(missing), used, body, asks, &deadline)
+		e, v, err := c.attempt(ctx, &in, c.prompts.of(missing), body, asks, failed, &deadline)
 		if err != nil {
 			return answers, err
 		}
@@ -46,19 +46,26 @@ func (c *Client) ask(ctx context.Context, in ledger.Intent, missing []int, text 
 		case leave:
 			return answers, v.err
 		case stop:
-			return answers, c.halt(v.err)
+			if err := c.leaveOut(e, v.err); err != nil {
+				return answers, c.halt(err)
+			}
 		case again:
 			if asks++; asks > maxAsks {
 				return answers, v.err
 			}
 		case adapt:
-			if changes++; changes > maxChanges {
+			if changes++; changes > maxChanges*len(c.ends.all) {
 				return answers, v.err
 			}
 		case repeat:
 			failures++
-			if err := c.rest(ctx, v, failures, deadline); err != nil {
+			failed = append(failed, e)
+			waited, err := c.rest(ctx, v, failed, failures, deadline)
+			if err != nil {
 				return answers, err
+			}
+			if waited {
+				failed = nil
 			}
 		}
 	}
@@ -71,15 +78,20 @@ func known(n *int64) int64 {
 	return *n
 }
 
-// attempt waits for its turn, books the intent, sends, books the outcome.
-func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, used habit, body string, ask int, deadline *time.Time) (v verdict, err error) {
+// attempt waits for its turn at an endpoint, books the intent, sends, books the outcome.
+func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, body string, ask int, failed []*endpoint, deadline *time.Time) (e *endpoint, v verdict, err error) {
 	if err := c.halted(); err != nil {
-		return v, err
+		return nil, v, err
 	}
+	used := c.ends.all[0].habits.get()
 	bytes := p.bytes[used.mode] + len(body)
-	leave, err := c.gate.enter(ctx, c.meter.expect(bytes)+int(p.maxTokens), *deadline) // vendors count the bound, not the answer
+	e, leave, err := c.ends.enter(ctx, c.meter.expect(bytes)+int(p.maxTokens), *deadline, failed) // vendors count the bound, not the answer
 	if err != nil {
-		return v, err
+		return e, v, err
+	}
+	if e != c.ends.all[0] {
+		used = e.habits.get()
+		bytes = p.bytes[used.mode] + len(body)
 	}
 	var x *exchange
 	defer func() { leave(x) }()
@@ -87,41 +99,82 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, used
 		*deadline = time.Now().Add(c.o.Deadline)
 	}
 	if in.ReservePico, err = c.price.Worst(c.meter.bound(p, used.mode, bytes, len(body)), p.maxTokens); err != nil {
-		return v, fmt.Errorf("llm: %w", err)
+		return e, v, fmt.Errorf("llm: %w", err)
 	}
 	in.Findings = c.asks.ids(p.asked)
 	key, err := c.key.get(ctx)
 	if err != nil {
-		return v, c.halt(err)
+		return e, v, c.halt(err)
 	}
 	id, err := c.book.Begin(ctx, *in)
 	if err != nil {
-		return v, err
+		return e, v, err
 	}
-	x = c.send(context.WithoutCancel(ctx), key, used, p, body, ask) // whoever is called off, this call is paid for
+	x = c.send(context.WithoutCancel(ctx), e, key, used, p, body, ask) // whoever is called off, this call is paid for
 	v, err = c.judge(ctx, x, p, used)
 	if u := v.outcome.Usage; u != nil && x.status < 300 {
 		c.meter.learn(p, used.mode, bytes, u.Input)
 	}
 	in.Findings = c.asks.ids(v.good)
-	return v, errors.Join(err, c.book.Settle(id, *in, v.outcome))
+	return e, v, errors.Join(err, c.book.Settle(id, *in, v.outcome))
 }
 
 // rest waits before a request is sent again: a random share of a bound that doubles (full jitter: Brooker, "Exponential
 // Backoff and Jitter", AWS Architecture Blog, 2015). Where the server says how long, it waits that and not much longer:
-// a tenth, or what the failures so far ask for, sixteen times less.
-func (c *Client) rest(ctx context.Context, v verdict, failures int, deadline time.Time) error {
-	bound := min(longestWait, firstWait<<min(failures-1, 10))
-	if v.wait > 0 {
-		bound = max(v.wait/10, bound/16)
+// a tenth, or what the failures so far ask for, sixteen times less. It goes to another endpoint at once, and waits when
+// it has failed at all that can be asked.
+func (c *Client) rest(ctx context.Context, v verdict, failed []*endpoint, failures int, deadline time.Time) (waited bool, err error) {
+	e := failed[len(failed)-1]
+	now, many := time.Now(), len(c.ends.all) > 1
+	e.gate.pause(now.Add(v.wait)) // whoever's call it was, the endpoint wants to be left alone
+	if many && (v.outcome.Status == 0 || v.outcome.Status >= 500) {
+		c.struck(e, e.gate.strike(v.err, now), v.err)
 	}
-	now := time.Now()
-	c.gate.pause(now.Add(v.wait)) // whoever's call it was, the endpoint wants to be left alone
-	wait := max(v.wait+c.jitter(bound), c.gate.again(now))
+	if many && c.ends.elsewhere(failed, now) && now.Before(deadline) {
+		return false, nil
+	}
+	bound, wait := min(longestWait, firstWait<<min((failures-1)/len(c.ends.all), 10)), v.wait
+	switch {
+	case many:
+		wait = 0 // the gates keep to it, of those that asked for it
+	case wait > 0:
+		bound = max(wait/10, bound/16)
+	}
+	wait += c.jitter(bound)
+	for _, e := range failed {
+		wait = max(wait, e.gate.again(now))
+	}
 	if now.Add(wait).After(deadline) {
-		return fmt.Errorf("%w: %w after %d tries in %s", ErrTemporary, v.err, failures, c.o.Deadline)
+		return false, fmt.Errorf("%w: %w after %d tries in %s", ErrTemporary, v.err, failures, c.o.Deadline)
 	}
-	return sleep(ctx, wait)
+	return true, sleep(ctx, wait)
+}
+
+// leaveOut goes on without an endpoint that refuses every call, if there are others.
+func (c *Client) leaveOut(e *endpoint, why error) error {
+	out, err := c.ends.drop(e, why, time.Now())
+	c.struck(e, out, why)
+	return err
+}
+
+// struck notes an endpoint that is left out, the first time.
+func (c *Client) struck(e *endpoint, out bool, why error) {
+	if out && !e.noted.Swap(true) {
+		c.note("%s is left out since %s, and the others get its calls: %v", e.site.name(), time.Now().UTC().Format(time.TimeOnly), why)
+	}
+}
+
+func (c *Client) note(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.notes = append(c.notes, fmt.Sprintf(format, args...))
+}
+
+// Notes are what whoever keeps the run should know, in the order it was found.
+func (c *Client) Notes() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.notes)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

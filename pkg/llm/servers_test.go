@@ -258,7 +258,7 @@ func TestAgainstSteady(t *testing.T) {
 		for m := strictSchema; m <= oneLine; m++ {
 			s.n = 0
 			b := set(t, t.TempDir(), Options{Endpoint: url, Model: model}, s)
-			b.habits.now.mode = m
+			b.ends.all[0].habits.now.mode = m
 			_, errs := b.labelAll(t, 8, 20, 1)
 			for _, err := range errs {
 				var no Refusal

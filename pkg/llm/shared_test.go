@@ -141,7 +141,7 @@ func TestACallUnderWayIsFinished(t *testing.T) {
 func TestACancelledCallerDoesNotTakeOthersAlong(t *testing.T) {
 	b, s := slowBench(t, Options{InFlight: 1})
 	ctx, cancel := context.WithCancel(t.Context())
-	leave, err := b.gate.enter(t.Context(), 1, time.Time{}) // the one slot
+	leave, err := b.ends.all[0].gate.enter(t.Context(), 1, time.Time{}) // the one slot
 	if err != nil {
 		t.Fatal(err)
 	}

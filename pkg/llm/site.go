@@ -7,12 +7,17 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // site is where calls go.
 type site struct {
+	url     string // as it was given, without its weight
+	weight  int
 	base    string // what chat/completions is appended to
 	version string // Azure's api-version; "": none
 	host    string // for messages
@@ -22,7 +27,74 @@ type site struct {
 	fake    *faults
 }
 
-// parseSite reads an endpoint. A base URL without a path gets /v1. Azure's deployments have an api-version in the query.
+// Endpoints are the URLs that an endpoint names, without their weights.
+func Endpoints(list string) (urls []string) {
+	urls, _ = splitList(list)
+	return urls
+}
+
+// splitList splits at commas and blanks. A weight follows its URL and a star; without one it is 1.
+func splitList(list string) (urls []string, weights []int) {
+	for _, url := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
+		weight := 1
+		if i := strings.LastIndexByte(url, '*'); i >= 0 {
+			if n, err := strconv.ParseUint(url[i+1:], 10, 16); err == nil {
+				url, weight = url[:i], int(n)
+			}
+		}
+		urls, weights = append(urls, url), append(weights, weight)
+	}
+	return urls, weights
+}
+
+// parseSites reads all that an endpoint names. They are of one kind, so that one answer is as good as another, one price
+// holds for all, and all get what the first may get of a report.
+func parseSites(list string) (all []site, err error) {
+	urls, weights := splitList(list)
+	if len(urls) == 0 {
+		urls, weights = []string{list}, []int{1}
+	}
+	for i, url := range urls {
+		s, err := parseSite(url)
+		if err != nil {
+			return nil, err
+		}
+		s.url, s.weight = url, weights[i]
+		for _, o := range all {
+			switch {
+			case o.base == s.base && o.version == s.version && (s.fake == nil || *o.fake == *s.fake):
+				return nil, fmt.Errorf("llm: endpoint names %s twice: give it a weight", s.name())
+			case (o.fake == nil) != (s.fake == nil) || o.local != s.local:
+				return nil, fmt.Errorf("llm: endpoint names %s, %s, beside %s, %s: answers of the one are not taken for the other's", o.name(), o.where(), s.name(), s.where())
+			}
+		}
+		all = append(all, s)
+	}
+	if slices.Max(weights) == 0 {
+		return nil, errors.New("llm: endpoint has no weight but 0, which is for those that are asked when others cannot be")
+	}
+	return all, nil
+}
+
+// name is a site's for messages.
+func (s site) name() string {
+	if s.fake != nil {
+		return s.url
+	}
+	return s.host
+}
+
+func (s site) where() string {
+	switch {
+	case s.fake != nil:
+		return "a fake"
+	case s.local:
+		return "on this machine"
+	}
+	return "on another machine"
+}
+
+// parseSite reads one endpoint. A base URL without a path gets /v1. Azure's deployments have an api-version in the query.
 func parseSite(endpoint string) (s site, err error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
@@ -70,11 +142,14 @@ var azureHost = regexp.MustCompile(`\.(openai|cognitiveservices|services\.ai)\.a
 // StandIn tells endpoints apart whose answers are not to be taken for each other's: "" for real ones, "local" for this
 // machine's, and a fake one's own address.
 func StandIn(endpoint string) string {
-	s, err := parseSite(endpoint)
-	if err == nil && s.fake != nil {
+	all, err := parseSites(endpoint)
+	switch {
+	case err != nil:
+		return ""
+	case all[0].fake != nil:
 		return endpoint
 	}
-	return s.kind
+	return all[0].kind
 }
 
 func loopback(host string) bool {

@@ -43,14 +43,14 @@ type Options struct {
 	Findings   string        `yaml:"findings"`    // taxonomy: ctrate-18 (default), radchestct-16, abdomen-12 or a file
 	Labelers   []string      `yaml:"labelers"`    // rules, student:FILE, llm, asked in this order until one is sure; an endpoint adds llm at the end; default [rules]
 	Convention string        `yaml:"convention"`  // what counts as a finding: ct-rate (default) or clinical
-	Endpoint   string        `yaml:"endpoint"`    // base URL of an OpenAI-compatible server; needed by llm
+	Endpoint   string        `yaml:"endpoint"`    // base URL of an OpenAI-compatible server, or several with commas between, each with *WEIGHT if not 1; needed by llm
 	Model      string        `yaml:"model"`       // needed by llm
 	KeyEnv     string        `yaml:"key_env"`     // the environment variable that holds the key; "" sends none
 	KeyCommand string        `yaml:"key_command"` // or the command that prints it; run again when the key is no longer good
 	Prices     string        `yaml:"prices"`      // price file; default the built-in one
 	InFlight   int           `yaml:"in_flight"`   // calls at once in this process; default 64
-	RPM        int           `yaml:"rpm"`         // requests a minute; 0: no limit of ours
-	TPM        int           `yaml:"tpm"`         // tokens a minute; 0: no limit of ours
+	RPM        int           `yaml:"rpm"`         // requests a minute, of each endpoint; 0: no limit of ours
+	TPM        int           `yaml:"tpm"`         // tokens a minute, of each endpoint; 0: no limit of ours
 	Timeout    time.Duration `yaml:"timeout"`     // of one call; default 60s
 	Deadline   time.Duration `yaml:"deadline"`    // of one report, retries included; default 10m
 	Mode       string        `yaml:"mode"`        // how the model is asked: sync (default), at once, or batch, through the provider's batch interface at its price
@@ -72,10 +72,14 @@ func (o Options) Validate() error {
 		bad("convention", o.Convention, "one of ct-rate, clinical")
 	}
 	if o.Calls() {
-		if u, err := url.Parse(o.Endpoint); err != nil || !slices.Contains([]string{"http", "https", "fake"}, u.Scheme) {
-			bad("endpoint", o.Endpoint, "an http, https or fake URL, for the labeler llm")
+		urls := llm.Endpoints(o.Endpoint)
+		if len(urls) == 0 || slices.ContainsFunc(urls, func(text string) bool {
+			u, err := url.Parse(text)
+			return err != nil || !slices.Contains([]string{"http", "https", "fake"}, u.Scheme)
+		}) {
+			bad("endpoint", o.Endpoint, "an http, https or fake URL, or several, for the labeler llm")
 		}
-		if o.Model == "" && !strings.HasPrefix(o.Endpoint, "fake:") {
+		if o.Model == "" && !strings.HasPrefix(strings.TrimSpace(o.Endpoint), "fake:") {
 			bad("model", o.Model, "a model's name, for the labeler llm")
 		}
 	}
