@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"unsafe"
 )
 
 // HUSource says how stored voxel values become Hounsfield units.
@@ -29,14 +28,49 @@ func ReadNIfTI(path string, src HUSource) (*Volume, error) {
 		return nil, fmt.Errorf("volume: %w", err)
 	}
 	defer f.Close()
-	v, err := readNIfTI(f, src)
+	n, err := openNIfTI(f, src)
+	if err != nil {
+		return nil, fmt.Errorf("volume: %s: %w", path, err)
+	}
+	v, err := n.volume()
 	if err != nil {
 		return nil, fmt.Errorf("volume: %s: %w", path, err)
 	}
 	return v, nil
 }
 
-func readNIfTI(f *os.File, src HUSource) (*Volume, error) {
+// ScanNIfTI reads as ReadNIfTI does, but the voxels only as they are used. The caller closes the Scan.
+func ScanNIfTI(path string, src HUSource) (*Scan, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("volume: %w", err)
+	}
+	n, err := openNIfTI(f, src)
+	var s *Scan
+	if err == nil {
+		s, err = n.scan()
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("volume: %s: %w", path, err)
+	}
+	s.path, s.close = path, f.Close
+	return s, nil
+}
+
+// nifti is a file whose header is read and whose voxels are next.
+type nifti struct {
+	*header
+	in     io.Reader
+	dim    [3]int // voxels along the file's axes, the first fastest
+	affine affine
+	turn   orientation
+	hu     func(hu []int16, stored []byte) error
+	stored []byte // scratch
+	got    int    // bytes of voxels read
+}
+
+func openNIfTI(f *os.File, src HUSource) (*nifti, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -45,51 +79,136 @@ func readNIfTI(f *os.File, src HUSource) (*Volume, error) {
 		return nil, errors.New("not a file")
 	}
 	r := bufio.NewReader(f)
-	most := st.Size()
-	var in io.Reader = r
+	n, most := &nifti{in: r}, st.Size()
 	if magic, _ := r.Peek(2); string(magic) == "\x1f\x8b" {
-		in, most = newGunzip(r), st.Size()*deflateMost
+		n.in, most = newGunzip(r), st.Size()*deflateMost
 	}
-	h, raw, err := readRaw(in, most)
+	if n.header, err = readHeader(n.in); err != nil {
+		return nil, err
+	}
+	n.dim = [3]int{int(n.header.dim[1]), int(n.header.dim[2]), int(n.header.dim[3])}
+	if int64(n.bytes()) > most {
+		return nil, fmt.Errorf("truncated: the voxels need %d bytes, the file can hold %d at most", n.bytes(), most)
+	}
+	slope, inter, err := n.rescale(src)
 	if err != nil {
 		return nil, err
 	}
-	return h.volume(raw, src)
+	n.hu = n.kind.hu(n.order, slope, inter)
+	if n.affine, err = n.header.affine(); err != nil {
+		return nil, err
+	}
+	n.turn, err = n.affine.orientation()
+	return n, err
 }
 
 // deflateMost bounds what one compressed byte can become (zlib's technical notes: 1032).
 const deflateMost = 1032
 
-// readRaw reads header and voxels. most is how many bytes the stream can have at all.
-func readRaw(r io.Reader, most int64) (*header, []byte, error) {
+func readHeader(r io.Reader) (*header, error) {
 	b := make([]byte, nifti1Bytes, nifti2Bytes)
 	if n, err := io.ReadFull(r, b); err != nil {
-		return nil, nil, short("header", n, nifti1Bytes, err)
+		return nil, short("header", n, nifti1Bytes, err)
 	}
 	n, order := headerBytes(b)
 	if n == 0 {
-		return nil, nil, errors.New("not a NIfTI file")
+		return nil, errors.New("not a NIfTI file")
 	}
 	b = b[:n]
 	if m, err := io.ReadFull(r, b[nifti1Bytes:]); err != nil {
-		return nil, nil, short("header", nifti1Bytes+m, n, err)
+		return nil, short("header", nifti1Bytes+m, n, err)
 	}
 	h, err := parseHeader(b, order)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if m, err := io.CopyN(io.Discard, r, h.offset-int64(n)); err != nil {
-		return nil, nil, short("header extension", n+int(m), int(h.offset), err)
+		return nil, short("header extension", n+int(m), int(h.offset), err)
 	}
-	want := h.dim[1] * h.dim[2] * h.dim[3] * int64(h.kind.size)
-	if want > most {
-		return nil, nil, fmt.Errorf("truncated: the voxels need %d bytes, the file can hold %d at most", want, most)
+	return h, nil
+}
+
+func (n *nifti) voxels() int { return n.dim[0] * n.dim[1] * n.dim[2] }
+func (n *nifti) bytes() int  { return n.voxels() * n.kind.size }
+
+// read makes HU of the file's next voxels.
+func (n *nifti) read(hu []int16) error {
+	stored := bytesOf(hu) // in place
+	if size := len(hu) * n.kind.size; size != len(stored) {
+		if cap(n.stored) < size {
+			n.stored = make([]byte, size)
+		}
+		stored = n.stored[:size]
 	}
-	raw, err := readGrowing(r, int(want))
-	if err != nil {
-		return nil, nil, err
+	got, err := io.ReadFull(n.in, stored)
+	if n.got += got; err != nil {
+		return short("voxels", n.got, n.bytes(), err)
 	}
-	return h, raw, drain(r)
+	return n.hu(hu, stored)
+}
+
+// skip passes over voxels.
+func (n *nifti) skip(voxels int) error {
+	got, err := io.CopyN(io.Discard, n.in, int64(voxels*n.kind.size))
+	if n.got += int(got); err != nil {
+		return short("voxels", n.got, n.bytes(), err)
+	}
+	return nil
+}
+
+// pieceMost is how many voxels are made room for before they have come.
+const pieceMost = 1 << 22
+
+// volume reads everything.
+func (n *nifti) volume() (*Volume, error) {
+	hu := growing{most: n.voxels()}
+	for left := n.voxels(); left > 0; {
+		piece := hu.next(min(left, pieceMost))
+		left -= len(piece)
+		if err := n.read(piece); err != nil {
+			return nil, err
+		}
+	}
+	v := n.geometry()
+	v.HU = permute(hu.hu, n.dim, n.turn)
+	return v, drain(n.in)
+}
+
+// geometry is the volume without its voxels.
+func (n *nifti) geometry() *Volume {
+	v, mm := &Volume{AffineLPS: n.affine.oriented(n.turn, n.dim), StoredType: n.kind.dtype}, n.affine.spacing()
+	for i := range 3 { // z, y, x from x, y, z
+		v.Shape[i], v.SpacingMM[i] = n.dim[n.turn.axis[2-i]], mm[n.turn.axis[2-i]]
+	}
+	return v
+}
+
+// scan is the file slice by slice, if that is how it lies.
+func (n *nifti) scan() (*Scan, error) {
+	size := n.dim[0] * n.dim[1]
+	if n.turn.axis[2] != 2 || size > pieceMost {
+		v, err := n.volume()
+		if err != nil {
+			return nil, err
+		}
+		return v.Scan(), nil
+	}
+	s := n.geometry().Scan()
+	s.down = n.turn.flip[2]
+	slice := make([]int16, size)
+	inPlane := n.turn
+	inPlane.flip[2] = false
+	s.next = func(want bool) ([]int16, error) {
+		if !want && !n.kind.float() { // those are looked through for NaN
+			return nil, n.skip(size)
+		}
+		if err := n.read(slice); err != nil {
+			return nil, err
+		}
+		return permute(slice, [3]int{n.dim[0], n.dim[1], 1}, inPlane), nil
+	}
+	s.end = func() error { return drain(n.in) }
+	return s, nil
 }
 
 func short(what string, got, want int, err error) error {
@@ -97,27 +216,6 @@ func short(what string, got, want int, err error) error {
 		return fmt.Errorf("truncated: %d of %d bytes of %s", got, want, what)
 	}
 	return fmt.Errorf("after %d of %d bytes of %s: %w", got, want, what, err)
-}
-
-// readGrowing reads want bytes into memory that grows with what has come; it is aligned for any voxel type.
-func readGrowing(r io.Reader, want int) ([]byte, error) {
-	buf, got := aligned(min(want, 16<<20)), 0
-	for {
-		n, err := io.ReadFull(r, buf[got:])
-		if got += n; err != nil {
-			return nil, short("voxels", got, want, err)
-		}
-		if got == want {
-			return buf, nil
-		}
-		grown := aligned(min(want, 4*got))
-		copy(grown, buf)
-		buf = grown
-	}
-}
-
-func aligned(n int) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(make([]uint64, n/8+1)))), n)
 }
 
 // drain reads to the end, which is where gzip keeps its checksum.
@@ -130,32 +228,6 @@ func drain(r io.Reader) error {
 		return fmt.Errorf("more than %d bytes follow the voxels", maxTrailing)
 	}
 	return nil
-}
-
-// volume makes the canonical array of stored voxels.
-func (h *header) volume(raw []byte, src HUSource) (*Volume, error) {
-	slope, inter, err := h.rescale(src)
-	if err != nil {
-		return nil, err
-	}
-	a, err := h.affine()
-	if err != nil {
-		return nil, err
-	}
-	o, err := a.orientation()
-	if err != nil {
-		return nil, err
-	}
-	hu, err := h.hu(raw, slope, inter)
-	if err != nil {
-		return nil, err
-	}
-	dim, mm := [3]int{int(h.dim[1]), int(h.dim[2]), int(h.dim[3])}, a.spacing()
-	v := &Volume{HU: permute(hu, dim, o), AffineLPS: a.oriented(o, dim), StoredType: h.kind.dtype}
-	for i := range 3 { // z, y, x from x, y, z
-		v.Shape[i], v.SpacingMM[i] = dim[o.axis[2-i]], mm[o.axis[2-i]]
-	}
-	return v, nil
 }
 
 func (h *header) rescale(src HUSource) (slope, inter float64, err error) {

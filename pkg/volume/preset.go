@@ -78,10 +78,10 @@ func (p Preset) Digest() string {
 func (p Preset) Len() int { return p.Shape[0] * p.Shape[1] * p.Shape[2] }
 
 // Tensor is the volume resampled, cropped and padded, in HU clipped to [-1000, 1000] and rounded half to even:
-// len = z*y*x of p.Shape. It does not check that the values are plausible HU.
-func (p Preset) Tensor(v *Volume) ([]int16, error) {
+// len = z*y*x of p.Shape. It does not check that the values are plausible HU. It reads the scan to its end.
+func (p Preset) Tensor(s *Scan) ([]int16, error) {
 	out := make([]int16, p.Len())
-	err := p.resample(v, func(at int, row []float32) {
+	err := p.resample(s, func(at int, row []float32) {
 		dst := out[at:][:len(row)]
 		for i, x := range row {
 			dst[i] = int16(math.RoundToEven(float64(x)))
@@ -96,13 +96,13 @@ func (p Preset) Tensor(v *Volume) ([]int16, error) {
 
 // Values writes the training tensor without the rounding to whole HU that storage brings: what a stored tensor's Window
 // gives, up to half a HU. It panics if len(dst) != p.Len().
-func (p Preset) Values(dst []float32, v *Volume) error {
+func (p Preset) Values(dst []float32, s *Scan) error {
 	if len(dst) != p.Len() {
 		panic(fmt.Sprintf("volume: %d values for a tensor of %v", len(dst), p.Shape))
 	}
 	mid, half := p.window()
 	value := func(hu float32) float32 { return max(-1, min(1, (hu-mid)/half)) }
-	return p.resample(v, func(at int, row []float32) {
+	return p.resample(s, func(at int, row []float32) {
 		for i, x := range row {
 			dst[at+i] = value(x)
 		}

@@ -6,35 +6,33 @@ import (
 	"sync"
 )
 
-// taps are the weights of one output sample along one axis, on source samples from on. They sum to 1.
-type taps struct {
-	from int
-	w    []float32
-}
-
-// plan is how one axis is resampled, cropped and padded.
+// plan is how one axis is resampled, cropped and padded. Output i that is not padding is made of the source samples from
+// at[i] on: of two, the second with the weight w[i], or of as many as there are weights box[i], which sum to 1.
 type plan struct {
-	taps     []taps // of the outputs that are not padding
-	before   int    // outputs of padding before those
-	out      int    // all outputs
-	from, to int    // the source samples that any of them reads
+	at       []int
+	w        []float32
+	box      [][]float32 // nil: all linear
+	most     int         // source samples of one output
+	before   int         // outputs of padding before those
+	out      int         // all outputs
+	from, to int         // the source samples that any of them reads
 }
 
 // plans lays out the three axes z, y, x.
-func (p Preset) plans(v *Volume) (axes [3]plan, err error) {
-	if len(v.HU) == 0 || len(v.HU) != v.Shape[0]*v.Shape[1]*v.Shape[2] {
-		return axes, fmt.Errorf("volume: %d voxels in the shape %v", len(v.HU), v.Shape)
-	}
-	for i, n := range v.Shape {
+func (p Preset) plans(shape [3]int, spacingMM [3]float64) (axes [3]plan, err error) {
+	for i, n := range shape {
+		if n < 1 {
+			return axes, fmt.Errorf("volume: the shape is %v voxels", shape)
+		}
 		size := p.Shape[i]
 		if target := p.SpacingMM[i]; target > 0 {
-			if mm := v.SpacingMM[i]; !(mm > 0) || float64(n)*mm/target > 1<<16 {
+			if mm := spacingMM[i]; !(mm > 0) || float64(n)*mm/target > 1<<16 {
 				return axes, fmt.Errorf("volume: %d voxels of %v mm along %s", n, mm, "zyx"[i:i+1])
 			}
-			size = int(float64(n) * v.SpacingMM[i] / target)
+			size = int(float64(n) * spacingMM[i] / target)
 		}
 		if size < 1 {
-			return axes, fmt.Errorf("volume: %d voxels of %v mm along %s are less than one of %v mm", n, v.SpacingMM[i], "zyx"[i:i+1], p.SpacingMM[i])
+			return axes, fmt.Errorf("volume: %d voxels of %v mm along %s are less than one of %v mm", n, spacingMM[i], "zyx"[i:i+1], p.SpacingMM[i])
 		}
 		via := p.Via[i]
 		if via == 0 {
@@ -57,46 +55,63 @@ func fit(n, t int) int {
 // newPlan resamples n samples to size and takes out of them, starting at first.
 func newPlan(n, size, first, out int, lowPass bool) plan {
 	scale := float64(n) / float64(size)
-	p := plan{out: out, before: max(0, -first), from: n}
+	p := plan{out: out, before: max(0, -first), from: n, most: 2}
 	for o := max(0, first); o < min(size, first+out); o++ {
-		t := linear(n, scale, o)
+		at, w := linear(n, scale, o)
+		to := min(at+2, n)
 		if lowPass && scale > 1 {
-			t = box(n, scale, o)
+			var weights []float32
+			at, weights = box(n, scale, o)
+			to = at + len(weights)
+			if len(weights) == 2 {
+				w, weights = weights[1], nil
+			}
+			p.box, p.most = append(p.box, weights), max(p.most, len(weights))
 		}
-		p.taps = append(p.taps, t)
-		p.from, p.to = min(p.from, t.from), max(p.to, t.from+len(t.w))
+		p.at, p.w = append(p.at, at), append(p.w, w)
+		p.from, p.to = min(p.from, at), max(p.to, to)
 	}
 	return p
 }
 
-// linear interpolates at the output's centre, the edge sample repeated beyond the edge.
-func linear(n int, scale float64, o int) taps {
-	s := max(0, scale*(float64(o)+.5)-.5)
-	i := min(int(s), n-1)
-	w := s - float64(i)
-	if i == n-1 {
-		return taps{i, []float32{1}}
+// of is how output i is made: with weights, or of two samples where there are none, or of one where w is 0.
+func (p *plan) of(i int) (at, n int, w float32, weights []float32) {
+	if p.box != nil && p.box[i] != nil {
+		return p.at[i], len(p.box[i]), 0, p.box[i]
 	}
-	return taps{i, []float32{float32(1 - w), float32(w)}}
+	if p.w[i] == 0 {
+		return p.at[i], 1, 0, nil
+	}
+	return p.at[i], 2, p.w[i], nil
+}
+
+// linear interpolates at the output's centre, the edge sample repeated beyond the edge: source sample and the weight of
+// the one after it, 0 of the one after the last.
+func linear(n int, scale float64, o int) (at int, w float32) {
+	s := max(0, scale*(float64(o)+.5)-.5)
+	if at = min(int(s), n-1); at == n-1 {
+		return at, 0
+	}
+	return at, float32(s - float64(at))
 }
 
 // box averages the samples that the output covers, each by the part of it that is covered.
-func box(n int, scale float64, o int) taps {
+func box(n int, scale float64, o int) (at int, w []float32) {
 	lo, hi := scale*float64(o), min(float64(n), scale*float64(o+1))
-	t := taps{from: int(lo)}
-	for i := t.from; i < n && float64(i) < hi; i++ {
+	at = int(lo)
+	for i := at; i < n && float64(i) < hi; i++ {
 		cover := min(hi, float64(i+1)) - max(lo, float64(i))
 		if part := cover / (hi - lo); part > 1e-9 {
-			t.w = append(t.w, float32(part))
+			w = append(w, float32(part))
 		}
 	}
-	return t
+	return at, w
 }
 
 // scratch is one resampling's memory.
 type scratch struct {
 	row    []float32 // a source row, blended along y
-	planes [2]plane  // the last source slices, resampled in plane
+	planes []plane   // source slices, resampled in plane: slice z at z modulo their number
 	sum    []float32 // an output slice
 }
 
@@ -107,24 +122,30 @@ type plane struct {
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// resample gives the tensor's rows in HU, clipped to the stored range, and its padding, both by their offset.
-func (p Preset) resample(v *Volume, row func(at int, hu []float32), pad func(from, to int)) error {
-	axes, err := p.plans(v)
+// resample gives the tensor's rows in HU, clipped to the stored range, and its padding, both by their offset. It reads the
+// scan to its end.
+func (p Preset) resample(src *Scan, row func(at int, hu []float32), pad func(from, to int)) error {
+	axes, err := p.plans(src.Shape, src.SpacingMM)
 	if err != nil {
 		return err
 	}
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
 	az, ay, ax := axes[0], axes[1], axes[2]
-	w, h := len(ax.taps), len(ay.taps)
-	s.ready(v.Shape[2], w*h)
-	in := inPlane{v: v, y: ay, x: ax, clip: !p.ClipLast}
+	w, h := len(ax.at), len(ay.at)
+	s.ready(src.Shape[2]+1, w*h, az.most)
+	in := inPlane{src: src, scratch: s, z: az, y: ay, x: ax, clip: !p.ClipLast}
 	slice := ay.out * ax.out
 	pad(0, az.before*slice)
-	for i, t := range az.taps {
+	for k := range az.at {
+		i := k
+		if src.down {
+			i = len(az.at) - 1 - k
+		}
 		base := (az.before + i) * slice
-		in.blend(s, t)
-		clip(s.sum)
+		if err := in.blend(i); err != nil {
+			return err
+		}
 		pad(base, base+ay.before*ax.out)
 		for y := range h {
 			at := base + (ay.before+y)*ax.out
@@ -134,12 +155,16 @@ func (p Preset) resample(v *Volume, row func(at int, hu []float32), pad func(fro
 		}
 		pad(base+(ay.before+h)*ax.out, base+slice)
 	}
-	pad((az.before+len(az.taps))*slice, az.out*slice)
-	return nil
+	pad((az.before+len(az.at))*slice, az.out*slice)
+	return src.finish()
 }
 
-func (s *scratch) ready(rowLen, planeLen int) {
+func (s *scratch) ready(rowLen, planeLen, planes int) {
 	s.row, s.sum = sized(s.row, rowLen), sized(s.sum, planeLen)
+	for len(s.planes) < planes {
+		s.planes = append(s.planes, plane{})
+	}
+	s.planes = s.planes[:planes]
 	for i := range s.planes {
 		s.planes[i] = plane{-1, sized(s.planes[i].out, planeLen)}
 	}
@@ -152,112 +177,121 @@ func sized(b []float32, n int) []float32 {
 	return b[:n]
 }
 
-func clip(row []float32) {
-	for i, x := range row {
-		row[i] = max(storedLo, min(storedHi, x))
-	}
-}
-
 // inPlane resamples source slices along y and x.
 type inPlane struct {
-	v    *Volume
-	y, x plan
-	clip bool // before resampling
+	*scratch
+	src     *Scan
+	z, y, x plan
+	clip    bool // before resampling
 }
 
-// blend puts the output slice with taps t into s.sum.
-func (p *inPlane) blend(s *scratch, t taps) {
-	if len(t.w) == 2 {
-		a, b := p.slice(s, t.from), p.slice(s, t.from+1)
-		w := t.w[1]
-		b = b[:len(a)]
-		sum := s.sum[:len(a)]
-		for i, x := range a {
-			sum[i] = x + (b[i]-x)*w
+// blend puts output slice i into sum.
+func (p *inPlane) blend(i int) error {
+	at, n, w, weights := p.z.of(i)
+	for k := range n { // as they come
+		if p.src.down {
+			k = n - 1 - k
 		}
-		return
+		if err := p.slice(at + k); err != nil {
+			return err
+		}
 	}
-	for k, w := range t.w {
-		a := p.slice(s, t.from+k)
-		sum := s.sum[:len(a)]
-		if k == 0 {
-			for i, x := range a {
-				sum[i] = x * w
+	plane := func(k int) []float32 { return p.planes[(at+k)%len(p.planes)].out }
+	copy(p.sum, plane(0))
+	if weights == nil && n == 2 {
+		b := plane(1)[:len(p.sum)]
+		for i, x := range p.sum {
+			p.sum[i] = x + (b[i]-x)*w
+		}
+	}
+	for k, w := range weights {
+		a := plane(k)[:len(p.sum)]
+		for i, x := range a {
+			if x *= w; k > 0 {
+				x += p.sum[i]
 			}
-			continue
-		}
-		for i, x := range a {
-			sum[i] += x * w
+			p.sum[i] = x
 		}
 	}
+	for i, x := range p.sum {
+		p.sum[i] = max(storedLo, min(storedHi, x))
+	}
+	return nil
 }
 
-// slice is source slice z in plane, of the two kept last if it is one of them.
-func (p *inPlane) slice(s *scratch, z int) []float32 {
-	at := 0
-	for i, k := range s.planes {
-		if k.z == z {
-			return k.out
-		}
-		if k.z < s.planes[at].z {
-			at = i
-		}
+// slice resamples source slice z in plane, unless that is done.
+func (p *inPlane) slice(z int) error {
+	to := &p.planes[z%len(p.planes)]
+	if to.z == z {
+		return nil
 	}
-	s.planes[at].z = z
-	out := s.planes[at].out
-	nx := p.v.Shape[2]
-	src := p.v.HU[z*p.v.Shape[1]*nx:][:p.v.Shape[1]*nx]
-	w := len(p.x.taps)
-	for y, t := range p.y.taps {
-		p.rows(s.row, src, nx, t)
-		across(out[y*w:][:w], s.row, p.x.taps)
+	src, err := p.src.slice(z)
+	if err != nil {
+		return err
 	}
-	return out
+	to.z = z
+	w := len(p.x.at)
+	for y := range p.y.at {
+		p.rows(src, y)
+		p.across(to.out[y*w:][:w])
+	}
+	return nil
 }
 
-// rows blends the rows of taps t into dst, in the columns that are needed.
-func (p *inPlane) rows(dst []float32, src []int16, nx int, t taps) {
+// rows blends the source rows of output row y into row, in the columns that are needed.
+func (p *inPlane) rows(src []int16, y int) {
 	lo, hi := int32(math.MinInt16), int32(math.MaxInt16)
 	if p.clip {
 		lo, hi = storedLo, storedHi
 	}
-	dst = dst[p.x.from:p.x.to]
-	row := func(k int) []int16 { return src[(t.from+k)*nx+p.x.from:][:len(dst)] }
-	if len(t.w) == 2 {
-		a, b, w := row(0), row(1), t.w[1]
-		b = b[:len(a)]
-		for i, x := range a {
+	at, n, w, weights := p.y.of(y)
+	dst := p.row[p.x.from:p.x.to]
+	line := func(k int) []int16 { return src[(at+k)*p.src.Shape[2]+p.x.from:][:len(dst)] }
+	if weights == nil {
+		a, b := line(0), line(n-1)
+		b = b[:len(dst)]
+		for i, x := range a[:len(dst)] {
 			u, v := float32(max(lo, min(hi, int32(x)))), float32(max(lo, min(hi, int32(b[i]))))
 			dst[i] = u + (v-u)*w
 		}
 		return
 	}
-	for k, w := range t.w {
-		src := row(k)
+	for k, w := range weights {
+		a := line(k)
 		if k == 0 {
-			for i, x := range src {
+			for i, x := range a {
 				dst[i] = float32(max(lo, min(hi, int32(x)))) * w
 			}
 			continue
 		}
-		for i, x := range src {
+		for i, x := range a {
 			dst[i] += float32(max(lo, min(hi, int32(x)))) * w
 		}
 	}
 }
 
-// across resamples one row along x.
-func across(dst, row []float32, x []taps) {
-	for i := range dst {
-		t := &x[i]
-		if len(t.w) == 2 {
-			u := row[t.from]
-			dst[i] = u + (row[t.from+1]-u)*t.w[1]
-			continue
+// across resamples row along x. Behind its last sample row holds another, for the weight of 0.
+func (p *inPlane) across(dst []float32) {
+	row := p.row
+	if p.x.box == nil {
+		w, at := p.x.w[:len(dst)], p.x.at[:len(dst)]
+		for i := range dst {
+			two := row[at[i] : at[i]+2]
+			dst[i] = two[0] + (two[1]-two[0])*w[i]
 		}
-		sum := float32(0)
-		for k, v := range row[t.from:][:len(t.w)] {
-			sum += v * t.w[k]
+		return
+	}
+	for i := range dst {
+		at, _, w, weights := p.x.of(i)
+		sum := row[at]
+		if weights == nil {
+			sum += (row[at+1] - sum) * w
+		}
+		for k, w := range weights {
+			if k == 0 {
+				sum = 0
+			}
+			sum += row[at+k] * w
 		}
 		dst[i] = sum
 	}

@@ -89,12 +89,12 @@ func TestPresetsAgainstNaive(t *testing.T) {
 		for range 3 {
 			v := random(rng, [3]int{3 + rng.IntN(60), 3 + rng.IntN(70), 3 + rng.IntN(70)},
 				[3]float64{1 + 4*rng.Float64(), 0.5 + 3*rng.Float64(), 0.5 + 3*rng.Float64()})
-			got, err := p.Tensor(v)
+			got, err := p.Tensor(v.Scan())
 			if err != nil {
 				t.Fatal(err)
 			}
 			values := make([]float32, p.Len())
-			if err := p.Values(values, v); err != nil {
+			if err := p.Values(values, v.Scan()); err != nil {
 				t.Fatal(err)
 			}
 			half := float64(p.HiHU-p.LoHU) / 2
@@ -119,7 +119,7 @@ func TestClipOrderMatters(t *testing.T) {
 	p := Preset{SpacingMM: [3]float64{1, 1, 2}, Shape: [3]int{1, 1, 1}, LoHU: -1000, HiHU: 1000}
 	for last, want := range map[bool]int16{false: 0, true: 1000} {
 		p.ClipLast = last
-		if got, err := p.Tensor(v); err != nil || got[0] != want {
+		if got, err := p.Tensor(v.Scan()); err != nil || got[0] != want {
 			t.Errorf("clip last %v: %v %v, want %d", last, got, err, want)
 		}
 	}
@@ -177,7 +177,7 @@ func TestTensorErrors(t *testing.T) {
 		"too small":    {HU: make([]int16, 8), Shape: [3]int{2, 2, 2}, SpacingMM: [3]float64{9, 9, 1}},
 		"huge spacing": {HU: make([]int16, 8), Shape: [3]int{2, 2, 2}, SpacingMM: [3]float64{9, 9, 1e9}},
 	} {
-		if _, err := demo.Tensor(v); err == nil {
+		if _, err := demo.Tensor(v.Scan()); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -188,7 +188,7 @@ func BenchmarkDemoTensor(b *testing.B) {
 	p, _ := PresetByName("demo")
 	b.SetBytes(int64(2 * len(v.HU)))
 	for b.Loop() {
-		p.Tensor(v)
+		p.Tensor(v.Scan())
 	}
 }
 
@@ -197,6 +197,6 @@ func BenchmarkMPSCTTensor(b *testing.B) {
 	p, _ := PresetByName("mps-ct")
 	b.SetBytes(int64(2 * len(v.HU)))
 	for b.Loop() {
-		p.Tensor(v)
+		p.Tensor(v.Scan())
 	}
 }

@@ -20,29 +20,39 @@ type Summary struct {
 
 // Summary counts every voxel. It panics on an empty volume.
 func (v *Volume) Summary() Summary {
-	counts := v.histogram()
-	s := Summary{P1: percentile(counts, len(v.HU), 1), P50: percentile(counts, len(v.HU), 50), P99: percentile(counts, len(v.HU), 99)}
-	s.Min, s.Max = percentile(counts, len(v.HU), 0), percentile(counts, len(v.HU), 100)
+	h := v.histogram()
+	s := Summary{Min: h.percentile(0), Max: h.percentile(100), P1: h.percentile(1), P50: h.percentile(50), P99: h.percentile(99)}
 	sum := 0
-	for i, c := range counts {
+	for i, c := range h.counts {
 		sum += c * (i + math.MinInt16)
 	}
-	s.Mean = float64(sum) / float64(len(v.HU))
+	s.Mean = float64(sum) / float64(h.n)
 	return s
 }
 
-// histogram counts the voxels of each HU from -32768 on.
-func (v *Volume) histogram() *[1 << 16]int {
-	var counts [1 << 16]int
-	for _, h := range v.HU {
-		counts[int(h)-math.MinInt16]++
-	}
-	return &counts
+// Histogram counts voxels by their HU.
+type Histogram struct {
+	counts [1 << 16]int // from -32768 on
+	n      int
 }
 
-func percentile(counts *[1 << 16]int, n, q int) int {
-	rank := q * (n - 1) / 100
-	for i, c := range counts {
+// Add counts voxels.
+func (h *Histogram) Add(hu []int16) {
+	for _, x := range hu {
+		h.counts[int(x)-math.MinInt16]++
+	}
+	h.n += len(hu)
+}
+
+func (v *Volume) histogram() *Histogram {
+	var h Histogram
+	h.Add(v.HU)
+	return &h
+}
+
+func (h *Histogram) percentile(q int) int {
+	rank := q * (h.n - 1) / 100
+	for i, c := range h.counts {
 		if rank < c {
 			return i + math.MinInt16
 		}
@@ -77,21 +87,21 @@ const (
 
 // Plausible returns an error with the numbers if the volume cannot be a chest CT in HU, which is what a wrong hu_source
 // looks like.
-func (v *Volume) Plausible() error {
-	counts := v.histogram()
+func (v *Volume) Plausible() error { return v.histogram().Plausible() }
+
+// Plausible is that of the volume whose voxels were counted, all of them.
+func (h *Histogram) Plausible() error {
 	share := func(lo, hi int) float64 {
 		n := 0
-		for _, c := range counts[lo-math.MinInt16 : hi-math.MinInt16+1] {
+		for _, c := range h.counts[lo-math.MinInt16 : hi-math.MinInt16+1] {
 			n += c
 		}
-		return float64(n) / float64(len(v.HU))
+		return float64(n) / float64(h.n)
 	}
 	air, tissue := share(airLo, airHi), share(tissueLo, tissueHi)
 	if air >= leastShare && tissue >= leastShare {
 		return nil
 	}
-	n := len(v.HU)
 	return fmt.Errorf("volume: implausible HU: %.1f %% of voxels in [%d, %d] (air, lung) and %.1f %% in [%d, %d] (soft tissue), at least %.0f %% each expected; min %d, median %d, max %d; check hu_source",
-		100*air, airLo, airHi, 100*tissue, tissueLo, tissueHi, 100*leastShare,
-		percentile(counts, n, 0), percentile(counts, n, 50), percentile(counts, n, 100))
+		100*air, airLo, airHi, 100*tissue, tissueLo, tissueHi, 100*leastShare, h.percentile(0), h.percentile(50), h.percentile(100))
 }

@@ -7,77 +7,78 @@ import (
 	"unsafe"
 )
 
-// hu turns stored values, in the file's order, into HU. Unscaled int16 in this machine's byte order stay where they are.
-func (h *header) hu(raw []byte, slope, inter float64) ([]int16, error) {
-	n := len(raw) / h.kind.size
-	o := h.order
-	if h.kind.dtype == "int16" {
-		hu := unsafe.Slice((*int16)(unsafe.Pointer(unsafe.SliceData(raw))), n)
-		if slope == 1 && inter == 0 {
-			if probe := []byte{1, 0}; o.Uint16(probe) != binary.NativeEndian.Uint16(probe) {
-				for i := range hu { // in place
-					hu[i] = int16(o.Uint16(raw[2*i:]))
+// hu gives what makes HU = slope*stored + inter of stored values in the byte order o. The memory of 16-bit values is that
+// of their HU.
+func (k kind) hu(o binary.ByteOrder, slope, inter float64) func(hu []int16, stored []byte) error {
+	each := func(value func(b []byte) float64) func(hu []int16, stored []byte) error {
+		return func(hu []int16, stored []byte) error {
+			for i := range hu {
+				x := float64(value(stored[i*k.size:])*slope) + inter // the conversion forbids a fused multiply-add
+				if x != x {
+					return errors.New("a voxel is NaN")
 				}
+				hu[i] = round(x)
 			}
-			return hu, nil
+			return nil
 		}
-		table := scaled16(slope, inter, func(i uint16) float64 { return float64(int16(i)) })
-		for i := range hu {
-			hu[i] = table[o.Uint16(raw[2*i:])]
-		}
-		return hu, nil
 	}
-	hu := make([]int16, n)
-	switch h.kind.dtype {
+	switch k.dtype {
+	case "int16":
+		if slope == 1 && inter == 0 {
+			return func(hu []int16, stored []byte) error { inOrder(hu, stored, o); return nil }
+		}
+		return scaled16(o, slope, inter, func(i uint16) float64 { return float64(int16(i)) })
 	case "uint16":
-		table := scaled16(slope, inter, func(i uint16) float64 { return float64(i) })
-		for i := range hu {
-			hu[i] = table[o.Uint16(raw[2*i:])]
-		}
+		return scaled16(o, slope, inter, func(i uint16) float64 { return float64(i) })
 	case "uint8":
-		each(hu, slope, inter, func(i int) float64 { return float64(raw[i]) })
+		return each(func(b []byte) float64 { return float64(b[0]) })
 	case "int8":
-		each(hu, slope, inter, func(i int) float64 { return float64(int8(raw[i])) })
+		return each(func(b []byte) float64 { return float64(int8(b[0])) })
 	case "int32":
-		each(hu, slope, inter, func(i int) float64 { return float64(int32(o.Uint32(raw[4*i:]))) })
+		return each(func(b []byte) float64 { return float64(int32(o.Uint32(b))) })
 	case "uint32":
-		each(hu, slope, inter, func(i int) float64 { return float64(o.Uint32(raw[4*i:])) })
+		return each(func(b []byte) float64 { return float64(o.Uint32(b)) })
 	case "int64":
-		each(hu, slope, inter, func(i int) float64 { return float64(int64(o.Uint64(raw[8*i:]))) })
+		return each(func(b []byte) float64 { return float64(int64(o.Uint64(b))) })
 	case "uint64":
-		each(hu, slope, inter, func(i int) float64 { return float64(o.Uint64(raw[8*i:])) })
+		return each(func(b []byte) float64 { return float64(o.Uint64(b)) })
 	case "float32":
-		return hu, floats(hu, slope, inter, func(i int) float64 { return float64(math.Float32frombits(o.Uint32(raw[4*i:]))) })
-	case "float64":
-		return hu, floats(hu, slope, inter, func(i int) float64 { return math.Float64frombits(o.Uint64(raw[8*i:])) })
+		return each(func(b []byte) float64 { return float64(math.Float32frombits(o.Uint32(b))) })
 	}
-	return hu, nil
+	return each(func(b []byte) float64 { return math.Float64frombits(o.Uint64(b)) }) // float64
 }
 
-// scaled16 is the HU of each of the 65,536 stored values.
-func scaled16(slope, inter float64, value func(uint16) float64) *[1 << 16]int16 {
-	var t [1 << 16]int16
-	for i := range t {
-		t[i] = round(float64(value(uint16(i))*slope) + inter)
-	}
-	return &t
+// float says whether a stored value may be NaN.
+func (k kind) float() bool { return k.dtype == "float32" || k.dtype == "float64" }
+
+// bytesOf is the memory of voxels.
+func bytesOf(hu []int16) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(hu))), 2*len(hu))
 }
 
-func each(hu []int16, slope, inter float64, value func(i int) float64) {
+// inOrder brings voxels that lie in hu in the order o into this machine's.
+func inOrder(hu []int16, stored []byte, o binary.ByteOrder) {
+	if probe := []byte{1, 0}; o.Uint16(probe) == binary.NativeEndian.Uint16(probe) {
+		return
+	}
 	for i := range hu {
-		hu[i] = round(float64(value(i)*slope) + inter) // the conversion forbids a fused multiply-add
+		hu[i] = int16(o.Uint16(stored[2*i:]))
 	}
 }
 
-func floats(hu []int16, slope, inter float64, value func(i int) float64) error {
-	for i := range hu {
-		x := float64(value(i)*slope) + inter
-		if x != x {
-			return errors.New("a voxel is NaN")
+// scaled16 looks HU up in a table of the 65,536 stored values.
+func scaled16(o binary.ByteOrder, slope, inter float64, value func(uint16) float64) func(hu []int16, stored []byte) error {
+	var table [1 << 16]int16
+	for i := range table {
+		table[i] = round(float64(value(uint16(i))*slope) + inter)
+	}
+	return func(hu []int16, stored []byte) error {
+		inOrder(hu, stored, o)
+		for i, h := range hu {
+			hu[i] = table[uint16(h)]
 		}
-		hu[i] = round(x)
+		return nil
 	}
-	return nil
 }
 
 // round rounds half to even and clips to int16.

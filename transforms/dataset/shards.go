@@ -161,14 +161,16 @@ func (w *shards) read(j job) (d done) {
 			d.err = fmt.Errorf("the reader failed on it: %v", r)
 		}
 	}()
-	v, err := volume.ReadNIfTI(j.volume.Path, volume.HUSource{Kind: w.Options.HUSource})
-	if err == nil {
-		err = v.Plausible()
+	v, err := volume.ScanNIfTI(j.volume.Path, volume.HUSource{Kind: w.Options.HUSource})
+	if err != nil {
+		d.err = err
+		return d
 	}
-	if err == nil {
-		d.hu, err = w.preset.Tensor(v)
+	defer v.Close()
+	v.Seen = new(volume.Histogram)
+	if d.hu, d.err = w.preset.Tensor(v); d.err == nil {
+		d.err = v.Seen.Plausible()
 	}
-	d.err = err
 	return d
 }
 
