@@ -53,7 +53,7 @@ func (g *grammar) draw() letter {
 	g.once, g.letter = map[string]string{}, letter{}
 	g.out.Reset()
 	g.expand(g.rule("report"))
-	g.Text = g.out.String()
+	g.Text = strings.TrimRight(g.out.String(), " \n")
 	return g.letter
 }
 
