@@ -138,5 +138,5 @@ bench-million: build ## ROWS reports, a fifth of them distinct, labelled by call
 
 .PHONY: bench-redact
 bench-redact: .cache/redact/done ## what is taken out of reports, beside Presidio with spaCy's small English model
-	@SILVERBEAM_REDACT_OUT=$(CURDIR)/.cache/redact/reports.jsonl $(GO) test -vet=off -count=1 -run IdentifiersAreRemoved ./pkg/llm >/dev/null
-	@.cache/redact/bin/python pkg/llm/testdata/presidio.py .cache/redact/reports.jsonl
+	@SILVERBEAM_REDACT_OUT=$(CURDIR)/.cache/redact $(GO) test -vet=off -count=1 -run 'IdentifiersAreRemoved|HeldOutIdentifiers' -v ./pkg/llm
+	@for f in .cache/redact/*.jsonl; do echo; echo $$f; .cache/redact/bin/python pkg/llm/testdata/presidio.py $$f; done

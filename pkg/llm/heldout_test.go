@@ -145,7 +145,7 @@ func (y tally) tell(t *testing.T) {
 }
 
 // TestHeldOutIdentifiers measures what is taken out of reports whose forms were fixed before anybody had seen what is missed of
-// them. With SILVERBEAM_REDACT_OUT it writes them there, for testdata/presidio.py.
+// them. It writes them into the folder SILVERBEAM_REDACT_OUT, for testdata/presidio.py.
 func TestHeldOutIdentifiers(t *testing.T) {
 	labeler, err := rules.New(ctRate(t), rules.Options{})
 	if err != nil {

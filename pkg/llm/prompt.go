@@ -191,6 +191,12 @@ func normalise(report string) string {
 		case r == '\n':
 			space, begun = false, false
 			b.WriteByte('\n')
+		case r > ' ' && r < 0x7f: // as below, for most of a text
+			if space {
+				b.WriteByte(' ')
+			}
+			space, begun = false, true
+			b.WriteByte(byte(r))
 		case r == utf8.RuneError, unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs) && r != '\t', unicode.Is(unicode.Variation_Selector, r):
 		case unicode.IsSpace(r):
 			space = begun

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -101,9 +102,8 @@ type identifier struct {
 // form is one way to write an identifier. Its first group, where it has one, is what is removed. ok, if not nil, judges
 // the match and what follows it.
 type form struct {
-	kind string
-	re   *regexp.Regexp
-	ok   func(match, after string) bool
+	kind, pattern string
+	ok            func(match, after string) bool
 }
 
 const (
@@ -121,36 +121,36 @@ func re(s string) *regexp.Regexp { return regexp.MustCompile(s) }
 
 // forms are tried in this order, and what one has taken is no longer there for the next.
 var forms = []form{
-	{"header", re(`(?im)^[\s*#>|-]*(?:patient(?:'?s)?(?:\s+(?:name|id|no|number|details|address|phone|class|location))?|pt(?:\s+name)?|name|(?:sur|last |first |family |given )name|d\.?o\.?b\.?|date of birth|birth ?date|born|` +
+	{"header", `(?im)^[\s*#>|-]*(?:patient(?:'?s)?(?:\s+(?:name|id|no|number|details|address|phone|class|location))?|pt(?:\s+name)?|name|(?:sur|last |first |family |given )name|d\.?o\.?b\.?|date of birth|birth ?date|born|` +
 		`(?:med(?:ical)?\.? rec(?:ord)?\.?|mrn|mr|hospital|nhs|chi|chart|account|acct|visit|encounter|episode|case|order|requisition|accession|acc|exam|study|report|file|ssn|social security|insurance|policy|member|health card)(?:\s*(?:number|num|no|nr|id|uid|#)\.?)?|mrn|ssn|` +
 		`(?:exam(?:ination)?|study|scan|report|service|visit|admission|admit|discharge|procedure|acquisition|print|result|transcription|dictation|request|order|signed?|completed)?\s*(?:date|time|date\s*(?:/|and|&)\s*time)(?:\s+of\s+(?:exam(?:ination)?|study|scan|service|report|procedure|admission|discharge|dictation|transcription))?|` +
 		`(?:referring|ordering|requesting|attending|consulting|primary care|family|reporting|reading|interpreting|responsible|admitting)(?:\s+(?:physician|doctor|dr|md|provider|clinician|consultant|radiologist))?|referrer|referred by|requested by|requestor|ordered by|` +
 		`radiologist|resident|fellow|attending|physician|consultant|provider|technologist|radiographer|transcriptionist|typist|gp|pcp|cc|copy to|copies to|attn|to|from|ward|clinic|unit|room|bed|site|institution|hospital|facility|department|dept|address|phone|telephone|tel|fax|pager|e-?mail|mobile|next of kin|insurance|employer|` +
-		`scanner serial|station|signed|(?:electronically )?(?:signed|dictated|transcribed|approved|verified|reported|authenticated|finali[sz]ed|reviewed|read|interpreted|typed|authori[sz]ed)(?:\s+(?:by|on|date|electronically))?)\s*[:=][^\n]*`), nil},
-	{"email", re(`[\pL\d._%+-]+@[\pL\d-]+(?:\.[\pL\d-]+)*`), nil},
-	{"url", re(`(?i)\b(?:https?|ftp)://\S+|\bwww\.\S+|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|edu|gov|health|nhs\.uk|co\.uk)\b(?:/\S*)?`), nil},
-	{"record", re(`\b[0-2](?:\.\d+){5,}`), nil}, // DICOM UIDs (PS3.5, 9)
-	{"ip", re(`\b(?:\d{1,3}\.){3}\d{1,3}\b|\b(?:[0-9a-f]{1,4}:){3,7}[0-9a-f]{0,4}\b`), nil},
-	{"device", re(`(?i)\b(?:serial|s/n|sn|lot|udi|device id|asset)` + numbered + `([a-z0-9][a-z0-9./-]*\d[a-z0-9./-]*)`), digits(3)},
-	{"ssn", re(`\b\d{3}[- ]\d{2}[- ]\d{4}\b`), nil},
-	{"date", re(`(?i)\b` + year + `\s?[-/.]\s?(?:1[0-2]|0?[1-9])\s?[-/.]\s?` + day + `` + clock + `|\b` + day + month + `(?:` + year + `|\d\d)` + clock), nil},
-	{"date", re(`(?i)\b` + day + `(?:\s?/\s?|[-.])` + day + `(?:\s?/\s?|[-.])(?:` + year + `|\d\d)` + clock), oneMonth},
-	{"date", re(`(?i)\b` + day + `(?:st|nd|rd|th)?(?:\s+of)?[\s./-]*` + month + `\b\.?(?:[\s,./'’-]*(?:` + year + `|\d\d\b))?` + clock), notMayBe},
-	{"date", re(`(?i)\b` + month + `\.?\s*` + day + `(?:st|nd|rd|th)?\b(?:,?\s*(?:` + year + `|'\d\d))?` + clock), notMayBe},
-	{"date", re(`(?i)\b` + month + `[\s,./-]*(?:of\s+)?(?:` + year + `|['’]\d\d)`), nil},
-	{"date", re(`\b(?:1[0-2]|0?[1-9])\s?[/.-]\s?` + year + `\b|\b(?:19|20)\d\d[/-](?:0[1-9]|1[0-2])\b`), nil},
-	{"date", re(`\b(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\d{4}|\d{6})?\b`), nil},
-	{"date", re(`(?i)\b(?:on|dated|since|from|prior|previous|ct|exam|examination|study|scan|compared (?:to|with)(?: the)?)(?: of| from| dated| on)?\s+(` + day + `[/.]` + day + `)\b`), oneMonth},
-	{"date", re(`(?:\b(?:[Ii]n|[Ss]ince|[Ff]rom|[Dd]uring|[Uu]ntil|[Ll]ast|[Ee]arly|[Ll]ate|[Mm]id|[Oo]f)[\s-]+)(January|February|March|April|May|June|July|August|September|October|November|December)\b`), nil},
-	{"phone", re(`(?i)\b(?:tel(?:ephone)?|phone|pager|page|ext(?:ension)?|bleep|beeper|fax|call(?:ed)?|mobile|cell|reached at|contact(?:ed)?(?: at)?|hotline|extn|dial)\b` + numbered + `(?:at\s+|on\s+)?(\+?\(?\d[\d ().-]{2,}\d)`), nil},
-	{"phone", re(`\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,6}\b|\(\d{2,5}\)\s?\d{3,4}[-. ]?\d{3,4}\b|\b(?:1[-. ])?\d{3}[-.]\d{3}[-.]\d{4}\b|\b\d{3} \d{3} \d{4}\b|\b0\d{2,4}[ -]\d{3,4}[ -]?\d{3,4}\b`), nil},
-	{"record", re(`(?i)\b(?:mrn|mr ?#|med(?:ical)? rec(?:ord)?|accession|acc|(?:patient|hospital|unit|nhs|chi|hn|case|order|account|acct|visit|encounter|episode|specimen|study|exam|examination|requisition|reference|ref|insurance|policy|member|chart|file|registration|report|request|folder|licen[cs]e|id|number|no)\b)` + numbered + `([a-z0-9][a-z0-9/.-]*\d[a-z0-9/-]*(?: \d{3,4}){0,2})`), digits(4)},
-	{"record", re(`\b(?:[A-Z]{1,4}[-/ ]?\d{2,4}[-/]\d{3,}|[A-Z]{1,4}-?\d{6,}|\d{2,4}-[A-Z]{1,3}-?\d{4,}|\d{7,}|\d{2,3}-\d{2,3}-\d{2,4})\b`), nil},
-	{"age", re(`(?i)\b(?:9\d|1[0-2]\d)[\s-]*(?:years?|yrs?|y)[\s/.-]*(?:old|of age|o)\b\.?|\b(?:aged?|age of)\s+((?:9\d|1[0-2]\d))\b|\b(?:9\d|1[0-2]\d)\s?(?:yo|y/o|y\.o\.)|\bnonagenarian\b|\bcentenarian\b`), nil},
-	{"address", re(`(?i)\b\d{1,5}[a-z]?,?\s+(?:[\pL'’.]+\s+){1,3}` + street + `\b\.?(?:,?\s*(?:apt|apartment|suite|unit|floor|flat)\.?\s*#?\w+)?(?:,\s*[\pL .]+,\s*[a-z]{2}\s+\d{5}(?:-\d{4})?)?`), spelt},
-	{"address", re(`\b(?:[A-Z][\pL.]+,?\s+){0,3}` + states + `,?\s+\d{5}(?:-\d{4})?\b|(?i)\bzip(?: code)?:?\s*\d{5}(?:-\d{4})?|\bp\.? ?o\.? box \d+`), nil},
-	{"address", re(`\b[A-Z]{1,2}\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{2}\b`), nil}, // UK postcodes; their inward letters spare "T4 5MM"
-	{"address", re(`\b(?:St\.? |Saint )?(?:[A-Z][\pL'’-]+ ){1,4}(?:(?:General |University |Community |Regional |Memorial |Medical |Health )*(?:Hospital|Infirmary|Clinic|Medical Cent(?:er|re)|Health Cent(?:er|re)|Cancer Cent(?:er|re)|Healthcare|Health System))\b`), nil},
+		`scanner serial|station|signed|(?:electronically )?(?:signed|dictated|transcribed|approved|verified|reported|authenticated|finali[sz]ed|reviewed|read|interpreted|typed|authori[sz]ed)(?:\s+(?:by|on|date|electronically))?)\s*[:=][^\n]*`, nil},
+	{"email", `[\pL\d._%+-]+@[\pL\d-]+(?:\.[\pL\d-]+)*`, nil},
+	{"url", `(?i)\b(?:https?|ftp)://\S+|\bwww\.\S+|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|edu|gov|health|nhs\.uk|co\.uk)\b(?:/\S*)?`, nil},
+	{"record", `\b[0-2](?:\.\d+){5,}`, nil}, // DICOM UIDs (PS3.5, 9)
+	{"ip", `\b(?:\d{1,3}\.){3}\d{1,3}\b|\b(?:[0-9a-f]{1,4}:){3,7}[0-9a-f]{0,4}\b`, nil},
+	{"device", `(?i)\b(?:serial|s/n|sn|lot|udi|device id|asset)` + numbered + `([a-z0-9][a-z0-9./-]*\d[a-z0-9./-]*)`, digits(3)},
+	{"ssn", `\b\d{3}[- ]\d{2}[- ]\d{4}\b`, nil},
+	{"date", `(?i)\b` + year + `\s?[-/.]\s?(?:1[0-2]|0?[1-9])\s?[-/.]\s?` + day + `` + clock + `|\b` + day + month + `(?:` + year + `|\d\d)` + clock, nil},
+	{"date", `(?i)\b` + day + `(?:\s?/\s?|[-.])` + day + `(?:\s?/\s?|[-.])(?:` + year + `|\d\d)` + clock, oneMonth},
+	{"date", `(?i)\b` + day + `(?:st|nd|rd|th)?(?:\s+of)?[\s./-]*` + month + `\b\.?(?:[\s,./'’-]*(?:` + year + `|\d\d\b))?` + clock, notMayBe},
+	{"date", `(?i)\b` + month + `\.?\s*` + day + `(?:st|nd|rd|th)?\b(?:,?\s*(?:` + year + `|'\d\d))?` + clock, notMayBe},
+	{"date", `(?i)\b` + month + `[\s,./-]*(?:of\s+)?(?:` + year + `|['’]\d\d)`, nil},
+	{"date", `\b(?:1[0-2]|0?[1-9])\s?[/.-]\s?` + year + `\b|\b(?:19|20)\d\d[/-](?:0[1-9]|1[0-2])\b`, nil},
+	{"date", `\b(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\d{4}|\d{6})?\b`, nil},
+	{"date", `(?i)\b(?:on|dated|since|from|prior|previous|ct|exam|examination|study|scan|compared (?:to|with)(?: the)?)(?: of| from| dated| on)?\s+(` + day + `[/.]` + day + `)\b`, oneMonth},
+	{"date", `(?:\b(?:[Ii]n|[Ss]ince|[Ff]rom|[Dd]uring|[Uu]ntil|[Ll]ast|[Ee]arly|[Ll]ate|[Mm]id|[Oo]f)[\s-]+)(January|February|March|April|May|June|July|August|September|October|November|December)\b`, nil},
+	{"phone", `(?i)\b(?:tel(?:ephone)?|phone|pager|page|ext(?:ension)?|bleep|beeper|fax|call(?:ed)?|mobile|cell|reached at|contact(?:ed)?(?: at)?|hotline|extn|dial)\b` + numbered + `(?:at\s+|on\s+)?(\+?\(?\d[\d ().-]{2,}\d)`, nil},
+	{"phone", `\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,6}\b|\(\d{2,5}\)\s?\d{3,4}[-. ]?\d{3,4}\b|\b(?:1[-. ])?\d{3}[-.]\d{3}[-.]\d{4}\b|\b\d{3} \d{3} \d{4}\b|\b0\d{2,4}[ -]\d{3,4}[ -]?\d{3,4}\b`, nil},
+	{"record", `(?i)\b(?:mrn|mr ?#|med(?:ical)? rec(?:ord)?|accession|acc|(?:patient|hospital|unit|nhs|chi|hn|case|order|account|acct|visit|encounter|episode|specimen|study|exam|examination|requisition|reference|ref|insurance|policy|member|chart|file|registration|report|request|folder|licen[cs]e|id|number|no)\b)` + numbered + `([a-z0-9][a-z0-9/.-]*\d[a-z0-9/-]*(?: \d{3,4}){0,2})`, digits(4)},
+	{"record", `\b(?:[A-Z]{1,4}[-/ ]?\d{2,4}[-/]\d{3,}|[A-Z]{1,4}-?\d{6,}|\d{2,4}-[A-Z]{1,3}-?\d{4,}|\d{7,}|\d{2,3}-\d{2,3}-\d{2,4})\b`, nil},
+	{"age", `(?i)\b(?:9\d|1[0-2]\d)[\s-]*(?:years?|yrs?|y)[\s/.-]*(?:old|of age|o)\b\.?|\b(?:aged?|age of)\s+((?:9\d|1[0-2]\d))\b|\b(?:9\d|1[0-2]\d)\s?(?:yo|y/o|y\.o\.)|\bnonagenarian\b|\bcentenarian\b`, nil},
+	{"address", `(?i)\b\d{1,5}[a-z]?,?\s+(?:[\pL'’.]+\s+){1,3}` + street + `\b\.?(?:,?\s*(?:apt|apartment|suite|unit|floor|flat)\.?\s*#?\w+)?(?:,\s*[\pL .]+,\s*[a-z]{2}\s+\d{5}(?:-\d{4})?)?`, spelt},
+	{"address", `\b(?:[A-Z][\pL.]+,?\s+){0,3}` + states + `,?\s+\d{5}(?:-\d{4})?\b|(?i)\bzip(?: code)?:?\s*\d{5}(?:-\d{4})?|\bp\.? ?o\.? box \d+`, nil},
+	{"address", `\b[A-Z]{1,2}\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{2}\b`, nil}, // UK postcodes; their inward letters spare "T4 5MM"
+	{"address", `\b(?:St\.? |Saint )?(?:[A-Z][\pL'’-]+ ){1,4}(?:(?:General |University |Community |Regional |Memorial |Medical |Health )*(?:Hospital|Infirmary|Clinic|Medical Cent(?:er|re)|Health Cent(?:er|re)|Cancer Cent(?:er|re)|Healthcare|Health System))\b`, nil},
 }
 
 // digits asks for so many digits in what is removed: "order 12" is no record.
@@ -171,13 +171,17 @@ func oneMonth(match, after string) bool {
 	f := strings.FieldsFunc(match, func(r rune) bool { return !unicode.IsDigit(r) })
 	a, _ := strconv.Atoi(f[0])
 	b, _ := strconv.Atoi(f[1])
-	unit := regexp.MustCompile(`^\s*(?:of\b|mm\b|cm\b|x\b|×|%)`)
 	return (a <= 12 || b <= 12) && !unit.MatchString(after)
 }
 
+var (
+	unit = re(`^\s*(?:of\b|mm\b|cm\b|x\b|×|%)`)
+	day1 = re(`\d\D*\d{4}|may \d|\d(?:st|nd|rd|th) `)
+)
+
 // notMayBe spares the verb: "segment 6 may be".
 func notMayBe(match, _ string) bool {
-	return !strings.Contains(match, "may") && !strings.HasPrefix(match, "MAY") || regexp.MustCompile(`\d\D*\d{4}|may \d|\d(?:st|nd|rd|th) `).MatchString(match)
+	return !strings.Contains(match, "may") && !strings.HasPrefix(match, "MAY") || day1.MatchString(match)
 }
 
 // spelt asks for a street's name in capitals: "3 small nodules close" is none.
@@ -190,18 +194,25 @@ func spelt(match, _ string) bool {
 	return strings.ToUpper(match) != match || !strings.Contains(match, "WAY")
 }
 
+// finding finds the forms, then the openers, then the credentials.
+var finding = sync.OnceValue(func() *finder {
+	var patterns []string
+	for _, f := range forms {
+		patterns = append(patterns, f.pattern)
+	}
+	return newFinder(append(append(patterns, openers...), credentials))
+})
+
 // identify finds the identifiers of a text, in order and apart from each other.
 func identify(text string) (found []identifier) {
-	free := []byte(text) // what was taken is blotted out, byte for byte
+	left := finding().in(text) // what was taken is blotted out, byte for byte
 	take := func(from, to int, kind string) {
 		found = append(found, identifier{from, to, kind})
-		for i := from; i < to; i++ {
-			free[i] = 0x01
-		}
+		left.blotOut(from, to)
 	}
 	names := map[string]bool{}
-	for _, f := range forms {
-		for _, m := range f.re.FindAllSubmatchIndex(free, -1) {
+	for i, f := range forms {
+		for _, m := range left.all(i) {
 			from, to := m[0], m[1]
 			for g := 2; g+1 < len(m); g += 2 {
 				if m[g] >= 0 {
@@ -209,9 +220,9 @@ func identify(text string) (found []identifier) {
 				}
 			}
 			if f.kind == "header" {
-				to = fieldEnd(string(free), from, to)
+				to = fieldEnd(text, from, to)
 			}
-			if from == to || f.ok != nil && !f.ok(string(free[from:to]), string(free[to:])) {
+			if from == to || f.ok != nil && !f.ok(text[from:to], text[to:]) {
 				continue
 			}
 			if f.kind == "header" {
@@ -220,15 +231,18 @@ func identify(text string) (found []identifier) {
 			take(from, to, f.kind)
 		}
 	}
-	for _, n := range findNames(string(free)) {
+	for _, n := range findNames(left) {
 		for _, w := range wordsOf(text[n.from:n.to]) {
 			names[w] = true
 		}
 		take(n.from, n.to, n.kind)
 	}
-	for _, w := range splitWords(string(free)) { // the same names again, without a title
-		if s := string(free[w.from:w.to]); len(s) > 2 && names[s] && !common[strings.ToLower(s)] {
-			take(w.from, w.to, "name")
+	if len(names) > 0 {
+		rest := left.rest()
+		for _, w := range splitWords(rest) { // the same names again, without a title
+			if s := rest[w.from:w.to]; len(s) > 2 && names[s] && !common[strings.ToLower(s)] {
+				take(w.from, w.to, "name")
+			}
 		}
 	}
 	slices.SortFunc(found, func(a, b identifier) int { return cmp.Compare(a.from, b.from) })
@@ -288,19 +302,18 @@ func splitWords(text string) (words []identifier) {
 }
 
 // openers come before a name.
-var openers = []*regexp.Regexp{
-	re(`\b(?:Dr|DR|dr|Prof|PROF|prof|Professor|PROFESSOR|Doctor|DOCTOR|doctor|Mr|Mrs|MRS|Ms|Miss|Mx|Dres|Docteur|Nurse)\b\.?\s*|\bMR\.\s|\bMS\.\s`),
-	re(`(?i)\b(?:signed|dictated|reported|read|reviewed|verified|approved|transcribed|interpreted|authenticated|finali[sz]ed|authori[sz]ed|performed|requested|referred|supervised|typed|acknowledged|confirmed|checked|accepted|ordered|received|seen|noted) by:?\s+`),
-	re(`(?i)\b(?:discussed|communicated|conveyed|relayed|reviewed|shared|consulted|agreed|telephoned|reported|given|called|phoned|spoken|spoke|results)(?:\s+[\pL,]+){0,6}?\s+(?:with|to)\s+`),
-	re(`(?i)\b(?:notified|informed|called|paged|phoned|telephoned|contacted|cc|attn|attention|radiologist|resident|attending|consultant|referrer|fellow|technologist|radiographer|physician|named?|name is|known as|clinician)[:,]?\s+`),
-	re(`^()`), // and see credentials
+var openers = []string{
+	`\b(?:Dr|DR|dr|Prof|PROF|prof|Professor|PROFESSOR|Doctor|DOCTOR|doctor|Mr|Mrs|MRS|Ms|Miss|Mx|Dres|Docteur|Nurse)\b\.?\s*|\bMR\.\s|\bMS\.\s`,
+	`(?i)\b(?:signed|dictated|reported|read|reviewed|verified|approved|transcribed|interpreted|authenticated|finali[sz]ed|authori[sz]ed|performed|requested|referred|supervised|typed|acknowledged|confirmed|checked|accepted|ordered|received|seen|noted) by:?\s+`,
+	`(?i)\b(?:discussed|communicated|conveyed|relayed|reviewed|shared|consulted|agreed|telephoned|reported|given|called|phoned|spoken|spoke|results)(?:\s+[\pL,]+){0,6}?\s+(?:with|to)\s+`,
+	`(?i)\b(?:notified|informed|called|paged|phoned|telephoned|contacted|cc|attn|attention|radiologist|resident|attending|consultant|referrer|fellow|technologist|radiographer|physician|named?|name is|known as|clinician)[:,]?\s+`,
 }
 
-var credentials = re(`,?\s+(?:M\.?D\.?|D\.O\.|MBBS|MBChB|MBBCh|FRCR|FRCPC|Ph\.?D\.?|FACR|PA-C|MRCP|FRCP|DNB|R\.N\.|CRNP|RT\(R\))(?:[\s,.;)]|$)|,\s*(?:DO|RN|NP|PA|DMRD)(?:[\s,.;)]|$)`)
+const credentials = `,?\s+(?:M\.?D\.?|D\.O\.|MBBS|MBChB|MBBCh|FRCR|FRCPC|Ph\.?D\.?|FACR|PA-C|MRCP|FRCP|DNB|R\.N\.|CRNP|RT\(R\))(?:[\s,.;)]|$)|,\s*(?:DO|RN|NP|PA|DMRD)(?:[\s,.;)]|$)`
 
 // findNames finds the names after titles and such words, and before credentials.
-func findNames(text string) (found []identifier) {
-	end := 0
+func findNames(left *left) (found []identifier) {
+	text, end := left.rest(), 0
 	add := func(from, to int) {
 		if to > from && from >= end {
 			found = append(found, identifier{from, to, "name"})
@@ -308,12 +321,12 @@ func findNames(text string) (found []identifier) {
 		}
 	}
 	var starts [][2]int // where a name may begin; whether a title says so
-	for k, o := range openers[:len(openers)-1] {
-		for _, m := range o.FindAllStringIndex(text, -1) {
+	for k := range openers {
+		for _, m := range left.all(len(forms) + k) {
 			starts = append(starts, [2]int{m[1], k})
 		}
 	}
-	for _, m := range credentials.FindAllStringIndex(text, -1) {
+	for _, m := range left.all(len(forms) + len(openers)) {
 		starts = append(starts, [2]int{nameBefore(text, m[0]), 1})
 	}
 	slices.SortFunc(starts, func(a, b [2]int) int { return cmp.Compare(a[0], b[0]) })

@@ -1,6 +1,6 @@
 """Sets our removal of identifiers beside Presidio's, on the same generated reports.
 
-presidio.py REPORTS: the file that TestIdentifiersAreRemoved writes to SILVERBEAM_REDACT_OUT. Recall: an identifier is found
+presidio.py REPORTS: a file that the tests of identifiers write into the folder SILVERBEAM_REDACT_OUT. Recall: an identifier is found
 if every letter and digit of it was taken. Precision: what was taken counts as wrong if no identifier is in it. Presidio has
 its default recognisers with spaCy's en_core_web_sm and its default thresholds; entities that are no identifier here
 (nationality, religion, politics) are left out, and so are its finds of years alone and of words for time.
