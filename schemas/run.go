@@ -28,6 +28,7 @@ type Report struct {
 	Ended        *time.Time        `json:"ended"` // null while running
 	PID          int               `json:"pid"`
 	Page         string            `json:"page"`
+	Notes        []string          `json:"notes,omitempty"` // what whoever keeps the run should know, though it went on
 }
 
 // StepReport counts what a step did: In = Out + Rejects.

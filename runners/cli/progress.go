@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"silverbeam/runners/local"
@@ -23,6 +24,7 @@ type watcher struct {
 	bar     *mpb.Bar
 	state   chan local.State // the newest, for the bar's own goroutine
 	shown   local.State
+	noted   []string // notes that were told
 }
 
 func newWatcher(w io.Writer) *watcher {
@@ -45,6 +47,7 @@ func newWatcher(w io.Writer) *watcher {
 
 // see takes the run's newest state.
 func (x *watcher) see(s local.State) {
+	x.note(s.Notes)
 	if x.bars == nil {
 		if now := time.Now(); now.Sub(x.last) >= x.every {
 			x.last = now
@@ -61,10 +64,25 @@ func (x *watcher) see(s local.State) {
 	x.bar.SetCurrent(s.Done)
 }
 
+// note tells notes that are new, above the bar.
+func (x *watcher) note(notes []string) {
+	w := x.w
+	if x.bars != nil {
+		w = x.bars
+	}
+	for _, n := range notes {
+		if !slices.Contains(x.noted, n) {
+			x.noted = append(x.noted, n)
+			printNotes(w, []string{n})
+		}
+	}
+}
+
 // close takes the bar away.
 func (x *watcher) close() {
 	if x.bars != nil {
 		x.bar.Abort(true)
 		x.bars.Wait()
+		x.bars = nil
 	}
 }

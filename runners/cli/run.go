@@ -107,6 +107,9 @@ func execute(cmd *cobra.Command, p *pipelines.Pipeline, o local.Options) (*schem
 	o.Progress, o.Code = w.see, code
 	r, err := local.Run(cmd.Context(), p, o)
 	w.close()
+	if r != nil && err != nil {
+		w.note(r.Notes)
+	}
 	if err != nil && r != nil && r.Status == "failed" && share(worst(r)) > r.Tolerance { // a step may lack what another refused
 		return r, &Exit{code(err), fmt.Errorf("%w (%s)", err, refused(worst(r))), "silverbeam why " + o.Dir}
 	}
@@ -146,6 +149,7 @@ func summary(w io.Writer, dir string, r *schemas.Report) {
 		}
 		line(w, "%-20s %s in %s%s", "cost", html.Money(c.Spent), count(int(c.Calls), "call"), more)
 	}
+	printNotes(w, r.Notes)
 }
 
 // headlines tells how good labels and models are, where the run has measured it.

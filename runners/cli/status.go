@@ -57,7 +57,18 @@ func printLive(w io.Writer, s *local.State) {
 		if l.Paused > 0 {
 			paused = fmt.Sprintf(", which has asked for a pause of %s", seconds(l.Paused))
 		}
+		if l.Out > 0 {
+			paused += fmt.Sprintf(", left out for %s", seconds(l.Out))
+		}
 		line(w, "  %s under way, at most %d at once, to %s%s", count(l.InFlight, "call"), l.AtMost, l.Endpoint, paused)
+	}
+	printNotes(w, s.Notes)
+}
+
+// printNotes lists what whoever keeps a run should know.
+func printNotes(w io.Writer, notes []string) {
+	for _, n := range notes {
+		line(w, "%-20s %s", "note", n)
 	}
 }
 
@@ -81,6 +92,7 @@ func printSteps(cmd *cobra.Command, dir string) error {
 		}
 	}
 	headlines(cmd.OutOrStdout(), dir)
+	printNotes(cmd.OutOrStdout(), r.Notes)
 	if r.Error != "" {
 		line(cmd.OutOrStdout(), "  %s", brief(r.Error))
 	}

@@ -9,6 +9,7 @@ import (
 	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/llm"
 	"silverbeam/transforms/intake"
+	"silverbeam/transforms/label"
 )
 
 // liveName is the file in a run folder that the process at work on it renews: what no other file there tells.
@@ -20,6 +21,7 @@ type live struct {
 	PicoPerHour float64            `json:"pico_per_hour"` // of the last minute, as are the rates
 	RowsPerSec  map[string]float64 `json:"rows_per_second"`
 	Limits      []llm.Limit        `json:"limits"`
+	Notes       []string           `json:"notes"`
 	samples     []sample           // of the last minute, the oldest first
 	nextCost    time.Time          // a ledger of many calls takes seconds to sum
 	wrote       time.Time
@@ -55,7 +57,7 @@ func (l *live) renew(dir string, now time.Time) (renewed bool) {
 	}
 	s.spent = l.SpentPico
 	l.add(s)
-	l.Limits = llm.Limits()
+	l.Limits, l.Notes = llm.Limits(), label.Notes()
 	p, err := json.Marshal(l)
 	return err == nil && replace(filepath.Join(dir, liveName), p) == nil
 }

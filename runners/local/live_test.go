@@ -45,7 +45,7 @@ var metric = regexp.MustCompile(`^([a-z_]+)\{((?:[a-z]+="(?:[^"\\\n]|\\\\|\\"|\\
 func TestPrometheusText(t *testing.T) {
 	s := &State{State: "running", Total: 2000, ETASeconds: 12.5, SpentUSD: 1e-7, SpentUSDPerHour: 3,
 		Steps:  []StepState{{"label.Reports", 750, 3, 60.25}, {"odd \"\\\nname", 1, 0, 0}},
-		Limits: []llm.Limit{{Endpoint: "llm.example:8443", InFlight: 3, AtMost: 64, Paused: 1.5}, {Endpoint: "fake"}}}
+		Limits: []llm.Limit{{Endpoint: "llm.example:8443", InFlight: 3, AtMost: 64, Paused: 1.5, Out: 12}, {Endpoint: "fake"}}}
 	text := s.prom("site", time.UnixMilli(1700000000123))
 	if !strings.HasSuffix(text, "\n") {
 		t.Error("no newline at the end")
@@ -88,6 +88,7 @@ func TestPrometheusText(t *testing.T) {
 		`silverbeam_step_rowsrun="site",step="odd \"\\\nname"`:                "1",
 		`silverbeam_step_rows_per_secondrun="site",step="label.Reports"`:      "60.25",
 		`silverbeam_calls_in_flightrun="site",endpoint="llm.example:8443"`:    "3",
+		`silverbeam_out_secondsrun="site",endpoint="llm.example:8443"`:        "12",
 		`silverbeam_pause_secondsrun="site",endpoint="llm.example:8443"`:      "1.5",
 		fmt.Sprintf(`silverbeam_calls_at_mostrun="site",endpoint=%q`, "fake"): "0",
 	} {

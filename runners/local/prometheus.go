@@ -56,6 +56,10 @@ func (s *State) prom(run string, now time.Time) string {
 	for _, l := range s.Limits {
 		paused(labels("run", run, "endpoint", l.Endpoint), l.Paused)
 	}
+	out := family("out_seconds", "gauge", "What is left of the time for which the endpoint is left out, as it failed and there are others.")
+	for _, l := range s.Limits {
+		out(labels("run", run, "endpoint", l.Endpoint), l.Out)
+	}
 	return b.String()
 }
 

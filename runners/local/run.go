@@ -92,6 +92,7 @@ func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report
 		return execute(ctx, g, o.Run)
 	})
 	end(grace)
+	k.report.Notes = label.Notes()
 	_ = label.Close()
 	if cerr := k.finish(ctx, err); err == nil {
 		err = cerr

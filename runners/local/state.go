@@ -29,6 +29,7 @@ type State struct {
 	SpentUSDPerHour float64     `json:"spent_usd_per_hour"` // of the last minute, as rows a second; 0 where the run does not go on
 	Steps           []StepState `json:"steps"`              // those that have passed studies
 	Limits          []llm.Limit `json:"limits"`             // of the endpoints in use
+	Notes           []string    `json:"notes"`              // what whoever keeps the run should know
 	Heartbeat       float64     `json:"heartbeat_age_seconds"`
 	Detail          string      `json:"detail,omitempty"` // of a training: epoch and loss
 }
@@ -52,7 +53,7 @@ func Look(dir string) (*State, error) {
 	if err := json.Unmarshal(p, &r); err != nil {
 		return nil, fmt.Errorf("%s: run.json: %w", dir, err)
 	}
-	s := &State{State: r.Status, Steps: []StepState{}, Limits: []llm.Limit{}}
+	s := &State{State: r.Status, Steps: []StepState{}, Limits: []llm.Limit{}, Notes: append([]string{}, r.Notes...)}
 	if fi, err := os.Stat(path); err == nil {
 		s.Heartbeat = time.Since(fi.ModTime()).Seconds()
 	}
@@ -63,6 +64,7 @@ func Look(dir string) (*State, error) {
 	if s.State == "running" {
 		l = readLive(dir)
 		s.SpentUSD, s.SpentUSDPerHour, s.Limits = float64(l.SpentPico)/1e12, l.PicoPerHour/1e12, append(s.Limits, l.Limits...)
+		s.Notes = append(s.Notes, l.Notes...)
 	} else if c, err := ledger.ReadCost(filepath.Join(dir, "ledger.db")); err == nil {
 		s.SpentUSD = float64(c.Spent) / 1e12
 	}

@@ -228,6 +228,17 @@ func openClient(o Options, t *taxonomy.Taxonomy, run schemas.Run) (*llm.Client, 
 	return c, err
 }
 
+// Notes are what the clients of this process have to tell of its runs, as llm.Client's are.
+func Notes() (all []string) {
+	opened.Lock()
+	defer opened.Unlock()
+	for _, c := range opened.clients {
+		all = append(all, c.Notes()...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // Close closes what this process holds for its runs. The runner calls it after the graph has ended.
 func Close() error {
 	opened.Lock()

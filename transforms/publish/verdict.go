@@ -34,7 +34,7 @@ func (src *source) verdict(p *html.Page) *html.Verdict {
 	if src.report.Ended == nil {
 		parts = append(parts, "the run is still going: more sections will come")
 	}
-	v.Line = strings.Join(parts, ", ") + "."
+	v.Line = strings.Join(append([]string{strings.Join(parts, ", ") + "."}, src.report.Notes...), " Note: ")
 	return v
 }
 
