@@ -1,9 +1,12 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"math"
+	"slices"
 
 	"silverbeam/pkg/taxonomy"
 )
@@ -11,17 +14,21 @@ import (
 // FindingID names what was asked about one finding: see Store.Finding.
 type FindingID [16]byte
 
-// Answer is what one call said about one report: codes, probabilities and offsets, never text.
+// Answer is what one call said about one report: codes and probabilities, never text.
 type Answer struct {
 	Findings []FindingID      // those that were asked
-	Labels   []taxonomy.Label // one for each; Source is empty
+	Labels   []taxonomy.Label // one for each; Source and offsets are empty
 	Model    string
-	CostPico int64 // what the attempt that gave it cost
+	CostPico int64  // what the attempt that gave it cost
+	Run      string // the ledger that has the attempt, as Book.Run has it; "": not known
 }
 
 // Pick puts together what answers say about the wanted findings, the first that has one counts. Labels[i] is that of
 // want[i], zero for a missing one. cost is what the labels had cost: of an answer that is used in part, that part.
 func Pick(answers []Answer, want []FindingID) (labels []taxonomy.Label, missing []int, cost int64) {
+	if len(answers) == 1 && slices.Equal(answers[0].Findings, want) { // as nearly all are
+		return answers[0].Labels, nil, answers[0].CostPico
+	}
 	labels = make([]taxonomy.Label, len(want))
 	from := make(map[FindingID][2]int, len(want))
 	for a := len(answers) - 1; a >= 0; a-- {
@@ -48,42 +55,61 @@ func Pick(answers []Answer, want []FindingID) (labels []taxonomy.Label, missing 
 	return labels, missing, cost
 }
 
-const answerBytes = len(FindingID{}) + 1 + 4 + 4 + 4 // finding, state, p, from, to; little-endian
+// An answer on the disk is a version byte, the run, the name of its set of findings, and state and probability of each.
+// Version 2 had no run, and each finding's id and offsets with its label.
+const (
+	version  = 3
+	runBytes = 8
+	headSize = 1 + runBytes + len(FindingID{})
+	labSize  = 1 + 4
+	oldSize  = len(FindingID{}) + labSize + 4 + 4
+)
 
 var errLabels = errors.New("stored labels are damaged")
 
-// encodeLabels writes a version byte, and each finding with its label.
-func encodeLabels(findings []FindingID, labels []taxonomy.Label) []byte {
-	b := make([]byte, 1, 1+answerBytes*len(labels))
-	b[0] = 2
-	for i, l := range labels {
-		b = append(b, findings[i][:]...)
-		b = append(b, byte(l.State))
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(l.P))
-		b = binary.LittleEndian.AppendUint32(b, uint32(l.From))
-		b = binary.LittleEndian.AppendUint32(b, uint32(l.To))
+func encodeAnswer(a Answer, set FindingID) []byte {
+	b := make([]byte, 1+runBytes, headSize+labSize*len(a.Labels))
+	b[0] = version
+	if run, err := hex.DecodeString(a.Run); err == nil && len(run) == runBytes {
+		copy(b[1:], run)
+	}
+	b = append(b, set[:]...)
+	for _, l := range a.Labels {
+		b = binary.LittleEndian.AppendUint32(append(b, byte(l.State)), math.Float32bits(l.P))
 	}
 	return b
 }
 
-func decodeLabels(b []byte) (findings []FindingID, labels []taxonomy.Label, err error) {
-	if len(b) == 0 || b[0] != 2 || (len(b)-1)%answerBytes != 0 {
-		return nil, nil, errLabels
-	}
-	b = b[1:]
-	n := len(b) / answerBytes
-	findings, labels = make([]FindingID, n), make([]taxonomy.Label, n)
-	for i := range labels {
-		w := b[i*answerBytes+copy(findings[i][:], b[i*answerBytes:]):]
-		labels[i] = taxonomy.Label{
-			State: taxonomy.State(int8(w[0])),
-			P:     math.Float32frombits(binary.LittleEndian.Uint32(w[1:])),
-			From:  int(binary.LittleEndian.Uint32(w[5:])),
-			To:    int(binary.LittleEndian.Uint32(w[9:])),
+// decode reads findings, labels and, where it is known, the run. of gives the findings of a set.
+func (a *Answer) decode(b []byte, of func(set FindingID) ([]FindingID, error)) (err error) {
+	switch {
+	case len(b) >= headSize && b[0] == version:
+		if run := b[1 : 1+runBytes]; !bytes.Equal(run, make([]byte, runBytes)) {
+			a.Run = hex.EncodeToString(run)
 		}
-		if s := labels[i].State; s < taxonomy.NotMentioned || s > taxonomy.Present {
-			return nil, nil, errLabels
+		a.Findings, err = of(FindingID(b[1+runBytes : headSize]))
+		if b = b[headSize:]; err == nil && len(b) != labSize*len(a.Findings) {
+			err = errLabels
 		}
+		for ; err == nil && len(b) > 0; b = b[labSize:] {
+			err = a.add(b)
+		}
+	case len(b) > 0 && b[0] == 2 && len(b)%oldSize == 1:
+		for b = b[1:]; err == nil && len(b) > 0; b = b[oldSize:] {
+			a.Findings = append(a.Findings, FindingID(b))
+			err = a.add(b[len(FindingID{}):])
+		}
+	default:
+		err = errLabels
 	}
-	return findings, labels, nil
+	return err
+}
+
+func (a *Answer) add(b []byte) error {
+	l := taxonomy.Label{State: taxonomy.State(int8(b[0])), P: math.Float32frombits(binary.LittleEndian.Uint32(b[1:]))}
+	if l.State < taxonomy.NotMentioned || l.State > taxonomy.Present {
+		return errLabels
+	}
+	a.Labels = append(a.Labels, l)
+	return nil
 }

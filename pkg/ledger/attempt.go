@@ -38,8 +38,9 @@ const (
 // Outcome is what is written before an answer is used.
 type Outcome struct {
 	Kind      string
-	Status    int    // HTTP; 0: none came
-	RequestID string // and the next two: as the server sent them, plain characters only
+	Sent      time.Time // zero: as it was begun
+	Status    int       // HTTP; 0: none came
+	RequestID string    // and the next two: as the server sent them, plain characters only
 	ModelSeen string
 	Print     string // system_fingerprint
 	Usage     *Usage // nil: the server did not say
@@ -72,6 +73,9 @@ func (b *Book) Settle(attempt int64, in Intent, o Outcome) error {
 	if err != nil {
 		err = fmt.Errorf("ledger: %w", err)
 	}
+	if err == nil && o.Kind == Answered {
+		b.d.learn(in.Findings)
+	}
 	b.closeOut(in, o, err)
 	return err
 }
@@ -85,12 +89,25 @@ func (b *Book) settle(tx *sql.Tx, attempt int64, in Intent, o Outcome, now int64
 		input, output = &u.Input, &u.Output
 	}
 	var labels []byte
+	var err error
 	if o.Kind == Answered {
-		labels = encodeLabels(in.Findings, o.Labels)
+		name, known := b.d.sets.name(in.Findings)
+		if !known { // learned in Settle, once it is on the disk
+			err = keepSet(tx, name, in.Findings)
+		}
+		labels = encodeAnswer(Answer{Labels: o.Labels}, name)
 	}
-	_, err := tx.Exec(`UPDATE attempts SET ended=?,outcome=?,status=?,request_id=?,model_seen=?,fingerprint=?,usage=?,
+	var sent *int64
+	if !o.Sent.IsZero() {
+		n := o.Sent.UnixNano()
+		sent = &n
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(`UPDATE attempts SET started=coalesce(?,started),ended=?,outcome=?,status=?,request_id=?,model_seen=?,fingerprint=?,usage=?,
 		input=?,cached=?,cache_write=?,output=?,reasoning=?,cost=?,labels=? WHERE id=?`,
-		now, o.Kind, o.Status, o.RequestID, o.ModelSeen, o.Print, string(o.RawUsage),
+		sent, now, o.Kind, o.Status, o.RequestID, o.ModelSeen, o.Print, string(o.RawUsage),
 		input, u.Cached, u.CacheWrite, output, u.Reasoning, o.CostPico, labels, attempt)
 	if err == nil && b.d.shared && o.CostPico != nil {
 		_, err = tx.Exec(`UPDATE budget SET committed=committed+?-?`, *o.CostPico, in.ReservePico)
@@ -114,37 +131,42 @@ func (b *Book) Paid(id Identity) ([]Answer, error) {
 		return nil, nil
 	}
 	rows, err := b.d.db.Query(`SELECT labels, coalesce(cost,0), model FROM attempts WHERE identity=? AND outcome=? ORDER BY id`, id[:], Answered)
-	answers, err := readAnswers(rows, err)
+	answers, err := b.d.answers(rows, err)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %s: %w", b.d.path, err)
 	}
 	return answers, nil
 }
 
-// readAnswers reads rows of labels, cost and model.
-func readAnswers(rows *sql.Rows, err error) (answers []Answer, _ error) {
-	err = each(rows, err, func() (err error) {
+// answers reads rows of labels, cost and model.
+func (d *database) answers(rows *sql.Rows, err error) (answers []Answer, _ error) {
+	var encoded [][]byte
+	err = each(rows, err, func() error {
 		var a Answer
 		var labels []byte
-		if err = rows.Scan(&labels, &a.CostPico, &a.Model); err == nil {
-			a.Findings, a.Labels, err = decodeLabels(labels)
-		}
-		answers = append(answers, a)
+		err := rows.Scan(&labels, &a.CostPico, &a.Model)
+		answers, encoded = append(answers, a), append(encoded, labels)
 		return err
 	})
+	for i := range answers { // with the connection given back: a set may need one
+		if err == nil {
+			err = answers[i].decode(encoded[i], d.set)
+		}
+	}
 	return answers, err
 }
 
-// Spared notes a report that was answered without a call of its own: by an answer in the store, or by sharing that of an
-// equal report. savedPico is what the answer had cost. Of equal reports in the store the first counts as stored and the
-// others as shared, and so does all that this run itself has paid for.
+// Spared notes a report that was answered without a call of its own: by what another run has put into the store, or by
+// sharing the answer of an equal report of this run. savedPico is what the answer had cost. Of equal reports in the store
+// the first counts as stored and the others as shared.
 func (b *Book) Spared(in Intent, fromStore bool, savedPico int64) error {
-	kind := "dedupe"
+	kind := `'dedupe'`
 	if fromStore {
-		kind = "store"
+		kind = `CASE WHEN EXISTS (SELECT 1 FROM asked WHERE report=? AND step=? AND kind='store') THEN 'dedupe' ELSE 'store' END`
 	}
-	return b.exec(`INSERT OR IGNORE INTO asked VALUES (?,?,?,?,
-		CASE WHEN EXISTS (SELECT 1 FROM attempts WHERE identity=?) OR EXISTS (SELECT 1 FROM asked WHERE report=? AND step=? AND kind='store')
-		THEN 'dedupe' ELSE ? END, ?)`,
-		in.Batch, in.Step, in.Study, in.Report[:], in.Identity[:], in.Report[:], in.Step, kind, savedPico)
+	args := []any{in.Batch, in.Step, in.Study, in.Report[:]}
+	if fromStore {
+		args = append(args, in.Report[:], in.Step)
+	}
+	return b.exec(`INSERT OR IGNORE INTO asked VALUES (?,?,?,?,`+kind+`,?)`, append(args, savedPico)...)
 }

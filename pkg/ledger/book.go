@@ -7,12 +7,15 @@
 package ledger
 
 import (
+	"crypto/rand"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // ErrBudget says that the next call could exceed the cap.
@@ -35,7 +38,6 @@ CREATE TABLE IF NOT EXISTS attempts (
   cost INTEGER,                        -- pico-dollars; NULL: unknown, the reservation stands
   labels BLOB                          -- findings and codes of an answer, until the store has it
 );
-CREATE INDEX IF NOT EXISTS attempts_identity ON attempts (identity);
 CREATE TABLE IF NOT EXISTS asked (
   batch TEXT NOT NULL, step TEXT NOT NULL, study TEXT NOT NULL,
   report BLOB NOT NULL,                -- HMAC of the normalised text, to count distinct ones
@@ -43,11 +45,17 @@ CREATE TABLE IF NOT EXISTS asked (
   saved INTEGER NOT NULL,              -- pico-dollars that the answer had cost; of a call, the stored part of the answer
   PRIMARY KEY (batch, step, study)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS asked_report ON asked (report);
+CREATE INDEX IF NOT EXISTS asked_stored ON asked (report) WHERE kind='store';
 CREATE TABLE IF NOT EXISTS compute (
   batch TEXT NOT NULL, step TEXT NOT NULL, reports INTEGER NOT NULL, cpu_seconds REAL NOT NULL, gpu_seconds REAL NOT NULL,
   PRIMARY KEY (batch, step)
-) WITHOUT ROWID;`
+) WITHOUT ROWID;` + setsSchema
+
+// bookCompany is some times what a commit takes: most writes share one, and a call's turn is not much longer for it.
+const bookCompany = 3 * time.Millisecond
+
+// byIdentity finds attempts by what they ask about. A first run writes without it: keys in no order cost a page each.
+const byIdentity = `CREATE INDEX IF NOT EXISTS attempts_identity ON attempts (identity)`
 
 // Book is the ledger of one run: a file held by this process alone, or a schema of a Postgres that other processes of the
 // run have open too. Its methods are safe for concurrent use.
@@ -55,6 +63,7 @@ type Book struct {
 	d      *database
 	lastID atomic.Int64 // in Postgres the high half is the opener's number
 	paid   bool         // attempts of an earlier process are in it
+	run    string
 
 	batched atomic.Bool // it has lines of jobs
 
@@ -75,7 +84,7 @@ func OpenBook(path string) (*Book, error) {
 	if isPostgres(location) {
 		return openSharedBook(location)
 	}
-	d, err := openDatabase(path, bookSchema+jobsSchema)
+	d, err := openDatabase(path, bookSchema+jobsSchema, bookCompany)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
@@ -84,6 +93,9 @@ func OpenBook(path string) (*Book, error) {
 	var batched bool
 	err = d.db.QueryRow(`SELECT coalesce(max(id),0), coalesce(sum(cost),0), coalesce(sum(CASE WHEN cost IS NULL THEN reserved END),0),
 		EXISTS (SELECT 1 FROM lines) FROM attempts`).Scan(&last, &b.spent, &b.dead, &batched)
+	if err == nil && last > 0 {
+		_, err = d.db.Exec(byIdentity)
+	}
 	if err == nil && batched { // what the lines of open jobs have reserved will be settled yet
 		err = d.db.QueryRow(`SELECT coalesce(sum(reserved),0) FROM attempts JOIN lines ON attempt=id WHERE cost IS NULL AND ended IS NULL`).Scan(&b.live)
 		b.dead -= b.live
@@ -94,8 +106,28 @@ func OpenBook(path string) (*Book, error) {
 	b.lastID.Store(last)
 	b.paid = last > 0
 	b.batched.Store(batched)
-	return b, nil
+	return b, b.name()
 }
+
+// name gives the ledger a random name unless it has one.
+func (b *Book) name() error {
+	new := make([]byte, 8)
+	rand.Read(new)
+	err := b.d.do(func(tx *sql.Tx) error {
+		_, err := tx.Exec(`INSERT OR IGNORE INTO meta VALUES ('run',?)`, hex.EncodeToString(new))
+		if err == nil {
+			err = tx.QueryRow(`SELECT value FROM meta WHERE key='run'`).Scan(&b.run)
+		}
+		return err
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("ledger: %w", err), b.d.close())
+	}
+	return nil
+}
+
+// Run is the ledger's name: 16 hex digits, drawn when it was made.
+func (b *Book) Run() string { return b.run }
 
 // Close folds the log into one file and lets it go. Closing twice is nothing.
 func (b *Book) Close() error { return b.d.close() }

@@ -59,7 +59,7 @@ func costAddsUp(t *testing.T, b *Book, path string) {
 		t.Fatal(err)
 	}
 	for _, err := range []error{
-		b.Spared(intent("b2", "s4", 1), true, 40), // this run has paid for it: shared, not from the store
+		b.Spared(intent("b2", "s4", 1), false, 40), // this run has paid for it
 		b.Spared(intent("b2", "s5", 9), true, 50),
 		b.Spared(intent("b2", "s6", 9), true, 50), // the store spared one call, not two
 		b.Spared(intent("b2", "s5", 9), true, 50), // after a resume

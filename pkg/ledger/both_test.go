@@ -102,14 +102,14 @@ func TestStoreConforms(t *testing.T) {
 			defer others[1].Close()
 		}
 		x, y := FindingID{1}, FindingID{2}
-		labels := []taxonomy.Label{{State: taxonomy.Uncertain, P: .25, From: 3, To: 70000}}
+		labels := []taxonomy.Label{{State: taxonomy.Uncertain, P: .25}}
 		var wg sync.WaitGroup
 		for g := range 8 {
 			wg.Go(func() {
 				s := others[g%2]
 				for i := range 40 {
 					id := s.Identity(fmt.Sprint(i))
-					err := errors.Join(s.Put(id, Answer{[]FindingID{x}, labels, fmt.Sprint(g), int64(g)}), s.Put(id, Answer{[]FindingID{y}, labels, "m", 5}))
+					err := errors.Join(s.Put(id, Answer{Findings: []FindingID{x}, Labels: labels, Model: fmt.Sprint(g), CostPico: int64(g)}), s.Put(id, Answer{Findings: []FindingID{y}, Labels: labels, Model: "m", CostPico: 5}))
 					if err != nil {
 						t.Error(err)
 					}
@@ -169,7 +169,7 @@ func TestStoreClaims(t *testing.T) {
 		if _, free, err := other.Claim(short, s.Identity("b")); err != nil || free() != nil {
 			t.Errorf("another report: %v", err)
 		}
-		if err := errors.Join(s.Put(id, Answer{[]FindingID{{1}}, []taxonomy.Label{{}}, "m", 1}), letGo()); err != nil {
+		if err := errors.Join(s.Put(id, Answer{Findings: []FindingID{{1}}, Labels: []taxonomy.Label{{}}, Model: "m", CostPico: 1}), letGo()); err != nil {
 			t.Fatal(err)
 		}
 		if a, _, err := other.Claim(ctx, id); err != nil || len(a) != 1 {

@@ -12,18 +12,22 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"modernc.org/sqlite"
 )
 
 // database is what ledger and store are kept in: one SQLite file held by this process (write-ahead log, every commit
 // synced to the disk, readers beside one writer), or one schema of a Postgres that other processes use too. Writes of many
-// goroutines share a commit; each returns when its own is durable.
+// goroutines share a commit; each returns when its own is durable. Where there are many, a commit waits for company.
 type database struct {
 	path string   // file, or server and schema
 	lock *os.File // of SQLite; nil for a reader
 	db   *sql.DB
 	ops  chan op
+	sets sets
+
+	company time.Duration // that a commit waits for where there are many
 
 	shared  bool      // Postgres, and the rest is of Postgres alone
 	session *sql.Conn // that writes
@@ -42,8 +46,9 @@ type op struct {
 
 var errClosed = errors.New("closed")
 
-// openDatabase makes or opens a file for this process alone, mode 0600, and applies the schema.
-func openDatabase(path, schema string) (*database, error) {
+// openDatabase makes or opens a file for this process alone, mode 0600, and applies the schema. company is how long a
+// commit waits for others where there are many.
+func openDatabase(path, schema string, company time.Duration) (*database, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -55,7 +60,7 @@ func openDatabase(path, schema string) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &database{path: path, lock: lock, ops: make(chan op, 256), done: make(chan struct{})}
+	d := &database{path: path, lock: lock, ops: make(chan op, 256), done: make(chan struct{}), company: company}
 	if d.db, err = openFile(path, schema); err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("%s: %w", path, full(err))
@@ -72,7 +77,7 @@ func openFile(path, schema string) (*sql.DB, error) {
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	db, err := openSQL(dsn(path, "rwc", "journal_mode(WAL)", "synchronous(FULL)"))
+	db, err := openSQL(dsn(path, "rwc", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(4000)", "cache_size(-8000)"))
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +104,7 @@ func openReader(location string) (*database, error) {
 		return nil, err
 	}
 	if isPostgres(location) {
-		return openPostgres(location, "")
+		return openPostgres(location, "", 0)
 	}
 	path, err := filepath.Abs(location)
 	if err != nil {
@@ -156,12 +161,19 @@ func full(err error) error {
 	return err
 }
 
-const groupSize = 512
+const (
+	groupSize = 512
+	crowd     = 4 // ops of one commit that promise as many to the next
+)
 
 // write is the one writer: it commits all that waits, together. A group in which one op fails is done again one by one.
 func (d *database) write() {
 	defer close(d.done)
+	last := 0 // size of the last group
 	for first := range d.ops {
+		if last >= crowd {
+			time.Sleep(d.company)
+		}
 		group := []op{first}
 	more:
 		for len(group) < groupSize {
@@ -175,6 +187,7 @@ func (d *database) write() {
 				break more
 			}
 		}
+		last = len(group)
 		err := d.commit(group)
 		lost := err != nil && d.shared && d.session.PingContext(context.Background()) != nil
 		if lost {

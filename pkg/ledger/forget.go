@@ -142,6 +142,7 @@ func forget(tx *sql.Tx, study string, fresh map[string][]byte) (requests []strin
 		var blank []byte
 		if n > 0 {
 			blank = make([]byte, n) // how many were asked for is a part of what a label costs
+			blank[0] = version
 		}
 		if err == nil {
 			_, err = tx.Exec(`UPDATE attempts SET study=?, request_id='', labels=? WHERE id=?`, name, blank, id)

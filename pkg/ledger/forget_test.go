@@ -50,7 +50,7 @@ func TestStoreForgets(t *testing.T) {
 		var ids []Identity
 		for i := range 300 { // several pages
 			ids = append(ids, s.Identity("report", string(rune(i))))
-			if err := s.Put(ids[i], Answer{[]FindingID{FindingID(ids[i][16:])}, []taxonomy.Label{{P: .5}}, "m", 7}); err != nil {
+			if err := s.Put(ids[i], Answer{Findings: []FindingID{{1}}, Labels: []taxonomy.Label{{P: .5}}, Model: "m", CostPico: 7}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -90,7 +90,7 @@ func TestStoreForgetsWhileItIsRead(t *testing.T) {
 	}
 	defer s.Close()
 	id := s.Identity("a")
-	if err := s.Put(id, Answer{[]FindingID{{1}}, []taxonomy.Label{{}}, "m", 1}); err != nil {
+	if err := s.Put(id, Answer{Findings: []FindingID{{1}}, Labels: []taxonomy.Label{{}}, Model: "m", CostPico: 1}); err != nil {
 		t.Fatal(err)
 	}
 	r, err := ReadStore(place)

@@ -2,9 +2,7 @@ package ledger
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -55,17 +53,6 @@ type Line struct {
 	Refusal   string // "class: reason" where the report has no answer and is not to be asked again; else ""
 }
 
-// RunID is a random name of this ledger, the same for ever.
-func (b *Book) RunID() (id string, err error) {
-	new := make([]byte, 8)
-	rand.Read(new)
-	if err := b.exec(`INSERT OR IGNORE INTO meta VALUES ('run',?)`, hex.EncodeToString(new)); err != nil {
-		return "", err
-	}
-	err = b.d.db.QueryRow(`SELECT value FROM meta WHERE key='run'`).Scan(&id)
-	return id, b.wrap(err)
-}
-
 // NextJob is the number that the next job will have.
 func (b *Book) NextJob() (id int64, err error) {
 	err = b.d.db.QueryRow(`SELECT coalesce(max(id),0)+1 FROM jobs`).Scan(&id)
@@ -92,6 +79,11 @@ func (b *Book) BeginJob(ctx context.Context, j Job, lines []Line) error {
 	last := b.lastID.Add(int64(len(lines)))
 	now := time.Now().UnixNano()
 	err := b.reserve(ctx, total, func(tx *sql.Tx) error {
+		if !b.d.shared { // there it is made with the tables
+			if _, err := tx.Exec(byIdentity); err != nil {
+				return err
+			}
+		}
 		if _, err := tx.Exec(`INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?)`, j.ID, j.Name, j.Question, j.File, j.Batch, "", len(lines), j.Bytes, 0, JobOpen); err != nil {
 			return err
 		}
@@ -163,6 +155,9 @@ func (b *Book) SettleLines(lines []Line) error {
 		return nil
 	})
 	for _, l := range lines {
+		if err == nil && l.Kind == Answered {
+			b.d.learn(l.Intent.Findings)
+		}
 		b.closeOut(l.Intent, l.Outcome, err)
 	}
 	return b.wrap(err)

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -30,13 +31,13 @@ func isPostgres(location string) bool {
 
 // openPostgres makes or opens a schema: the one that the location's parameter schema names, else "silverbeam". ddl is
 // applied; "" opens it to read.
-func openPostgres(location, ddl string) (*database, error) {
+func openPostgres(location, ddl string, company time.Duration) (*database, error) {
 	config, schema, err := parsePostgres(location)
 	if err != nil {
 		return nil, err
 	}
 	path := fmt.Sprintf("postgres://%s:%d/%s, schema %s", config.Host, config.Port, config.Database, schema)
-	d := &database{path: path, db: sql.OpenDB(postgresConnector{stdlib.GetConnector(*config)}), shared: true, class: leases(schema)}
+	d := &database{path: path, db: sql.OpenDB(postgresConnector{stdlib.GetConnector(*config)}), shared: true, class: leases(schema), company: company}
 	d.db.SetMaxOpenConns(5)
 	if ddl == "" {
 		d.closed = true // to writers

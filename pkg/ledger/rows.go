@@ -19,10 +19,10 @@ func ReadRows(path string) (out []CostRow, err error) {
 	defer d.db.Close()
 	rows, err := d.db.Query(`SELECT started/86400000000000, batch, step, model,
 		count(DISTINCT CASE WHEN outcome='unsent' THEN NULL ELSE identity END), count(CASE WHEN outcome='unsent' THEN NULL ELSE 1 END),
-		coalesce(sum(CASE WHEN outcome='answered' THEN (length(labels)-1)/? END),0),
+		coalesce(sum(CASE WHEN outcome='answered' THEN CASE WHEN substr(labels,1,1)=? THEN (length(labels)-?)/? ELSE (length(labels)-1)/? END END),0),
 		coalesce(sum(cost),0), coalesce(sum(CASE WHEN outcome='answered' THEN 0 ELSE cost END),0), coalesce(sum(CASE WHEN cost IS NULL THEN reserved END),0),
 		coalesce(sum(input),0), coalesce(sum(cached),0), coalesce(sum(cache_write),0), coalesce(sum(output),0), coalesce(sum(reasoning),0)
-		FROM attempts GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4`, answerBytes)
+		FROM attempts GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4`, []byte{version}, headSize, labSize, oldSize)
 	err = each(rows, err, func() error {
 		var r CostRow
 		var day int64

@@ -66,14 +66,14 @@ func placed(path string) (location string, err error) {
 }
 
 func openSharedBook(location string) (*Book, error) {
-	d, err := openPostgres(location, bookSchema+jobsSchema+budgetSchema)
+	d, err := openPostgres(location, bookSchema+jobsSchema+budgetSchema+byIdentity, bookCompany)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
 	b := &Book{d: d, settled: make(chan struct{}), paid: true}
 	b.batched.Store(true)
 	b.lastID.Store(d.opener << 32)
-	return b, nil
+	return b, b.name()
 }
 
 func (b *Book) sharedCommitted() int64 {

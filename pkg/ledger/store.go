@@ -11,12 +11,16 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,13 +29,18 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITH
 CREATE TABLE IF NOT EXISTS calls (
   identity BLOB NOT NULL, asked BLOB NOT NULL, -- of report, model and so on; of the findings asked
   model TEXT NOT NULL, cost INTEGER NOT NULL, created INTEGER NOT NULL, labels BLOB NOT NULL, PRIMARY KEY (identity, asked)
-) WITHOUT ROWID;` // answers to all findings at once, of the program's first months, may stand in another table: they are left alone
+) WITHOUT ROWID;` + setsSchema // answers to all findings at once, of the program's first months, may stand in another table: they are left alone
+
+// storeCompany is longer than a book's: nothing but the report waits for its answer to be kept.
+const storeCompany = 10 * time.Millisecond
 
 // Store keeps answers by report and finding, for all runs of a site. Its identities are HMACs under a site key kept in a file
 // beside it, so that neither a digest nor a lookup tells anything about a report to one without the key.
 type Store struct {
-	d   *database
-	key []byte
+	d    *database
+	key  []byte
+	macs sync.Pool // of hash.Hash under the key
+	last atomic.Pointer[set]
 }
 
 // OpenStore makes or opens a store: a path or a file: URL; "" is $XDG_STATE_HOME/silverbeam/results.db. File and key have
@@ -49,7 +58,7 @@ func OpenStore(location string) (*Store, error) {
 	if isPostgres(path) {
 		open = openPostgres
 	}
-	d, err := open(path, storeSchema)
+	d, err := open(path, storeSchema, storeCompany)
 	if err != nil {
 		return nil, fmt.Errorf("results store: %w", err)
 	}
@@ -177,12 +186,18 @@ func writeOnce(path, text string) error {
 
 // Identity is the HMAC-SHA-256 of the parts under the site key. ("a", "bc") and ("ab", "c") differ.
 func (s *Store) Identity(parts ...string) (id Identity) {
-	var b []byte
-	for _, p := range parts {
-		b = binary.LittleEndian.AppendUint64(b, uint64(len(p)))
-		b = append(b, p...)
+	m, ok := s.macs.Get().(hash.Hash)
+	if ok {
+		m.Reset()
+	} else {
+		m = hmac.New(sha256.New, s.key)
 	}
-	copy(id[:], s.mac(b))
+	for _, p := range parts {
+		m.Write(binary.LittleEndian.AppendUint64(id[:0], uint64(len(p))))
+		io.WriteString(m, p)
+	}
+	m.Sum(id[:0])
+	s.macs.Put(m)
 	return id
 }
 
@@ -201,7 +216,7 @@ func (s *Store) Finding(parts ...string) FindingID {
 // Get finds the answers about a report, each to some findings, the oldest first; none is no error.
 func (s *Store) Get(id Identity) ([]Answer, error) {
 	rows, err := s.d.db.Query(`SELECT labels, cost, model FROM calls WHERE identity=? ORDER BY created, asked`, id[:])
-	answers, err := readAnswers(rows, err)
+	answers, err := s.d.answers(rows, err)
 	if err != nil {
 		return nil, fmt.Errorf("results store: %s: %w", s.d.path, err)
 	}
@@ -211,13 +226,20 @@ func (s *Store) Get(id Identity) ([]Answer, error) {
 // Put keeps an answer unless there is one to the same findings already. When it returns, the answer is on the disk.
 func (s *Store) Put(id Identity, a Answer) error {
 	asked := s.asked(a.Findings)
-	err := s.d.do(func(tx *sql.Tx) error {
-		_, err := tx.Exec(`INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?)`, id[:], asked, a.Model, a.CostPico, time.Now().Unix(), encodeLabels(a.Findings, a.Labels))
+	name, known := s.d.sets.name(a.Findings)
+	err := s.d.do(func(tx *sql.Tx) (err error) {
+		if !known {
+			err = keepSet(tx, name, a.Findings)
+		}
+		if err == nil {
+			_, err = tx.Exec(`INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?)`, id[:], asked, a.Model, a.CostPico, time.Now().Unix(), encodeAnswer(a, name))
+		}
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("results store: %w", err)
 	}
+	s.d.learn(a.Findings)
 	return nil
 }
 
@@ -249,13 +271,24 @@ func (s *Store) Claim(ctx context.Context, id Identity) (answers []Answer, letGo
 	return answers, letGo, nil
 }
 
+// set is a set of findings and its name. Most answers are to the same one.
+type set struct {
+	findings []FindingID
+	name     []byte
+}
+
 // asked names a set of findings, in any order.
 func (s *Store) asked(findings []FindingID) []byte {
+	if l := s.last.Load(); l != nil && slices.Equal(l.findings, findings) {
+		return l.name
+	}
 	var b []byte
 	for _, f := range slices.SortedFunc(slices.Values(findings), func(a, b FindingID) int { return bytes.Compare(a[:], b[:]) }) {
 		b = append(b, f[:]...)
 	}
-	return s.mac(b)[:len(FindingID{})]
+	name := s.mac(b)[:len(FindingID{})]
+	s.last.Store(&set{slices.Clone(findings), name})
+	return name
 }
 
 // Close lets the store go. Closing twice is nothing.

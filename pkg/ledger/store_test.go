@@ -1,8 +1,10 @@
 package ledger
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,11 +25,11 @@ func TestStoreKeepsTheFirstAnswer(t *testing.T) {
 	}
 	id := s.Identity("report", "prompt")
 	x, y := s.Finding("effusion"), s.Finding("nodule")
-	want := Answer{[]FindingID{x, y}, []taxonomy.Label{{State: taxonomy.NotMentioned, P: .25, From: 3, To: 70000}, {State: taxonomy.Uncertain, P: 1}}, "m", 42}
+	want := Answer{[]FindingID{x, y}, []taxonomy.Label{{State: taxonomy.NotMentioned, P: .25}, {State: taxonomy.Uncertain, P: 1}}, "m", 42, "0123456789abcdef"}
 	if a, err := s.Get(id); len(a) > 0 || err != nil {
 		t.Fatal(a, err)
 	}
-	if err := errors.Join(s.Put(id, want), s.Put(id, Answer{[]FindingID{y, x}, []taxonomy.Label{{}, {}}, "other", 1})); err != nil {
+	if err := errors.Join(s.Put(id, want), s.Put(id, Answer{Findings: []FindingID{y, x}, Labels: []taxonomy.Label{{}, {}}, Model: "other", CostPico: 1})); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := OpenStore("file://" + path); err == nil {
@@ -74,8 +76,8 @@ func TestPick(t *testing.T) {
 	label := func(from int) taxonomy.Label { return taxonomy.Label{From: from} }
 	a, b, c, d := FindingID{1}, FindingID{2}, FindingID{3}, FindingID{4}
 	answers := []Answer{
-		{[]FindingID{a, b, c}, []taxonomy.Label{label(1), label(2), label(3)}, "m", 100},
-		{[]FindingID{c, d}, []taxonomy.Label{label(30), label(4)}, "m", 7},
+		{[]FindingID{a, b, c}, []taxonomy.Label{label(1), label(2), label(3)}, "m", 100, ""},
+		{[]FindingID{c, d}, []taxonomy.Label{label(30), label(4)}, "m", 7, ""},
 	}
 	for _, x := range []struct {
 		want    []FindingID
@@ -105,7 +107,7 @@ func TestOldStore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "results.db")
 	d, err := openDatabase(path, `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 		CREATE TABLE answers (identity BLOB PRIMARY KEY, model TEXT NOT NULL, cost INTEGER NOT NULL, created INTEGER NOT NULL, labels BLOB NOT NULL) WITHOUT ROWID;
-		INSERT INTO answers VALUES (x'01','m',5,0,x'01')`)
+		INSERT INTO answers VALUES (x'01','m',5,0,x'01')`, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +122,7 @@ func TestOldStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.Put(Identity{1}, Answer{[]FindingID{{1}}, []taxonomy.Label{{}}, "m", 3}); err != nil {
+	if err := s.Put(Identity{1}, Answer{Findings: []FindingID{{1}}, Labels: []taxonomy.Label{{}}, Model: "m", CostPico: 3}); err != nil {
 		t.Error(err)
 	}
 	var old int
@@ -197,10 +199,10 @@ func TestStoreUnderConcurrency(t *testing.T) {
 		wg.Go(func() {
 			for i := range 50 {
 				id := s.Identity(fmt.Sprint(i))
-				if err := s.Put(id, Answer{[]FindingID{{1}}, []taxonomy.Label{{From: i}}, fmt.Sprint(g), 0}); err != nil {
+				if err := s.Put(id, Answer{Findings: []FindingID{{1}}, Labels: []taxonomy.Label{{P: float32(i)}}, Model: fmt.Sprint(g)}); err != nil {
 					t.Error(err)
 				}
-				if a, err := s.Get(id); err != nil || len(a) != 1 || a[0].Labels[0].From != i {
+				if a, err := s.Get(id); err != nil || len(a) != 1 || a[0].Labels[0].P != float32(i) {
 					t.Error(a, err)
 				}
 			}
@@ -212,26 +214,36 @@ func TestStoreUnderConcurrency(t *testing.T) {
 func TestLabelsComeBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		labels := rapid.SliceOf(rapid.Custom(func(t *rapid.T) taxonomy.Label {
-			return taxonomy.Label{State: taxonomy.State(rapid.Int8Range(-2, 1).Draw(t, "s")), P: rapid.Float32Range(0, 1).Draw(t, "p"),
-				From: rapid.IntRange(0, 1<<31).Draw(t, "f"), To: rapid.IntRange(0, 1<<31).Draw(t, "t")}
+			return taxonomy.Label{State: taxonomy.State(rapid.Int8Range(-2, 1).Draw(t, "s")), P: rapid.Float32Range(0, 1).Draw(t, "p")}
 		})).Draw(t, "labels")
 		findings := make([]FindingID, len(labels))
-		for i := range findings {
+		old := []byte{2}
+		for i, l := range labels {
 			findings[i] = FindingID{byte(i), 15: 1}
+			old = append(append(old, findings[i][:]...), byte(l.State))
+			old = append(binary.LittleEndian.AppendUint32(old, math.Float32bits(l.P)), 1, 0, 0, 0, 2, 0, 0, 0)
 		}
-		ids, back, err := decodeLabels(encodeLabels(findings, labels))
-		if err != nil || fmt.Sprint(ids, back) != fmt.Sprint(findings, labels) {
-			t.Errorf("%v comes back as %v, %v", labels, back, err)
+		of := func(set FindingID) ([]FindingID, error) { return findings, nil }
+		want := Answer{Findings: findings, Labels: labels, Run: rapid.SampledFrom([]string{"", "0123456789abcdef"}).Draw(t, "run")}
+		var back, older Answer
+		err := back.decode(encodeAnswer(want, FindingID{9}), of)
+		if err != nil || fmt.Sprint(back) != fmt.Sprint(want) {
+			t.Errorf("%v comes back as %v, %v", want, back, err)
+		}
+		if err := older.decode(old, nil); err != nil || fmt.Sprint(older.Findings, older.Labels) != fmt.Sprint(findings, labels) {
+			t.Errorf("version 2: %v comes back as %v, %v", labels, older, err)
 		}
 	})
 }
 
-func FuzzDecodeLabels(f *testing.F) {
-	f.Add(encodeLabels([]FindingID{{7}}, []taxonomy.Label{{State: taxonomy.Uncertain, P: .5, From: 1, To: 2}}))
+func FuzzDecodeAnswer(f *testing.F) {
+	of := func(set FindingID) ([]FindingID, error) { return make([]FindingID, set[0]), nil }
+	f.Add(encodeAnswer(Answer{Labels: []taxonomy.Label{{State: taxonomy.Uncertain, P: .5}}, Run: "0123456789abcdef"}, FindingID{1}))
+	f.Add(make([]byte, 1+oldSize))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		findings, labels, err := decodeLabels(b)
-		if err == nil && len(encodeLabels(findings, labels)) != len(b) {
-			t.Errorf("%d bytes gave %d labels", len(b), len(labels))
+		var a Answer
+		if err := a.decode(b, of); err == nil && len(a.Labels) != len(a.Findings) {
+			t.Errorf("%d bytes gave %d labels of %d findings", len(b), len(a.Labels), len(a.Findings))
 		}
 	})
 }

@@ -84,8 +84,11 @@ func ParseUsage(object []byte) (u Usage, raw []byte, err error) {
 
 var plainKey = regexp.MustCompile(`^[a-z0-9_]{1,40}$`)
 
-// numbers keeps the numeric leaves of a JSON object under plain keys.
+// numbers keeps the numeric leaves of a JSON object under plain keys: as they stand if nothing else is in it.
 func numbers(object []byte) []byte {
+	if onlyPlain(object) {
+		return object
+	}
 	var m map[string]any
 	d := json.NewDecoder(bytes.NewReader(object))
 	d.UseNumber()
@@ -97,6 +100,29 @@ func numbers(object []byte) []byte {
 		return nil
 	}
 	return out
+}
+
+// onlyPlain says that valid JSON holds no string but plain keys, no list, no word and no space.
+func onlyPlain(object []byte) bool {
+	key := -1 // where it begins
+	for i, c := range object {
+		switch {
+		case c == '"' && key < 0:
+			key = i + 1
+		case c == '"':
+			if i == key || i > key+40 || i+1 == len(object) || object[i+1] != ':' {
+				return false
+			}
+			key = -1
+		case key >= 0:
+			if c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+				return false
+			}
+		case bytes.IndexByte([]byte("{}:,+-.eE0123456789"), c) < 0:
+			return false
+		}
+	}
+	return true
 }
 
 func onlyNumbers(m map[string]any) map[string]any {

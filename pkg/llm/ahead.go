@@ -99,9 +99,7 @@ type job struct {
 // resume takes up the jobs of an earlier process, if there are any.
 func (a *ahead) resume(ctx context.Context) (any bool, err error) {
 	a.seen = map[[16]byte]bool{}
-	if a.run, err = a.book.RunID(); err != nil {
-		return false, err
-	}
+	a.run = a.book.Run()
 	number, err := a.book.NextJob()
 	if err != nil {
 		return false, err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"silverbeam/pkg/taxonomy"
@@ -40,15 +41,14 @@ func parseAnswer(content string, keys []string, m mode, tokens []openai.LogProb)
 	if err != nil {
 		return nil, nil, err
 	}
-	index := make(map[string]int, len(keys))
-	for i, k := range keys {
-		index[k] = i
-	}
 	labels, seen, at := make([]taxonomy.Label, len(keys)), make([]int, len(keys)), make([]int, len(keys))
 	offset := strings.Index(content, body)
 	for n, p := range pairs {
-		i, known := index[p.key]
-		if !known {
+		i := n // as nearly all answers have them
+		if n >= len(keys) || keys[n] != p.key {
+			i = slices.Index(keys, p.key)
+		}
+		if i < 0 {
 			return nil, nil, fmt.Errorf("entry %d has an unknown key", n+1)
 		}
 		if seen[i]++; seen[i] == 1 {

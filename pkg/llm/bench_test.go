@@ -50,7 +50,7 @@ func BenchmarkCall(b *testing.B) {
 		perCall(b, func() {
 			var wg sync.WaitGroup
 			turn := make(chan int)
-			for range 64 {
+			for range 96 { // as label.Reports: half as many again as may be in flight
 				wg.Go(func() {
 					for i := range turn {
 						if _, err := c.Label(b.Context(), Call{"b" + fmt.Sprint(i/5000), "label.Reports", strconv.Itoa(i), peerReport(i), nil}); err != nil {

@@ -56,6 +56,7 @@ type Client struct {
 	store   *ledger.Store
 	key     *secret
 	ends    endpoints
+	waiting chan struct{}  // holds those who wait for their turn with a reservation
 	redact  *rules.Labeler // its sections; nil: reports are sent whole
 	price   ledger.Price
 	asks    question
@@ -118,6 +119,7 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 		}
 		rt = c.egress
 	}
+	c.waiting = make(chan struct{}, max(1, o.InFlight/8))
 	c.ends = endpoints{most: o.InFlight, turn: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
 	for _, s := range sites {
 		e := &endpoint{site: s, habits: newHabits(o.Model)}
@@ -297,6 +299,9 @@ func (q question) pick(answers []ledger.Answer, want []int) (a ledger.Answer, mi
 }
 
 func (q question) ids(findings []int) []ledger.FindingID {
+	if len(findings) == len(q.findings) {
+		return q.findings
+	}
 	ids := make([]ledger.FindingID, len(findings))
 	for n, i := range findings {
 		ids[n] = q.findings[i]

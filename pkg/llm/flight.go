@@ -14,7 +14,7 @@ type flight struct {
 	want   []int // findings
 	landed chan struct{}
 	a      ledger.Answer
-	stored bool // it was in the store
+	stored bool // another run has put it into the store
 	err    error
 }
 
@@ -109,7 +109,7 @@ type looked struct {
 	ledger.Answer // to the wanted findings, as far as there is one
 	answers       []ledger.Answer
 	missing       []int    // of the wanted findings, those without an answer
-	stored        bool     // the store had all
+	stored        bool     // the store had all, and none of this run
 	asks          int      // lines of batches about it whose answers did not validate
 	refusal       *Refusal // of a line: the report is not asked again
 }
@@ -121,12 +121,13 @@ func (c *Client) look(in *ledger.Intent, want []int) (k looked, err error) {
 		return k, err
 	}
 	if k.Answer, k.missing = c.asks.pick(k.answers, want); len(k.missing) == 0 {
-		k.stored = true
+		k.stored = !slices.ContainsFunc(k.answers, func(a ledger.Answer) bool { return a.Run == c.book.Run() })
 		return k, nil
 	}
 	in.SavedPico = k.CostPico
 	paid, err := c.book.Paid(in.Identity)
 	for _, p := range paid {
+		p.Run = c.book.Run()
 		err = errors.Join(err, c.store.Put(in.Identity, p))
 	}
 	if err != nil {

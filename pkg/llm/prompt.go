@@ -188,6 +188,9 @@ func normalise(report string) string {
 	space, begun := false, false // a blank is not yet written; the line has text
 	for _, r := range report {
 		switch {
+		case r > ' ' && r < 0x7f && !space:
+			begun = true
+			b.WriteByte(byte(r))
 		case r == '\n':
 			space, begun = false, false
 			b.WriteByte('\n')

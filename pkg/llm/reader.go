@@ -99,7 +99,7 @@ func (r *reader) settle() error {
 	for _, l := range r.ready {
 		if l.Kind == ledger.Answered {
 			wg.Go(func() {
-				errs <- r.store.Put(l.Intent.Identity, ledger.Answer{Findings: l.Intent.Findings, Labels: l.Labels, Model: l.Intent.Model, CostPico: known(l.CostPico)})
+				errs <- r.store.Put(l.Intent.Identity, ledger.Answer{Findings: l.Intent.Findings, Labels: l.Labels, Model: l.Intent.Model, CostPico: known(l.CostPico), Run: r.book.Run()})
 			})
 		}
 	}

@@ -37,7 +37,7 @@ func (c *Client) ask(ctx context.Context, in ledger.Intent, missing []int, text 
 			return answers, err
 		}
 		if len(v.good) > 0 {
-			answers = append(answers, ledger.Answer{Findings: c.asks.ids(v.good), Labels: v.labels, Model: c.o.Model, CostPico: known(v.outcome.CostPico)})
+			answers = append(answers, ledger.Answer{Findings: c.asks.ids(v.good), Labels: v.labels, Model: c.o.Model, CostPico: known(v.outcome.CostPico), Run: c.book.Run()})
 			missing = slices.DeleteFunc(slices.Clone(missing), func(i int) bool { return slices.Contains(v.good, i) })
 		}
 		switch v.next {
@@ -78,46 +78,76 @@ func known(n *int64) int64 {
 	return *n
 }
 
-// attempt waits for its turn at an endpoint, books the intent, sends, books the outcome.
+// attempt books the intent, waits for its turn at an endpoint, sends, books the outcome. Its turn lasts until the outcome
+// is on the disk: of calls that a killed process had to repeat there are never more than may be in flight.
 func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, body string, ask int, failed []*endpoint, deadline *time.Time) (e *endpoint, v verdict, err error) {
-	if err := c.halted(); err != nil {
+	id, modes, err := c.begin(ctx, in, p, body)
+	if err != nil {
 		return nil, v, err
 	}
-	used := c.ends.all[0].habits.get()
-	bytes := p.bytes[used.mode] + len(body)
+	bytes := p.bytes[modes[0]] + len(body)
 	e, leave, err := c.ends.enter(ctx, c.meter.expect(bytes)+int(p.maxTokens), *deadline, failed) // vendors count the bound, not the answer
+	<-c.waiting
 	if err != nil {
-		return e, v, err
+		return e, v, errors.Join(err, c.book.Settle(id, *in, unsent))
 	}
-	if e != c.ends.all[0] {
-		used = e.habits.get()
-		bytes = p.bytes[used.mode] + len(body)
+	used := e.habits.get()
+	if used.mode != modes[slices.Index(c.ends.all, e)] { // learned while this one waited: what is reserved may be too little
+		leave(nil)
+		if err := c.book.Settle(id, *in, unsent); err != nil {
+			return e, v, err
+		}
+		return c.attempt(ctx, in, p, body, ask, failed, deadline)
 	}
+	bytes = p.bytes[used.mode] + len(body)
 	var x *exchange
 	defer func() { leave(x) }()
 	if deadline.IsZero() {
 		*deadline = time.Now().Add(c.o.Deadline)
 	}
-	if in.ReservePico, err = c.price.Worst(c.meter.bound(p, used.mode, bytes, len(body)), p.maxTokens); err != nil {
-		return e, v, fmt.Errorf("llm: %w", err)
-	}
-	in.Findings = c.asks.ids(p.asked)
 	key, err := c.key.get(ctx)
-	if err != nil {
-		return e, v, c.halt(err)
+	if err = errors.Join(c.halted(), c.halt(err)); err != nil {
+		return e, v, errors.Join(err, c.book.Settle(id, *in, unsent))
 	}
-	id, err := c.book.Begin(ctx, *in)
-	if err != nil {
-		return e, v, err
-	}
+	sent := time.Now()
 	x = c.send(context.WithoutCancel(ctx), e, key, used, p, body, ask) // whoever is called off, this call is paid for
 	v, err = c.judge(ctx, x, p, used)
 	if u := v.outcome.Usage; u != nil && x.status < 300 {
 		c.meter.learn(p, used.mode, bytes, u.Input)
 	}
-	in.Findings = c.asks.ids(v.good)
+	in.Findings, v.outcome.Sent = c.asks.ids(v.good), sent
 	return e, v, errors.Join(err, c.book.Settle(id, *in, v.outcome))
 }
+
+// begin books an intent, with a reservation that holds whichever endpoint gets the call, asked in these modes. Few wait
+// for their turn with a reservation, so that a killed process leaves few: whoever has his turn takes himself off waiting.
+func (c *Client) begin(ctx context.Context, in *ledger.Intent, p *prompt, body string) (attempt int64, modes []mode, err error) {
+	if err := c.halted(); err != nil {
+		return 0, nil, err
+	}
+	var most int64
+	for _, e := range c.ends.all {
+		m := e.habits.get().mode
+		modes = append(modes, m)
+		most = max(most, c.meter.bound(p, m, p.bytes[m]+len(body), len(body)))
+	}
+	if in.ReservePico, err = c.price.Worst(most, p.maxTokens); err != nil {
+		return 0, nil, fmt.Errorf("llm: %w", err)
+	}
+	in.Findings = c.asks.ids(p.asked)
+	select {
+	case c.waiting <- struct{}{}:
+	case <-ctx.Done():
+		return 0, nil, ctx.Err()
+	}
+	if attempt, err = c.book.Begin(ctx, *in); err != nil {
+		<-c.waiting
+	}
+	return attempt, modes, err
+}
+
+// unsent is the outcome of an attempt that did not get its turn.
+var unsent = ledger.Outcome{Kind: ledger.Unsent, CostPico: new(int64)}
 
 // rest waits before a request is sent again: a random share of a bound that doubles (full jitter: Brooker, "Exponential
 // Backoff and Jitter", AWS Architecture Blog, 2015). Where the server says how long, it waits that and not much longer:

@@ -6,6 +6,7 @@
 package label
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -203,10 +204,8 @@ type reports struct {
 func (r *reports) Open(ctx context.Context, run schemas.Run) (atOnce int, err error) {
 	r.ask, err = openCascade(r.Name, r.Options, run)
 	if r.ask.calls {
-		atOnce = max(r.Options.InFlight, 1)
-		if r.Options.InFlight == 0 {
-			atOnce = 64
-		}
+		atOnce = cmp.Or(r.Options.InFlight, 64)
+		atOnce += atOnce / 2 // some are looked up and written down while others are asked
 	}
 	return atOnce, err
 }
