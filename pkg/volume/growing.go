@@ -6,6 +6,9 @@ type growing struct {
 	most int // voxels it will have
 }
 
+// pieceMost is how many voxels are made room for before they have come.
+const pieceMost = 1 << 22
+
 // next gives room for n more voxels.
 func (g *growing) next(n int) []int16 {
 	at := len(g.hu)

@@ -8,12 +8,6 @@ import (
 	"os"
 )
 
-// HUSource says how stored voxel values become Hounsfield units.
-type HUSource struct {
-	Kind             string  // header (also ""): the file's own scaling; metadata: Slope and Intercept; already-hu: none
-	Slope, Intercept float64 // of Kind metadata: HU = Slope*stored + Intercept
-}
-
 // maxTrailing is how many bytes may follow the voxels: other readers ignore them, so a few are let pass.
 const maxTrailing = 1 << 20
 
@@ -90,7 +84,7 @@ func openNIfTI(f *os.File, src HUSource) (*nifti, error) {
 	if int64(n.bytes()) > most {
 		return nil, fmt.Errorf("truncated: the voxels need %d bytes, the file can hold %d at most", n.bytes(), most)
 	}
-	slope, inter, err := n.rescale(src)
+	slope, inter, err := src.scale(n.header.scale)
 	if err != nil {
 		return nil, err
 	}
@@ -156,9 +150,6 @@ func (n *nifti) skip(voxels int) error {
 	return nil
 }
 
-// pieceMost is how many voxels are made room for before they have come.
-const pieceMost = 1 << 22
-
 // volume reads everything.
 func (n *nifti) volume() (*Volume, error) {
 	hu := growing{most: n.voxels()}
@@ -176,11 +167,7 @@ func (n *nifti) volume() (*Volume, error) {
 
 // geometry is the volume without its voxels.
 func (n *nifti) geometry() *Volume {
-	v, mm := &Volume{AffineLPS: n.affine.oriented(n.turn, n.dim), StoredType: n.kind.dtype}, n.affine.spacing()
-	for i := range 3 { // z, y, x from x, y, z
-		v.Shape[i], v.SpacingMM[i] = n.dim[n.turn.axis[2-i]], mm[n.turn.axis[2-i]]
-	}
-	return v
+	return geometry(n.dim, n.affine, n.turn, n.kind.dtype)
 }
 
 // scan is the file slice by slice, if that is how it lies.
@@ -228,19 +215,4 @@ func drain(r io.Reader) error {
 		return fmt.Errorf("more than %d bytes follow the voxels", maxTrailing)
 	}
 	return nil
-}
-
-func (h *header) rescale(src HUSource) (slope, inter float64, err error) {
-	switch src.Kind {
-	case "", "header":
-		return h.scale()
-	case "already-hu":
-		return 1, 0, nil
-	case "metadata":
-		if src.Slope == 0 || src.Slope-src.Slope != 0 || src.Intercept-src.Intercept != 0 { // x-x is not 0 for NaN and Inf
-			return 0, 0, fmt.Errorf("metadata slope %v and intercept %v", src.Slope, src.Intercept)
-		}
-		return src.Slope, src.Intercept, nil
-	}
-	return 0, 0, fmt.Errorf("hu_source %q: must be header, metadata or already-hu", src.Kind)
 }

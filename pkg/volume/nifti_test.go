@@ -15,17 +15,18 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// nibabelRead is what testdata/make.py says of a file: what nibabel reads from it, in our axes.
-type nibabelRead struct {
+// golden is what testdata/make.py says of a file: what others read from it, in our axes.
+type golden struct {
 	Shape     [3]int
 	SpacingMM [3]float64  `json:"spacing_mm"`
 	AffineLPS [16]float64 `json:"affine_lps"`
 	DType     string
 	Min, Max  int
 	SHA256    string
+	Series    string // to pick
 }
 
-func (w nibabelRead) compare(t *testing.T, name string, v *Volume) {
+func (w golden) compare(t *testing.T, name string, v *Volume) {
 	t.Helper()
 	s := v.Summary()
 	if v.Shape != w.Shape || v.StoredType != w.DType || v.Digest() != w.SHA256 || s.Min != w.Min || s.Max != w.Max {
@@ -38,7 +39,7 @@ func (w nibabelRead) compare(t *testing.T, name string, v *Volume) {
 
 // TestNIfTIAgainstNibabel reads what testdata/make.py made and compares with what nibabel read (nifti.json).
 func TestNIfTIAgainstNibabel(t *testing.T) {
-	var want map[string]nibabelRead
+	var want map[string]golden
 	b, err := os.ReadFile("testdata/nifti.json")
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +122,7 @@ func TestWriteNIfTI(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	var want map[string]nibabelRead
+	var want map[string]golden
 	if err := json.Unmarshal(out, &want); err != nil || len(want) != len(read) {
 		t.Fatalf("%v: %s", err, out)
 	}
