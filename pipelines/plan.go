@@ -37,6 +37,7 @@ type Plan struct {
 	Host     string            `json:"host"`            // that reports would be sent to; "": none leaves this machine
 	Policies []string          `json:"policies"`        // files that permit it; null: no policy holds here
 	Removed  llm.Removed       `json:"removed"`         // from the reports that would be sent, by kind; null without calls
+	Month    *ledger.Month     `json:"month,omitempty"` // nil: the site's policy caps no month
 	Basis    map[string]string `json:"basis"`           // digests and settings that the plan rests on; `run --plan` refuses if one has changed
 	Pilot    *Pilot            `json:"pilot,omitempty"` // nil: the figures are guesses
 
@@ -173,6 +174,9 @@ func (p *Plan) labels(g *Graph, todo []schemas.Batch, o *label.Options, run sche
 		p.Basis["prices"] = f.PriceFile
 		p.Removed = c.removed
 		p.Host, p.Policies = o.Client(run).Destination()
+		if p.Month, err = llm.Month(run.Store); err != nil {
+			return err
+		}
 	}
 	p.Distinct, p.Calls = int64(len(c.seen)), c.calls
 	p.sentBytes, p.askedFindings = int64(c.sum.Instructions)+c.bytes, int64(c.sum.Findings)
@@ -338,6 +342,9 @@ func (p *Plan) modes(o *label.Options, f llm.Forecast, c counter, calling Guess)
 	}
 	m := p.Modes[cmp.Or(o.Mode, "sync")]
 	p.CostUSD, p.Seconds = m.CostUSD, m.Seconds
+	if m := p.Month; m != nil && p.CostUSD.High > float64(m.Cap-m.Committed)/1e12 {
+		p.Notes = append(p.Notes, "the calls may cost more than is left of the site's month: then the run ends with exit code 4, and goes on next month")
+	}
 	if n := float64(c.sum.Instructions) / float64(c.calls) / bytesPerToken[1]; n < cacheable && f.Price.Cached < f.Price.Input {
 		p.Notes = append(p.Notes, fmt.Sprintf("the instructions are some %.0f tokens a call: vendors cache from %d on, so none is likely to be had at the price of cached ones", n, cacheable))
 	}

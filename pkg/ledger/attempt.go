@@ -53,7 +53,14 @@ type Outcome struct {
 // room it waits for calls in flight to settle for less, and returns ErrBudget once that cannot help.
 func (b *Book) Begin(ctx context.Context, in Intent) (attempt int64, err error) {
 	attempt = b.lastID.Add(1)
-	return attempt, b.reserve(ctx, in, func(tx *sql.Tx) error { return begin(tx, attempt, in, time.Now().UnixNano()) })
+	at, err := b.month.take(ctx, []int64{attempt}, []int64{in.ReservePico})
+	if err != nil {
+		return 0, err
+	}
+	if err = b.reserve(ctx, in, func(tx *sql.Tx) error { return begin(tx, attempt, in, at) }); err != nil {
+		b.month.settle(attempt, new(int64))
+	}
+	return attempt, err
 }
 
 // begin writes an intent.
@@ -69,6 +76,9 @@ func begin(tx *sql.Tx, attempt int64, in Intent, now int64) error {
 // Settle writes what became of an attempt and, where its cost is known, gives back what it did not need. The intent's
 // findings are now those that have labels. When it returns, the row is on the disk.
 func (b *Book) Settle(attempt int64, in Intent, o Outcome) error {
+	if !b.month.began(attempt, o.Sent) {
+		o.Sent = time.Time{}
+	}
 	err := b.d.do(func(tx *sql.Tx) error { return b.settle(tx, attempt, in, o, time.Now().UnixNano()) })
 	if err != nil {
 		err = fmt.Errorf("ledger: %w", err)
@@ -76,7 +86,7 @@ func (b *Book) Settle(attempt int64, in Intent, o Outcome) error {
 	if err == nil && o.Kind == Answered {
 		b.d.learn(in.Findings)
 	}
-	b.closeOut(in, o, err)
+	b.closeOut(attempt, in, o, err)
 	return err
 }
 
@@ -116,7 +126,10 @@ func (b *Book) settle(tx *sql.Tx, attempt int64, in Intent, o Outcome, now int64
 }
 
 // closeOut gives back what an attempt did not need; all stays reserved where its outcome could not be written.
-func (b *Book) closeOut(in Intent, o Outcome, failed error) {
+func (b *Book) closeOut(attempt int64, in Intent, o Outcome, failed error) {
+	if failed == nil {
+		b.month.settle(attempt, o.CostPico)
+	}
 	if failed != nil || o.CostPico == nil {
 		b.release(in.ReservePico, 0, in.ReservePico)
 		return

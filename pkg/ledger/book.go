@@ -66,6 +66,8 @@ type Book struct {
 	run    string
 
 	batched atomic.Bool // it has lines of jobs
+	first   int64       // no attempt of this process has this number or a lower one
+	month   *month      // nil: no month has a cap
 
 	mu      sync.Mutex    // of what a file's one process keeps in memory; Postgres has the table budget
 	spent   int64         // all known costs
@@ -104,6 +106,7 @@ func OpenBook(path string) (*Book, error) {
 		return nil, errors.Join(fmt.Errorf("ledger: %s: %w", path, err), d.close())
 	}
 	b.lastID.Store(last)
+	b.first = last
 	b.paid = last > 0
 	b.batched.Store(batched)
 	return b, b.name()
@@ -130,7 +133,11 @@ func (b *Book) name() error {
 func (b *Book) Run() string { return b.run }
 
 // Close folds the log into one file and lets it go. Closing twice is nothing.
-func (b *Book) Close() error { return b.d.close() }
+func (b *Book) Close() error {
+	err := b.month.close()
+	b.month = nil
+	return errors.Join(err, b.d.close())
+}
 
 // Committed is what is spent and what unsettled calls may still cost.
 func (b *Book) Committed() int64 {

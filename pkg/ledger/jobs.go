@@ -59,26 +59,34 @@ func (b *Book) NextJob() (id int64, err error) {
 	return id, b.wrap(err)
 }
 
-// Fits says whether so much more could be reserved under a cap now; 0 is no cap.
-func (b *Book) Fits(capPico, pico int64) bool {
+// Fits says whether so much more could be reserved now under a cap, where 0 is none, and under that of the month: nil, or
+// an ErrBudget.
+func (b *Book) Fits(capPico, pico int64) error {
 	total, err := Add(b.Committed(), pico)
-	return err == nil && (capPico == 0 || total <= capPico)
+	if err != nil || capPico > 0 && total > capPico {
+		return fmt.Errorf("%w: spent and reserved %s USD, the next call may cost %s USD, the cap is %s USD", ErrBudget, short(b.Committed()), short(pico), short(capPico))
+	}
+	return b.month.fits(pico)
 }
 
 // BeginJob reserves the worst case of all lines and writes job and lines. When it returns, they are on the disk. The job
 // comes with its ID.
 func (b *Book) BeginJob(ctx context.Context, j Job, lines []Line) error {
-	total := Intent{}
-	for _, l := range lines {
+	last := b.lastID.Add(int64(len(lines)))
+	total, ids, picos := Intent{}, make([]int64, len(lines)), make([]int64, len(lines))
+	for i, l := range lines {
+		ids[i], picos[i] = last-int64(len(lines)-1-i), l.Intent.ReservePico
 		var err error
 		if total.ReservePico, err = Add(total.ReservePico, l.Intent.ReservePico); err != nil {
 			return fmt.Errorf("ledger: reservation of a job: %w", err)
 		}
 		total.CapPico = l.Intent.CapPico
 	}
-	last := b.lastID.Add(int64(len(lines)))
-	now := time.Now().UnixNano()
-	err := b.reserve(ctx, total, func(tx *sql.Tx) error {
+	now, err := b.month.take(ctx, ids, picos)
+	if err != nil {
+		return err
+	}
+	err = b.reserve(ctx, total, func(tx *sql.Tx) error {
 		if !b.d.shared { // there it is made with the tables
 			if _, err := tx.Exec(byIdentity); err != nil {
 				return err
@@ -88,17 +96,19 @@ func (b *Book) BeginJob(ctx context.Context, j Job, lines []Line) error {
 			return err
 		}
 		for i, l := range lines {
-			id := last - int64(len(lines)-1-i)
-			if err := begin(tx, id, l.Intent, now); err != nil {
+			if err := begin(tx, ids[i], l.Intent, now); err != nil {
 				return err
 			}
-			if _, err := tx.Exec(`INSERT INTO lines VALUES (?,?,?,0,'')`, id, j.ID, l.Question); err != nil {
+			if _, err := tx.Exec(`INSERT INTO lines VALUES (?,?,?,0,'')`, ids[i], j.ID, l.Question); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if err != nil {
+		for _, id := range ids {
+			b.month.settle(id, new(int64))
+		}
 		return err
 	}
 	b.batched.Store(true)
@@ -158,7 +168,7 @@ func (b *Book) SettleLines(lines []Line) error {
 		if err == nil && l.Kind == Answered {
 			b.d.learn(l.Intent.Findings)
 		}
-		b.closeOut(l.Intent, l.Outcome, err)
+		b.closeOut(l.Attempt, l.Intent, l.Outcome, err)
 	}
 	return b.wrap(err)
 }

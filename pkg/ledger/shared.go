@@ -72,7 +72,8 @@ func openSharedBook(location string) (*Book, error) {
 	}
 	b := &Book{d: d, settled: make(chan struct{}), paid: true}
 	b.batched.Store(true)
-	b.lastID.Store(d.opener << 32)
+	b.first = d.opener << 32
+	b.lastID.Store(b.first)
 	return b, b.name()
 }
 

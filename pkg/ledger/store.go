@@ -37,10 +37,11 @@ const storeCompany = 10 * time.Millisecond
 // Store keeps answers by report and finding, for all runs of a site. Its identities are HMACs under a site key kept in a file
 // beside it, so that neither a digest nor a lookup tells anything about a report to one without the key.
 type Store struct {
-	d    *database
-	key  []byte
-	macs sync.Pool // of hash.Hash under the key
-	last atomic.Pointer[set]
+	d        *database
+	key      []byte
+	macs     sync.Pool // of hash.Hash under the key
+	last     atomic.Pointer[set]
+	location string // as who opened it to write has named it
 }
 
 // OpenStore makes or opens a store: a path or a file: URL; "" is $XDG_STATE_HOME/silverbeam/results.db. File and key have
@@ -62,7 +63,7 @@ func OpenStore(location string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("results store: %w", err)
 	}
-	s := &Store{d: d}
+	s := &Store{d: d, location: path}
 	if err := s.readKey(key); err != nil {
 		return nil, errors.Join(fmt.Errorf("results store: %w", err), d.close())
 	}

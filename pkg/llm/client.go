@@ -46,7 +46,9 @@ type Options struct {
 	Egress      string        // file that notes each request to another machine; "": none does
 	Send        string        // of a report: redacted, whole, or "": redacted unless the endpoint is this machine or a fake
 
-	capped string // the policy file that MaxCostPico is of, or ""
+	capped  string // the policy file that MaxCostPico is of, or ""
+	month   int64  // pico-dollars that all runs of the site may spend in a month; 0: no cap
+	monthly string // the policy file that says so
 }
 
 // Client labels reports. It is safe for concurrent use. Book and store stay the caller's.
@@ -106,6 +108,9 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 	var digest string
 	if c.price, c.batch, digest, err = o.price(s); err == nil {
 		err = book.SetPrices(digest)
+	}
+	if err == nil && o.month > 0 {
+		err = book.CapMonth(store, o.month)
 	}
 	if err != nil {
 		return nil, err

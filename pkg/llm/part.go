@@ -140,16 +140,16 @@ func (a *ahead) room(ctx context.Context, reserve, bytes int64) error {
 		if a.part != nil {
 			waiting += a.part.reserve
 		}
-		if a.book.Fits(a.o.MaxCostPico, waiting) {
-			return nil
+		no := a.book.Fits(a.o.MaxCostPico, waiting)
+		if !errors.Is(no, ErrBudget) {
+			return no
 		}
 		if err := a.submit(ctx); err != nil {
 			return err
 		}
 		jobs := len(a.jobs)
 		if jobs == 0 {
-			return fmt.Errorf("%w: committed %s USD, the next line may cost %s USD, the cap is %s USD",
-				ErrBudget, ledger.USD(a.book.Committed()), ledger.USD(reserve), ledger.USD(a.o.MaxCostPico))
+			return a.o.overCap(no)
 		}
 		if err := a.wait(ctx, func() bool { return len(a.jobs) < jobs }); err != nil {
 			return err

@@ -28,7 +28,8 @@ type policy struct {
 	Models []string `yaml:"models"` // that may be asked, wherever they are
 	Redact bool     `yaml:"redact"` // reports may not be sent whole to another machine
 	Spend  struct {
-		RunUSD *float64 `yaml:"run_usd"` // one run may spend
+		RunUSD   *float64 `yaml:"run_usd"`   // one run may spend
+		MonthUSD *float64 `yaml:"month_usd"` // all runs that share a results store may spend in a calendar month of UTC
 	} `yaml:"spend"`
 	file string
 }
@@ -74,8 +75,10 @@ func readPolicy(file string) (p policy, err error) {
 	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&p); err != nil {
 		return p, errors.New(strings.SplitN(yaml.FormatError(err, false, false), "\n", 2)[0])
 	}
-	if usd := p.Spend.RunUSD; usd != nil && (!(*usd >= 0) || *usd > 9e6) {
-		return p, fmt.Errorf("spend.run_usd: %g, want 0 to 9000000", *usd)
+	for key, usd := range map[string]*float64{"run_usd": p.Spend.RunUSD, "month_usd": p.Spend.MonthUSD} {
+		if usd != nil && (!(*usd >= 0) || *usd > 9e6) {
+			return p, fmt.Errorf("spend.%s: %g, want 0 to 9000000", key, *usd)
+		}
 	}
 	p.file = file
 	return p, nil
@@ -106,13 +109,34 @@ func (o *Options) obeyAt(s site, all []policy) error {
 		case away && p.Redact && !o.redacts(s):
 			return no("reports may not be sent whole")
 		}
-		if usd := p.Spend.RunUSD; usd != nil {
-			if pico := int64(math.Floor(*usd * 1e12)); o.MaxCostPico == 0 || pico < o.MaxCostPico {
-				o.MaxCostPico, o.capped = max(pico, 1), p.file // a cap of 0 is none: 1 pico-dollar pays for nothing
-			}
-		}
+		lower(&o.MaxCostPico, &o.capped, p.Spend.RunUSD, p.file)
+		lower(&o.month, &o.monthly, p.Spend.MonthUSD, p.file)
 	}
 	return nil
+}
+
+// lower lowers a cap to what a policy allows, if it does. A cap of 0 is none: 1 pico-dollar pays for nothing.
+func lower(cap *int64, by *string, usd *float64, file string) {
+	if usd == nil {
+		return
+	}
+	if pico := int64(math.Floor(*usd * 1e12)); *cap == 0 || pico < *cap {
+		*cap, *by = max(pico, 1), file
+	}
+}
+
+// Month is how the month stands whose cap the site's policies set for all runs of a results store; nil: they set none.
+func Month(store string) (*ledger.Month, error) {
+	var o Options
+	all, err := policies()
+	for _, p := range all {
+		lower(&o.month, &o.monthly, p.Spend.MonthUSD, p.file)
+	}
+	if o.month == 0 || err != nil {
+		return nil, err
+	}
+	m, err := ledger.ReadMonth(store, o.month)
+	return &m, err
 }
 
 // allows compares hosts without regard to case; an entry without a port allows every port.
@@ -149,6 +173,9 @@ func (o Options) Destination() (host string, files []string) {
 
 // overCap names the policy where the cap that a run met is one.
 func (o Options) overCap(err error) error {
+	if errors.Is(err, ledger.ErrMonth) {
+		return fmt.Errorf("%w (%w: spend.month_usd in %s)", err, ErrPolicy, o.monthly)
+	}
 	if o.capped != "" && errors.Is(err, ledger.ErrBudget) {
 		return fmt.Errorf("%w (%w: spend.run_usd in %s)", err, ErrPolicy, o.capped)
 	}

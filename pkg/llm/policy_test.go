@@ -37,6 +37,8 @@ func TestPolicyOnlyTightens(t *testing.T) {
 		"a lower cap":               {"spend: {run_usd: 2.5}", 0o644, away, "", 25e11},
 		"a higher cap":              {"spend: {run_usd: 9}", 0o644, away, "", 5e12},
 		"nothing may be spent":      {"spend: {run_usd: 0}", 0o644, away, "", 1},
+		"a cap of the month":        {"spend: {month_usd: 2.5}", 0o644, away, "", 5e12},
+		"a month of more than all":  {"spend: {month_usd: 1e7}", 0o644, away, "spend.month_usd: 1e+07", 0},
 		"an unknown key":            {"egres: {allow: []}", 0o644, away, "unknown field", 0},
 		"negative":                  {"spend: {run_usd: -1}", 0o644, away, "spend.run_usd: -1", 0},
 		"twice":                     {"redact: true\nredact: false", 0o644, away, "already defined", 0},

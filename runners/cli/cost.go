@@ -17,6 +17,7 @@ import (
 
 	"silverbeam/pkg/html"
 	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/llm"
 
 	"github.com/spf13/cobra"
 )
@@ -60,7 +61,7 @@ func costCommand() *cobra.Command {
 			if asCSV {
 				return writeRows(cmd.OutOrStdout(), rows)
 			}
-			printCost(cmd, c, rows)
+			printCost(cmd, c, month(dir), rows)
 			return nil
 		},
 	}
@@ -115,6 +116,19 @@ func cost(dir string) (*ledger.Cost, error) {
 		return ledger.NoCost(), nil
 	}
 	return c, err
+}
+
+// month is how the site's month stands whose cap a run shares; nil: there is none, or it cannot be told.
+func month(dir string) *ledger.Month {
+	store, err := ledger.StoreOf(filepath.Join(dir, "ledger.db"))
+	if err != nil || store == "" {
+		return nil
+	}
+	m, err := llm.Month(store)
+	if err != nil {
+		return nil
+	}
+	return m
 }
 
 // reconcile prints what a provider's export and the run's ledger differ in.
@@ -179,7 +193,7 @@ func per(pico, times, n int64) string {
 	return "≈ " + html.Money(q.Int64())
 }
 
-func printCost(cmd *cobra.Command, c *ledger.Cost, rows []ledger.CostRow) {
+func printCost(cmd *cobra.Command, c *ledger.Cost, m *ledger.Month, rows []ledger.CostRow) {
 	w := cmd.OutOrStdout()
 	line(w, "spent      %s in %s (%s)", html.Money(c.Spent), count(int(c.Calls), "call"), count(int(c.Attempts), "attempt"))
 	if c.Wasted > 0 || c.UnsettledMax > 0 {
@@ -188,6 +202,9 @@ func printCost(cmd *cobra.Command, c *ledger.Cost, rows []ledger.CostRow) {
 	if c.CapPico > 0 {
 		line(w, "budget     %s = %s for labels + %s wasted + %s reserved + %s left", html.Money(c.CapPico), html.Money(c.Spent-c.Wasted),
 			html.Money(c.Wasted), html.Money(c.UnsettledMax), html.Money(c.CapPico-c.Spent-c.UnsettledMax))
+	}
+	if m != nil {
+		line(w, "month      %s", monthly(m))
 	}
 	if e := c.Estimate; e != nil && e.High > 0 {
 		line(w, "planned    %s (%s to %s)%s", html.Money(e.Expected), html.Money(e.Low), html.Money(e.High), missed(c.Spent, e.Expected))

@@ -172,6 +172,7 @@ var hints = []struct {
 }{
 	{intake.ErrRejects, "the same command with more --max-rejects, or tolerance in the pipeline file, goes on"},
 	{shard.ErrDamaged, "remove the file, and the same command makes it anew"},
+	{ledger.ErrMonth, "a higher spend.month_usd in the policy file, or another month (of UTC), and the same command goes on where it stopped"},
 	{llm.ErrPolicy, "ask who keeps the policy file, or name what it allows"},
 	{llm.ErrReplay, "the same command without --replay makes the calls"},
 	{ledger.ErrNoPrice, `printf '` + ledger.PriceHeader + `\nown,MODEL,2026-01-01,USD,IN,,,OUT,,,,,,,own,2026-01-01\n' > prices.csv` +

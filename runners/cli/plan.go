@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"silverbeam/pipelines"
+	"silverbeam/pkg/html"
 	"silverbeam/pkg/ledger"
 	"silverbeam/runners/local"
 	"silverbeam/transforms/intake"
@@ -144,6 +145,9 @@ func printPlan(w io.Writer, p *pipelines.Plan) {
 		in, out := p.Tokens.Input, p.Tokens.Output
 		line(w, "tokens     %s in (%s to %s), %s out (%s to %s)", whole(in.Expected), whole(in.Low), whole(in.High), whole(out.Expected), whole(out.Low), whole(out.High))
 		line(w, "cost       $%.4f (%.4f to %.4f)", p.CostUSD.Expected, p.CostUSD.Low, p.CostUSD.High)
+		if p.Month != nil {
+			line(w, "month      %s", monthly(p.Month))
+		}
 	}
 	if t := p.Pilot; t != nil {
 		line(w, "pilot      $%.4f for %s, %s refused, %.3gs a call", t.CostUSD, count(t.Reports, "report"), grouped(int64(t.Refused)), t.SecondsPerCall)
@@ -167,6 +171,11 @@ func printPlan(w io.Writer, p *pipelines.Plan) {
 	for _, n := range p.Notes {
 		line(w, "note       %s", n)
 	}
+}
+
+// monthly says how the site's month stands.
+func monthly(m *ledger.Month) string {
+	return fmt.Sprintf("%s: %s of %s are spent, or held by runs (%s)", m.Month, html.Money(m.Committed), html.Money(m.Cap), html.Money(m.Held))
 }
 
 func permission(policies []string) string {

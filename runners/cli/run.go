@@ -149,6 +149,9 @@ func summary(w io.Writer, dir string, r *schemas.Report) {
 		}
 		line(w, "%-20s %s in %s%s", "cost", html.Money(c.Spent), count(int(c.Calls), "call"), more)
 	}
+	if m := month(dir); m != nil {
+		line(w, "%-20s %s", "month", monthly(m))
+	}
 	printNotes(w, r.Notes)
 }
 

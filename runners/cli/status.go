@@ -26,8 +26,11 @@ func statusCommand() *cobra.Command {
 			if err != nil {
 				return badInput("%v", err)
 			}
-			if asJSON {
+			if s.Month = month(dir); asJSON {
 				return writeJSON(cmd.OutOrStdout(), s)
+			}
+			if s.Month != nil {
+				defer line(cmd.OutOrStdout(), "  month %s", monthly(s.Month))
 			}
 			switch s.State {
 			case "dead":

@@ -17,21 +17,22 @@ import (
 
 // State is how a run stands, read from its folder alone: the object of `silverbeam status --json`.
 type State struct {
-	State           string      `json:"state"` // running, done, rejects, failed, interrupted, or dead: it stopped without a word
-	Step            string      `json:"step"`  // the step at work
-	Done            int64       `json:"done"`  // of Total, in that step's unit
-	Total           int64       `json:"total"`
-	RowsPerSecond   float64     `json:"rows_per_second"`
-	ETASeconds      float64     `json:"eta_seconds"` // 0: unknown
-	SpentUSD        float64     `json:"spent_usd"`
-	Rejects         int         `json:"rejects"`
-	RejectRate      float64     `json:"reject_rate"`        // the highest of a step
-	SpentUSDPerHour float64     `json:"spent_usd_per_hour"` // of the last minute, as rows a second; 0 where the run does not go on
-	Steps           []StepState `json:"steps"`              // those that have passed studies
-	Limits          []llm.Limit `json:"limits"`             // of the endpoints in use
-	Notes           []string    `json:"notes"`              // what whoever keeps the run should know
-	Heartbeat       float64     `json:"heartbeat_age_seconds"`
-	Detail          string      `json:"detail,omitempty"` // of a training: epoch and loss
+	State           string        `json:"state"` // running, done, rejects, failed, interrupted, or dead: it stopped without a word
+	Step            string        `json:"step"`  // the step at work
+	Done            int64         `json:"done"`  // of Total, in that step's unit
+	Total           int64         `json:"total"`
+	RowsPerSecond   float64       `json:"rows_per_second"`
+	ETASeconds      float64       `json:"eta_seconds"` // 0: unknown
+	SpentUSD        float64       `json:"spent_usd"`
+	Rejects         int           `json:"rejects"`
+	RejectRate      float64       `json:"reject_rate"`        // the highest of a step
+	SpentUSDPerHour float64       `json:"spent_usd_per_hour"` // of the last minute, as rows a second; 0 where the run does not go on
+	Steps           []StepState   `json:"steps"`              // those that have passed studies
+	Limits          []llm.Limit   `json:"limits"`             // of the endpoints in use
+	Notes           []string      `json:"notes"`              // what whoever keeps the run should know
+	Month           *ledger.Month `json:"month,omitempty"`    // of the site, whose cap the run shares; filled in by who asks
+	Heartbeat       float64       `json:"heartbeat_age_seconds"`
+	Detail          string        `json:"detail,omitempty"` // of a training: epoch and loss
 }
 
 // StepState is how far a step on studies is.

@@ -247,11 +247,11 @@ func Close() error {
 	for _, c := range opened.clients {
 		errs = append(errs, c.Close())
 	}
+	for _, b := range opened.books { // before the stores, to which they give back what they hold of a month
+		errs = append(errs, b.Close())
+	}
 	for _, s := range opened.stores {
 		errs = append(errs, s.Close())
-	}
-	for _, b := range opened.books {
-		errs = append(errs, b.Close())
 	}
 	clear(opened.clients)
 	clear(opened.stores)
