@@ -151,7 +151,7 @@ func TestHeldOutIdentifiers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, set := range []string{"heldout1"} {
+	for _, set := range []string{"heldout1", "heldout2"} {
 		t.Run(set, func(t *testing.T) { heldOut(t, labeler, set) })
 	}
 }
