@@ -245,7 +245,10 @@ func (f *finder) in(text string) *left {
 func (x *left) look(i int) {
 	hits, end := x.at(x.text, i)
 	x.hits[i], x.end[i] = hits, int32(end)
-	if at, known := slices.BinarySearch(x.places, i); hits != 0 && !known {
+	if hits == 0 {
+		return
+	}
+	if at, known := slices.BinarySearch(x.places, i); !known {
 		x.places = slices.Insert(x.places, at, i)
 	}
 }

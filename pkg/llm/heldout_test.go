@@ -144,19 +144,20 @@ func (y tally) tell(t *testing.T) {
 	}
 }
 
-// TestHeldOutIdentifiers measures what is taken out of reports whose forms were fixed before anybody had seen what is missed of
-// them. It writes them into the folder SILVERBEAM_REDACT_OUT, for testdata/presidio.py.
+// TestHeldOutIdentifiers measures what is taken out of reports whose forms were fixed before the patterns had been tried on
+// them, and holds what is reached since: heldout1 has mended them, heldout2 has not. It
+// writes them into the folder SILVERBEAM_REDACT_OUT, for testdata/presidio.py.
 func TestHeldOutIdentifiers(t *testing.T) {
 	labeler, err := rules.New(ctRate(t), rules.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, set := range []string{"heldout1", "heldout2"} {
-		t.Run(set, func(t *testing.T) { heldOut(t, labeler, set) })
+	for set, least := range map[string]float64{"heldout1": 0.96, "heldout2": 0.83} {
+		t.Run(set, func(t *testing.T) { heldOut(t, labeler, set, least) })
 	}
 }
 
-func heldOut(t *testing.T, labeler *rules.Labeler, set string) {
+func heldOut(t *testing.T, labeler *rules.Labeler, set string, least float64) {
 	out, n := redactOut(t, set)
 	g := readGrammar(t, "testdata/"+set+".txt", 1)
 	y, found, wrong := tally{map[string]int{}, map[string]int{}, map[string]int{}}, 0, 0
@@ -198,6 +199,9 @@ func heldOut(t *testing.T, labeler *rules.Labeler, set string) {
 	y.tell(t)
 	right := metrics.Wilson(found-wrong, found)
 	t.Logf("precision %.4f (%.4f to %.4f) of %d", 1-float64(wrong)/float64(found), right[0], right[1], found)
+	if recall := float64(y.taken["all"]) / float64(y.all["all"]); recall < least || right[1] < 0.99 {
+		t.Errorf("recall %.3f, want %g", recall, least)
+	}
 }
 
 // redactOut is where a set of reports is written, and how many there are.
