@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS compute (
 ) WITHOUT ROWID;` + setsSchema
 
 // bookCompany is some times what a commit takes: most writes share one, and a call's turn is not much longer for it.
-const bookCompany = 3 * time.Millisecond
+const bookCompany = 4 * time.Millisecond
 
 // byIdentity finds attempts by what they ask about. A first run writes without it: keys in no order cost a page each.
 const byIdentity = `CREATE INDEX IF NOT EXISTS attempts_identity ON attempts (identity)`
@@ -151,6 +151,17 @@ func (b *Book) Committed() int64 {
 		return math.MaxInt64
 	}
 	return total
+}
+
+// Spent is what all calls have cost, as far as it is known.
+func (b *Book) Spent() (pico int64, err error) {
+	if b.d.shared {
+		err := b.d.db.QueryRow(`SELECT coalesce(sum(cost),0) FROM attempts`).Scan(&pico)
+		return pico, b.wrap(err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.spent, nil
 }
 
 // AddCompute books the computing of one step on one batch. Booking the same pair again replaces it. Work outside any

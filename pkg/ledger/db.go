@@ -27,7 +27,7 @@ type database struct {
 	ops  chan op
 	sets sets
 
-	company time.Duration // that a commit waits for where there are many
+	company time.Duration // between the beginnings of two commits where there are many
 
 	shared  bool      // Postgres, and the rest is of Postgres alone
 	session *sql.Conn // that writes
@@ -46,8 +46,8 @@ type op struct {
 
 var errClosed = errors.New("closed")
 
-// openDatabase makes or opens a file for this process alone, mode 0600, and applies the schema. company is how long a
-// commit waits for others where there are many.
+// openDatabase makes or opens a file for this process alone, mode 0600, and applies the schema. Where there
+// are many writes, commits begin company apart.
 func openDatabase(path, schema string, company time.Duration) (*database, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -169,10 +169,10 @@ const (
 // write is the one writer: it commits all that waits, together. A group in which one op fails is done again one by one.
 func (d *database) write() {
 	defer close(d.done)
-	last := 0 // size of the last group
+	last, began := 0, time.Time{} // size of the last group, and when its commit began
 	for first := range d.ops {
 		if last >= crowd {
-			time.Sleep(d.company)
+			time.Sleep(d.company - time.Since(began))
 		}
 		group := []op{first}
 	more:
@@ -187,7 +187,7 @@ func (d *database) write() {
 				break more
 			}
 		}
-		last = len(group)
+		last, began = len(group), time.Now()
 		err := d.commit(group)
 		lost := err != nil && d.shared && d.session.PingContext(context.Background()) != nil
 		if lost {

@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS calls (
 ) WITHOUT ROWID;` + setsSchema // answers to all findings at once, of the program's first months, may stand in another table: they are left alone
 
 // storeCompany is longer than a book's: nothing but the report waits for its answer to be kept.
-const storeCompany = 10 * time.Millisecond
+const storeCompany = 12 * time.Millisecond
 
 // Store keeps answers by report and finding, for all runs of a site. Its identities are HMACs under a site key kept in a file
 // beside it, so that neither a digest nor a lookup tells anything about a report to one without the key.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"silverbeam/pipelines"
@@ -93,7 +94,7 @@ func (k *keeper) tell(due bool) {
 // firstPage writes the page once every batch is done, for the time that trainings take: Beam hands a fused stage's results
 // on only when the stage ends. What stands in its way will be told by the page at the end.
 func (k *keeper) firstPage() {
-	if k.early {
+	if trains := func(s schemas.StepReport) bool { return s.Type == train.Name }; k.early || !slices.ContainsFunc(k.report.Steps, trains) {
 		return
 	}
 	t, err := publish.Count(k.o.Dir)

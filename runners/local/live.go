@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/llm"
 	"silverbeam/transforms/intake"
 	"silverbeam/transforms/label"
@@ -23,7 +22,7 @@ type live struct {
 	Limits      []llm.Limit        `json:"limits"`
 	Notes       []string           `json:"notes"`
 	samples     []sample           // of the last minute, the oldest first
-	nextCost    time.Time          // a ledger of many calls takes seconds to sum
+	nextCost    time.Time          // a ledger in Postgres takes seconds to sum if its calls are many
 	wrote       time.Time
 }
 
@@ -50,8 +49,8 @@ func (l *live) renew(dir string, now time.Time) (renewed bool) {
 		s.seen[step] = p.Seen
 	}
 	if !now.Before(l.nextCost) {
-		if c, err := ledger.ReadCost(filepath.Join(dir, "ledger.db")); err == nil {
-			l.SpentPico = c.Spent
+		if n, ok := label.Spent(dir); ok {
+			l.SpentPico = n
 		}
 		l.nextCost = now.Add(20 * time.Since(now))
 	}

@@ -228,6 +228,18 @@ func openClient(o Options, t *taxonomy.Taxonomy, run schemas.Run) (*llm.Client, 
 	return c, err
 }
 
+// Spent is what the run in a folder has spent, in pico-dollars, if this process keeps its ledger.
+func Spent(dir string) (pico int64, ok bool) {
+	opened.Lock()
+	b := opened.books[dir]
+	opened.Unlock()
+	if b == nil {
+		return 0, false
+	}
+	pico, err := b.Spent()
+	return pico, err == nil
+}
+
 // Notes are what the clients of this process have to tell of its runs, as llm.Client's are.
 func Notes() (all []string) {
 	opened.Lock()
