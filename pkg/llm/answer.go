@@ -126,6 +126,7 @@ func objectPairs(s string) (pairs []pair, err error) {
 	if !take('{') {
 		return nil, errNoObject
 	}
+	pairs = make([]pair, 0, strings.Count(s, ":"))
 	for more := !take('}'); more; more = take(',') {
 		k, ok := text()
 		if !ok || !take(':') {

@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -54,14 +55,11 @@ type errorFields struct {
 // judge reads one attempt. Nothing of a body passes into an error but codes of plain characters.
 func (c *Client) judge(ctx context.Context, x *exchange, p *prompt, used habit) (v verdict, err error) {
 	v.outcome = ledger.Outcome{Status: x.status, RequestID: plain(x.header.Get("x-request-id")), Kind: ledger.Failed}
-	var usage struct {
-		Usage json.RawMessage `json:"usage"`
-	}
 	if x.status != 0 {
 		x.at.met.Store(true)
 	}
-	if x.whole && json.Unmarshal(x.body, &usage) == nil {
-		if u, raw, err := ledger.ParseUsage(usage.Usage); err == nil {
+	if x.whole {
+		if u, raw, err := ledger.ParseUsage(member(x.body, "usage")); err == nil {
 			v.outcome.Usage, v.outcome.RawUsage = &u, raw
 		}
 	}
@@ -94,6 +92,40 @@ func (c *Client) priceOf(o *ledger.Outcome) error {
 		o.CostPico = &cost
 	case free || o.Kind == ledger.Unsent || o.Kind == ledger.Failed && !gateway:
 		o.CostPico = new(int64)
+	}
+	return nil
+}
+
+// member is the object of that name in a JSON object: its first one. It passes over the rest without looking into it, as a
+// decoder reads an answer again from end to end; what is no JSON gives nil, or something that is none either.
+func member(object []byte, name string) []byte {
+	depth, at := 0, -1 // at: where the wanted object begins
+	for i := 0; i < len(object); i++ {
+		switch object[i] {
+		case '"':
+			end := i + 1
+			for end < len(object) && object[end] != '"' {
+				if object[end] == '\\' {
+					end++
+				}
+				end++
+			}
+			if depth == 1 && at < 0 && string(object[i+1:min(end, len(object))]) == name {
+				rest := bytes.TrimLeft(object[min(end+1, len(object)):], " \t\r\n")
+				rest = bytes.TrimLeft(bytes.TrimPrefix(rest, []byte(":")), " \t\r\n")
+				if bytes.HasPrefix(rest, []byte("{")) {
+					at = len(object) - len(rest)
+					end = at - 1
+				}
+			}
+			i = end
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 1 && at >= 0 {
+				return object[at : i+1]
+			}
+		}
 	}
 	return nil
 }

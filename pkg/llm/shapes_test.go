@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -116,4 +117,38 @@ func TestTheSchemaLeavesAWayOut(t *testing.T) {
 			t.Errorf("%d findings: an answer of %d bytes may not end within %d tokens", n, len(widest), p.maxTokens)
 		}
 	}
+}
+
+// A member is what encoding/json finds, where it is an object and stands once.
+func FuzzMember(f *testing.F) {
+	for _, s := range []string{`{"a":{"usage":{"x":1}},"usage":{"prompt_tokens":1}}`, `{"usage":null}`, `{"t":"\"usage\":{}","usage" : {"a":[{}]} }`, `{"usage":{"a":1}`, `[{"usage":{}}]`, `{"x":"usage","usage":{"b":"}"}}`, `"\`, `{"usage"`, `{"usage":{}}{`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got := member(b, "usage")
+		var all map[string]json.RawMessage
+		if json.Unmarshal(b, &all) != nil {
+			return
+		}
+		var names []string
+		for d := json.NewDecoder(bytes.NewReader(b)); ; {
+			tok, err := d.Token()
+			if err != nil {
+				break
+			}
+			if s, ok := tok.(string); ok && s == "usage" {
+				names = append(names, s)
+			}
+		}
+		want := all["usage"]
+		if len(names) > 1 || bytes.Contains(b, []byte(`\`)) { // twice, or spelled in another way
+			return
+		}
+		if len(want) == 0 || want[0] != '{' {
+			want = nil
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s: %s, want %s", b, got, want)
+		}
+	})
 }
