@@ -59,7 +59,7 @@ test-race: # a C compiler only here: the race detector needs cgo
 	CGO_ENABLED=1 $(GO) test -vet=off -race -short $(CONCURRENT)
 
 .PHONY: test-readers
-test-readers: .cache/readers/done ## pyarrow and nibabel read what Go wrote, and the other way round
+test-readers: .cache/readers/done ## pyarrow, nibabel and pydicom read what Go wrote, and the other way round
 	$(call fresh,.cache/readers/bin/python,shard table volume)
 
 # servers ENVIRONMENT,TESTS starts the servers of others and runs tests against them.
@@ -92,8 +92,16 @@ test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorc
 	$(call fresh,.cache/oracles/bin/python,metrics engine fit net student)
 	SILVERBEAM_SIMULATE=2000 $(GO) test -vet=off -count=1 -timeout 1h -run IntervalsCover -v ./pkg/metrics
 
+FUZZ_MINUTES ?= 30
+FUZZ ?= .
+.PHONY: test-fuzz
+test-fuzz: ## every reader of foreign volumes is given bytes that are none, FUZZ_MINUTES in all; what fails is kept in testdata/fuzz
+	@$(GO) test -c -o .cache/volume.test ./pkg/volume
+	@targets=$$(.cache/volume.test -test.list '^Fuzz' | grep -E '$(FUZZ)'); n=$$(wc -w <<<"$$targets"); cd pkg/volume && for f in $$targets; do \
+	  $(GO) test -vet=off -run '^$$' -fuzz "^$$f$$" -fuzzminimizetime 1s -fuzztime $$((60*$(FUZZ_MINUTES)/n))s . || exit 1; done
+
 .PHONY: test-all
-test-all: test test-storm test-oracles test-litellm ## the tests, and those that install something heavy
+test-all: test test-storm test-oracles test-litellm test-fuzz ## the tests, and those that install something heavy
 
 # Python environments: made again, from nothing, when this file changes. PIP_EXTRA_INDEX_URL may name an index of CPU wheels: torch is then 200 MB.
 .cache/%/done: Makefile
@@ -101,7 +109,7 @@ test-all: test test-storm test-oracles test-litellm ## the tests, and those that
 	@python3 -m venv --clear .cache/$* && .cache/$*/bin/python -m pip install -q --disable-pip-version-check $($*)
 	@touch $@
 
-readers := numpy==2.4.6 pyarrow==26.0.1 nibabel==5.4.2
+readers := numpy==2.4.6 pyarrow==26.0.1 nibabel==5.4.2 pydicom==3.0.2
 peers := apache-beam==2.77.0 pyarrow==25.0.1
 callers := openai==3.54.0 async-batch-llm==0.28.0
 litellm := --require-hashes -r pkg/llm/testdata/litellm.txt

@@ -1,7 +1,8 @@
-# Makes the NIfTI files of nifti_test.go and nifti.json, what nibabel reads from them: python3 make.py
+# Makes the files that the tests of this package read, and what others read from them: python3 make.py
+# NIfTI here, with nifti.json by nibabel; DICOM in makedicom.py, npy and npz in makenpy.py.
 # Of other files it prints what nibabel reads: python3 make.py FILE...
-# Needs nibabel 5 and numpy. File names say what is special about them.
-import gzip, hashlib, io, json, os, sys
+# Needs nibabel 5, pydicom 3 and numpy, and uses SimpleITK if it is there. File names say what is special about them.
+import gzip, hashlib, io, itertools, json, os, sys
 import nibabel as nib, numpy as np
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
@@ -108,8 +109,6 @@ make("gzipped-without-suffix.nii", image(), gz)
 im, f = image()
 im.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"x" * 40))
 make("extension.nii", (im, f))
-json.dump(good, open("nifti.json", "w"), indent=1)
-
 # what has to be refused
 save("bad-truncated.nii.gz", *image(), lambda b: gz(b)[:-20])
 save("bad-crc.nii.gz", *image(), lambda b: gz(b)[:-8] + b"abcd" + gz(b)[-4:])
@@ -143,3 +142,27 @@ a = np.asarray(im.dataobj).copy(); a[1, 1, 1] = np.nan
 save("bad-nan.nii", nib.Nifti1Image(a, DIAG), f)
 open("bad-empty.nii", "wb").close()
 open("bad-text.nii", "w").write("VolumeName,Findings\n" * 30)
+
+# every way in which axes can lie, in both forms and byte orders
+for n, (perm, flips) in enumerate(itertools.product(itertools.permutations(range(3)), itertools.product((1, -1), repeat=3))):
+    aff = np.zeros((4, 4))
+    for i, (axis, sign, mm) in enumerate(zip(perm, flips, (0.75, 0.8125, 2.5))):
+        aff[axis, i] = sign * mm
+    aff[:, 3] = -81.5, 12.25, 300, 1
+    name = "axes-" + "".join(("LR", "PA", "IS")[a][(s + 1) // 2] for a, s in zip(perm, flips)) + ".nii"
+    make(name, image(("<i2", ">i2")[n % 2], aff, sform_code=n % 3 % 2 or 1, qform_code=0) if n % 4 else image("<i2", aff, sform_code=0, qform_code=1))
+make("nifti2-qform.nii", image(cls=nib.Nifti2Image, aff=PERMUTED, sform_code=0, qform_code=1))
+make("nifti2-be-u2.nii.gz", image(">u2", cls=nib.Nifti2Image, scl_slope=2, scl_inter=-1024), gz)
+make("float64-slope.nii", image("<f8", scl_slope=0.7, scl_inter=0.01))
+make("int8-slope.nii", image("|i1", scl_slope=8, scl_inter=-500))
+make("int32-clipped.nii", image("<i4", scl_slope=50, scl_inter=0))
+make("two-trailing-axes.nii", image(shape=(5, 4, 3, 1, 1)))
+make("one-voxel.nii", image(shape=(1, 1, 1)))
+make("offset-later.nii", image(vox_offset=1000.0), lambda b: b[:352] + bytes(648) + b[352:])
+make("bytes-after.nii", image(), lambda b: b + b"x" * 100)
+make("empty-member.nii.gz", image(), lambda b: gz(b) + gz(b""))
+json.dump(good, open("nifti.json", "w"), indent=1)
+
+import makedicom, makenpy
+makedicom.main()
+makenpy.main()
