@@ -94,7 +94,7 @@ const cacheable = 1024
 
 // Plan reads every report once, to count the different ones and their bytes. dir is the run's folder.
 func (g *Graph) Plan(run schemas.Run) (*Plan, error) {
-	p := &Plan{Pipeline: g.Pipeline.File, Batches: len(g.Batches), Skipped: []Skip{}, Basis: map[string]string{}}
+	p := &Plan{Pipeline: g.Pipeline.File, Batches: len(g.Batches), Skipped: []Skip{}}
 	p.addSteps(g.Pipeline)
 	todo := p.addSkipped(g, run.Dir)
 	o := g.Pipeline.labeling()
@@ -103,7 +103,9 @@ func (g *Graph) Plan(run schemas.Run) (*Plan, error) {
 			return nil, err
 		}
 	}
-	return p, p.rest(g, o, run)
+	var err error
+	p.Basis, err = g.Basis(run)
+	return p, err
 }
 
 func (p *Plan) addSteps(l *Pipeline) {
@@ -171,7 +173,6 @@ func (p *Plan) labels(g *Graph, todo []schemas.Batch, o *label.Options, run sche
 		return err
 	}
 	if o.Calls() {
-		p.Basis["prices"] = f.PriceFile
 		p.Removed = c.removed
 		p.Host, p.Policies = o.Client(run).Destination()
 		if p.Month, err = llm.Month(run.Store); err != nil {
@@ -398,27 +399,38 @@ func (g *Guess) atLeast(x float64) {
 	*g = Guess{max(g.Low, x), max(g.Expected, x), max(g.High, x)}
 }
 
-// rest notes what the plan rests on.
-func (p *Plan) rest(g *Graph, o *label.Options, run schemas.Run) error {
+// Basis is what a plan of a run rests on, by name. It reads no report.
+func (g *Graph) Basis(run schemas.Run) (map[string]string, error) {
 	h := sha256.New()
 	for _, b := range g.Batches {
 		fmt.Fprintln(h, b.ID)
 	}
-	p.Basis["input"] = fmt.Sprintf("%x", h.Sum(nil))
-	p.Basis["pipeline"] = g.Pipeline.Digest
-	p.Basis["cap"] = fmt.Sprint(run.MaxCostPico)
+	basis := map[string]string{"input": fmt.Sprintf("%x", h.Sum(nil)), "pipeline": g.Pipeline.Digest, "cap": fmt.Sprint(run.MaxCostPico)}
+	o := g.Pipeline.labeling()
 	if o == nil {
-		return nil
+		return basis, nil
 	}
 	id, err := o.Identity()
-	p.Basis["prompt"], p.Basis["model"], p.Basis["endpoint"] = id, o.Model, o.Endpoint
-	return err
+	basis["prompt"], basis["model"], basis["endpoint"] = id, o.Model, o.Endpoint
+	if err != nil || !o.Calls() {
+		return basis, err
+	}
+	if basis["policy"], err = llm.PolicyDigest(); err != nil {
+		return nil, err
+	}
+	t, err := o.Taxonomy()
+	if err != nil {
+		return nil, err
+	}
+	f, err := llm.Foresee(o.Client(run), t, nil)
+	basis["prices"] = f.PriceFile
+	return basis, err
 }
 
 // Changed names what a plan rested on and is no longer so, in order.
-func (p *Plan) Changed(now *Plan) (names []string) {
-	for _, k := range []string{"pipeline", "prompt", "model", "prices", "input", "endpoint", "cap"} {
-		if p.Basis[k] != now.Basis[k] {
+func Changed(then, now map[string]string) (names []string) {
+	for _, k := range []string{"pipeline", "prompt", "model", "prices", "input", "endpoint", "cap", "policy"} {
+		if then[k] != now[k] {
 			names = append(names, k)
 		}
 	}

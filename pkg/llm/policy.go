@@ -2,6 +2,7 @@ package llm
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,7 +32,8 @@ type policy struct {
 		RunUSD   *float64 `yaml:"run_usd"`   // one run may spend
 		MonthUSD *float64 `yaml:"month_usd"` // all runs that share a results store may spend in a calendar month of UTC
 	} `yaml:"spend"`
-	file string
+	file   string
+	digest [sha256.Size]byte
 }
 
 // policyFile is where a site's policy stands; root alone can write it. SILVERBEAM_POLICY names one more: both hold, so
@@ -80,8 +82,17 @@ func readPolicy(file string) (p policy, err error) {
 			return p, fmt.Errorf("spend.%s: %g, want 0 to 9000000", key, *usd)
 		}
 	}
-	p.file = file
+	p.file, p.digest = file, sha256.Sum256(text)
 	return p, nil
+}
+
+// PolicyDigest is that of the policies that hold here; "" without any.
+func PolicyDigest() (digest string, err error) {
+	all, err := policies()
+	for _, p := range all {
+		digest += fmt.Sprintf("%x", p.digest)
+	}
+	return digest, err
 }
 
 // obey refuses what a policy forbids, and lowers the cap to what each allows.

@@ -64,9 +64,14 @@ transforms:
 		"input":        {"--limit", "400"},
 		"prices":       {"--set", "prices=dearer.csv"},
 		"prices again": nil, // the same file's name
+		"policy":       nil, // it allows all of this
 	} {
 		l.write("dearer.csv", prices+"\n")
-		if more == nil {
+		switch {
+		case name == "policy":
+			l.write("policy.yaml", "redact: true\n")
+			t.Setenv("SILVERBEAM_POLICY", filepath.Join(l.dir, "policy.yaml"))
+		case more == nil:
 			l.write("prices.csv", strings.ReplaceAll(prices, "0.40", "0.41"))
 		}
 		want, _, _ := strings.Cut(name, " ")
@@ -75,6 +80,7 @@ transforms:
 			t.Errorf("%s: %s", name, out)
 		}
 		l.write("prices.csv", prices)
+		os.Unsetenv("SILVERBEAM_POLICY")
 	}
 	if _, err := os.Stat(filepath.Join(l.dir, "out/p/run.json")); err == nil {
 		t.Error("a run that was refused has begun")

@@ -114,11 +114,15 @@ func hold(cmd *cobra.Command, file string, p *pipelines.Pipeline, o local.Option
 	if err := json.Unmarshal(text, &then); err != nil || then.Basis == nil {
 		return nil, usage(cmd, "--plan: %s is not a plan", file)
 	}
-	now, err := makePlan(cmd.Context(), p, o, 0)
+	g, err := p.Resolve()
 	if err != nil {
 		return nil, err
 	}
-	if changed := (&pipelines.Plan{Basis: then.Basis}).Changed(now); len(changed) > 0 {
+	now, err := g.Basis(o.Run)
+	if err != nil {
+		return nil, err
+	}
+	if changed := pipelines.Changed(then.Basis, now); len(changed) > 0 {
 		return nil, &Exit{codeUsage, fmt.Errorf("run: --plan: %s: changed since: %s", file, strings.Join(changed, ", ")), "silverbeam plan " + p.File + " --out " + file}
 	}
 	pico := func(usd float64) int64 { return int64(math.Round((usd + then.Pilot.CostUSD) * 1e12)) }
