@@ -83,7 +83,7 @@ func (l *pixelLayout) value(word int) int {
 	return word
 }
 
-// toHU turns the words of a plane's pixels into HU, in place. It keeps its table while layout and scale stay the same.
+// toHU turns the words of a slice's pixels into HU, in place. It keeps its table while layout and scale stay the same.
 type toHU struct {
 	layout       pixelLayout
 	slope, inter float64
@@ -91,27 +91,63 @@ type toHU struct {
 }
 
 func (t *toHU) apply(hu []int16, p *dicomSlice) {
-	l, add := p.file.layout, int32(p.inter)
-	shift := 16 - l.stored
-	switch plain := p.slope == 1 && float64(add) == p.inter && l.padding>>l.stored <= 0; {
-	case plain && l.signed:
-		for i, w := range hu {
-			hu[i] = clip16(int32(w<<shift>>shift) + add)
-		}
-	case plain:
-		for i, w := range hu {
-			hu[i] = clip16(int32(uint16(w)<<shift>>shift) + add)
-		}
-	default:
-		if t.scale == nil || t.layout != l || t.slope != p.slope || t.inter != p.inter {
-			t.layout, t.slope, t.inter = l, p.slope, p.inter
-			t.scale = scaled16(binary.NativeEndian, p.slope, p.inter, func(w uint16) float64 { return float64(l.value(int(w))) })
-		}
-		t.scale(hu, bytesOf(hu))
+	l := p.file.layout
+	if add, ok := l.sum(p); ok {
+		add.all(hu)
+		return
 	}
+	if t.scale == nil || t.layout != l || t.slope != p.slope || t.inter != p.inter {
+		t.layout, t.slope, t.inter = l, p.slope, p.inter
+		t.scale = scaled16(binary.NativeEndian, p.slope, p.inter, func(w uint16) float64 { return float64(l.value(int(w))) })
+	}
+	t.scale(hu, bytesOf(hu))
 }
 
-func clip16(x int32) int16 { return int16(max(math.MinInt16, min(math.MaxInt16, x))) }
+// lanes does hu = clip(int16(word&mask^flip) + add) to four words at a time; each field holds its number four times.
+type lanes struct{ mask, flip, add, most uint64 } // most: what a sum that is too large becomes
+
+// sum is slope and layout as such a sum, if they are one: a slope of 1 and a whole intercept. A sign bit below the highest
+// is extended by turning it over and taking its weight off again.
+func (l *pixelLayout) sum(p *dicomSlice) (lanes, bool) {
+	add, flip := int(max(-1e6, min(1e6, p.inter))), 0
+	if p.slope != 1 || float64(add) != p.inter || l.padding>>l.stored > 0 {
+		return lanes{}, false
+	}
+	switch {
+	case l.signed && l.stored < 16:
+		flip = 1 << (l.stored - 1)
+		add -= flip
+	case !l.signed && l.stored == 16:
+		flip = 1 << 15
+		add += flip
+	}
+	most := math.MaxInt16
+	if add < 0 {
+		most = math.MinInt16
+	}
+	four := func(x int) uint64 { return uint64(uint16(x)) * 0x0001_0001_0001_0001 }
+	return lanes{four(1<<l.stored - 1), four(flip), four(add), four(most)}, add == int(int16(add))
+}
+
+func (a lanes) all(hu []int16) {
+	b := bytesOf(hu)
+	for ; len(b) >= 8; b = b[8:] {
+		binary.NativeEndian.PutUint64(b, a.one(binary.NativeEndian.Uint64(b)))
+	}
+	var tail [8]byte
+	copy(tail[:], b)
+	binary.NativeEndian.PutUint64(tail[:], a.one(binary.NativeEndian.Uint64(tail[:])))
+	copy(b, tail[:])
+}
+
+func (a lanes) one(words uint64) uint64 {
+	const top = 0x8000_8000_8000_8000
+	x := words&a.mask ^ a.flip
+	sum := (x&^top + a.add&^top) ^ (x^a.add)&top   // no carry from lane to lane
+	over := (^(x ^ a.add) & (x ^ sum) & top) >> 15 // like signs gave another one
+	over *= 0xffff
+	return sum&^over | a.most&over
+}
 
 // frameReader reads the pixels of one file after another and appends their HU.
 type frameReader struct {

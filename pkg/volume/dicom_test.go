@@ -117,3 +117,28 @@ func TestBadDICOMIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestPixelsInLanes compares every word of every layout with the formula.
+func TestPixelsInLanes(t *testing.T) {
+	words := make([]int16, 1<<16+3)
+	for stored := 1; stored <= 16; stored++ {
+		for _, signed := range []bool{false, true} {
+			for _, inter := range []float64{0, -1, -1024, 1024, -8192, 32767, -32768, -32769, 1e7, -1e300, 0.5} {
+				l := pixelLayout{allocated: 16, stored: stored, signed: signed, padding: -1}
+				for i := range words {
+					words[i] = int16(i)
+				}
+				new(toHU).apply(words, &dicomSlice{file: &dicomFile{layout: l}, slope: 1, inter: inter})
+				for i, hu := range words {
+					v := i & 0xffff & (1<<stored - 1)
+					if signed && v >= 1<<(stored-1) {
+						v -= 1 << stored
+					}
+					if want := round(float64(v) + inter); hu != want {
+						t.Fatalf("%d bits, signed %v, intercept %v: %#x becomes %d, want %d", stored, signed, inter, uint16(i), hu, want)
+					}
+				}
+			}
+		}
+	}
+}
