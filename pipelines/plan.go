@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math"
 	"slices"
+	"time"
 
 	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/llm"
@@ -332,6 +333,9 @@ func (p *Plan) modes(o *label.Options, f llm.Forecast, c counter, calling Guess)
 	p.Modes = map[string]Mode{}
 	for name, way := range ways {
 		pico, err := p.cost(way.price, c)
+		if way.price.Hour > 0 {
+			pico, err = hourly(way.price, way.takes)
+		}
 		if err != nil {
 			return err
 		}
@@ -353,6 +357,16 @@ func (p *Plan) modes(o *label.Options, f llm.Forecast, c counter, calling Guess)
 }
 
 func atOnce(o *label.Options) int { return cmp.Or(o.InFlight, 64) }
+
+// hourly is what a server of one's own costs while it is asked.
+func hourly(price ledger.Price, takes Guess) (pico [3]int64, err error) {
+	for i, s := range takes.all() {
+		if pico[i], err = price.Over(time.Duration(s * float64(time.Second))); err != nil {
+			return pico, err
+		}
+	}
+	return pico, nil
+}
 
 // cost is the price of so many calls of mean length: at best the server keeps the instructions in its cache, expected and
 // at worst it keeps nothing.

@@ -248,3 +248,51 @@ func reconcile(t *testing.T, b *Book, path string) {
 		t.Errorf("%+v, want %+v", rows[0], want)
 	}
 }
+
+// What a dead process had in flight on a server paid by the hour cost the time of one call, and what another process has in
+// flight stays as it is.
+func TestCostOfHoursThatWereCut(t *testing.T) {
+	bookOnBoth(t, func(t *testing.T, b *Book, path string) {
+		for n := range 4 {
+			in := intent("b", fmt.Sprint(n), byte(n))
+			if in.PriceID = "hour"; n == 3 {
+				in.PriceID = "token"
+			}
+			if _, err := b.Begin(context.Background(), in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.Together("hour"); err != nil {
+			t.Fatal(err)
+		}
+		if c := costOf(t, path); c.UnsettledMax != 4000 {
+			t.Errorf("its own: %+v", c)
+		}
+		b.Close()
+		for range 2 {
+			again, err := OpenBook(path)
+			if err == nil {
+				err = again.Together("hour")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c := costOf(t, path); c.UnsettledMax != 2000 || c.Spent != 0 || again.Committed() != 2000 || c.Attempts != 4 {
+				t.Errorf("%+v, committed %d", c, again.Committed())
+			}
+			again.Close()
+		}
+	})
+}
+
+func TestPriceOfAnHour(t *testing.T) {
+	p := Price{Hour: 3_600_000_000_001}
+	for d, want := range map[time.Duration]int64{0: 0, 1: 1, time.Second: 1_000_000_000, time.Hour: 3_600_000_000_001, 1000 * time.Hour: 3_600_000_000_001_000, -1: 0} {
+		if got, err := p.Over(d); err != nil || got != want {
+			t.Errorf("%s: %d, %v; want %d", d, got, err, want)
+		}
+	}
+	if _, err := (Price{Hour: 9e18}).Over(2 * time.Hour); !errors.Is(err, ErrOverflow) {
+		t.Error(err)
+	}
+}

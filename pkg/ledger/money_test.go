@@ -66,7 +66,9 @@ func write(t *testing.T, lines ...string) string {
 func TestPriceFilesAreReadStrictly(t *testing.T) {
 	for name, c := range map[string]struct{ line, want string }{
 		"seven decimals":  {"x,m,2026-01-01,USD,0.1234567,,,1,,,,,,,s,d", `line 2: x: input "0.1234567" has more than 6 decimals`},
-		"another money":   {"x,m,2026-01-01,EUR,1,,,1,,,,,,,s,d", `line 2: x: currency "EUR"; only USD is kept`},
+		"another money":   {"x,m,2026-01-01,EUR,1,,,1,,,,,,,s,d", `line 2: x: currency "EUR"; only USD is kept, and USD/h`},
+		"an hour's token": {"x,m,2026-01-01,USD/h,4,,,1,,,,,,,s,d", `line 2: x: currency USD/h: input is the price of an hour, and the columns after it up to source are empty`},
+		"an hour of none": {"x,m,2026-01-01,USD/h,,,,,,,,,,,s,d", `line 2: x: input "" is not a plain decimal`},
 		"no output price": {"x,m,2026-01-01,USD,1,,,,,,,,,,s,d", "line 2: x: input and output must be given"},
 		"a bad date":      {"x,m,1.2.26,USD,1,,,1,,,,,,,s,d", `line 2: x: effective_from "1.2.26" is not a date like 2026-11-23`},
 		"half a tier":     {"x,m,2026-01-01,USD,1,,,1,,,,100,2,,s,d", "line 2: x: threshold_tokens needs input_over and output_over"},

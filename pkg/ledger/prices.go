@@ -40,6 +40,7 @@ type Price struct {
 	Threshold     int64 // prompts of more tokens pay InputOver and OutputOver; 0: none
 	InputOver     int64
 	OutputOver    int64
+	Hour          int64 // pico-dollars an hour of the server's time; then tokens cost nothing
 }
 
 // Prices is a whole price file.
@@ -84,7 +85,7 @@ func (p *Prices) Find(model string, at time.Time) (Price, error) {
 	switch {
 	case best == nil:
 		return Price{}, fmt.Errorf("%w for model %q in %s", ErrNoPrice, model, where)
-	case best.Input == 0 || best.Output == 0:
+	case best.Hour == 0 && (best.Input == 0 || best.Output == 0):
 		return Price{}, fmt.Errorf("%w for model %q in %s: row %s is zero", ErrNoPrice, model, where, best.ID)
 	}
 	return *best, nil
@@ -117,6 +118,9 @@ func parsePrices(b []byte) ([]Price, error) {
 	return rows, nil
 }
 
+// perHour is the currency of a row whose input is the price of an hour of one's own server: of all its GPUs together.
+const perHour = "USD/h"
+
 func parsePrice(rec []string) (p Price, err error) {
 	p.ID, p.Model = rec[0], rec[1]
 	if p.ID == "" || p.Model == "" {
@@ -125,8 +129,17 @@ func parsePrice(rec []string) (p Price, err error) {
 	if p.From, err = time.Parse(time.DateOnly, rec[2]); err != nil {
 		return p, fmt.Errorf("%s: effective_from %.40q is not a date like 2026-11-23", p.ID, rec[2])
 	}
+	if rec[3] == perHour {
+		if strings.Join(rec[5:14], "") != "" {
+			return p, fmt.Errorf("%s: currency %s: input is the price of an hour, and the columns after it up to source are empty", p.ID, perHour)
+		}
+		if p.Hour, err = ParseUSD(rec[4]); err != nil {
+			return p, fmt.Errorf("%s: input %w", p.ID, err)
+		}
+		return p, nil
+	}
 	if rec[3] != "USD" {
-		return p, fmt.Errorf("%s: currency %.40q; only USD is kept", p.ID, rec[3])
+		return p, fmt.Errorf("%s: currency %.40q; only USD is kept, and USD/h", p.ID, rec[3])
 	}
 	if rec[11] != "" {
 		if p.Threshold, err = strconv.ParseInt(rec[11], 10, 64); err != nil || p.Threshold < 1 {

@@ -61,6 +61,7 @@ type Client struct {
 	waiting chan struct{}  // holds those who wait for their turn with a reservation
 	redact  *rules.Labeler // its sections; nil: reports are sent whole
 	price   ledger.Price
+	hours   hours // at a price by the hour
 	asks    question
 	prompts prompts
 	batch   ledger.Price // of the batch interface; where there is none, that of a call
@@ -108,6 +109,9 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 	var digest string
 	if c.price, c.batch, digest, err = o.price(s); err == nil {
 		err = book.SetPrices(digest)
+	}
+	if err == nil && c.price.Hour > 0 {
+		err = book.Together(c.price.ID)
 	}
 	if err == nil && o.month > 0 {
 		err = book.CapMonth(store, o.month)
@@ -189,7 +193,7 @@ func (o Options) price(s site) (p, batch ledger.Price, digest string, err error)
 		p, err = ledger.Price{ID: "local", Model: o.Model}, nil
 	}
 	batch, tier := p.Batch()
-	if err == nil && !tier && o.Batch && p.Input > 0 {
+	if err == nil && !tier && o.Batch && (p.Input > 0 || p.Hour > 0) {
 		err = fmt.Errorf("%w for model %q in batches: row %s has no batch_input and batch_output", ledger.ErrNoPrice, o.Model, p.ID)
 	}
 	return p, batch, prices.Digest, err

@@ -30,6 +30,7 @@ type gate struct {
 	spare    float64   // what may be sent again at once
 	sparedAt time.Time
 	outage   outage
+	hours    busyTime
 	others   []chan struct{} // as freed, of clients with several endpoints
 }
 

@@ -110,8 +110,13 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, body
 		return e, v, errors.Join(err, c.book.Settle(id, *in, unsent))
 	}
 	sent := time.Now()
+	e.gate.hours.begin()
 	x = c.send(context.WithoutCancel(ctx), e, key, used, p, body, ask) // whoever is called off, this call is paid for
+	share, alone := e.gate.hours.end()
 	v, err = c.judge(ctx, x, p, used)
+	if c.price.Hour > 0 && err == nil {
+		v.outcome.CostPico, err = c.hours.book(c.price, share, in.ReservePico, v.outcome.Kind == ledger.Unsent, alone)
+	}
 	if u := v.outcome.Usage; u != nil && x.status < 300 {
 		c.meter.learn(p, used.mode, bytes, u.Input)
 	}
@@ -133,6 +138,11 @@ func (c *Client) begin(ctx context.Context, in *ledger.Intent, p *prompt, body s
 	}
 	if in.ReservePico, err = c.price.Worst(most, p.maxTokens); err != nil {
 		return 0, nil, fmt.Errorf("llm: %w", err)
+	}
+	if c.price.Hour > 0 {
+		if in.ReservePico, err = c.price.Over(c.o.Timeout + time.Second); err != nil { // and what reading an answer takes
+			return 0, nil, fmt.Errorf("llm: %w", err)
+		}
 	}
 	in.Findings = c.asks.ids(p.asked)
 	select {
