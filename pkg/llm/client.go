@@ -44,7 +44,7 @@ type Options struct {
 	Batch       bool          // ask through the provider's batch interface first: see Ahead
 	Spool       string        // the folder for files on their way to it; "": the system's for temporary files
 	Egress      string        // file that notes each request to another machine; "": none does
-	Send        string        // of a report: redacted, whole, or "": redacted unless the endpoint is this machine or a fake
+	Send        string        // of a report: one of Sends, or "": redacted unless the endpoint is this machine or a fake
 
 	capped  string // the policy file that MaxCostPico is of, or ""
 	month   int64  // pico-dollars that all runs of the site may spend in a month; 0: no cap
@@ -58,8 +58,8 @@ type Client struct {
 	store   *ledger.Store
 	key     *secret
 	ends    endpoints
-	waiting chan struct{}  // holds those who wait for their turn with a reservation
-	redact  *rules.Labeler // its sections; nil: reports are sent whole
+	waiting chan struct{} // holds those who wait for their turn with a reservation
+	redact  *redactor     // its sections; nil: reports are sent whole
 	price   ledger.Price
 	hours   hours // at a price by the hour
 	asks    question
@@ -103,7 +103,7 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{o: o, key: k, book: book, store: store, redact: redact, asks: newQuestion(store, t, o.Model, s, redact != nil), prompts: prompts{t: t, model: o.Model, made: map[string]*prompt{}},
+	c := &Client{o: o, key: k, book: book, store: store, redact: redact, asks: newQuestion(store, t, o.Model, s, redact), prompts: prompts{t: t, model: o.Model, made: map[string]*prompt{}},
 		jitter: func(d time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(d) + 1)) }, flights: map[ledger.Identity]*flight{},
 		few: few, maxBytes: maxBytes, settled: settled}
 	var digest string
@@ -277,10 +277,10 @@ type question struct {
 	rest     []string
 }
 
-func newQuestion(store *ledger.Store, t *taxonomy.Taxonomy, model string, s site, redacted bool) (q question) {
+func newQuestion(store *ledger.Store, t *taxonomy.Taxonomy, model string, s site, r *redactor) (q question) {
 	q.rest = []string{instructions + askObject + askLine, model, "temperature=0 seed=0", Version, s.kind}
-	if redacted {
-		q.rest = append(q.rest, redactVersion)
+	if r != nil {
+		q.rest = append(q.rest, r.redaction())
 	}
 	for i, f := range t.Findings {
 		q.all = append(q.all, i)

@@ -39,7 +39,7 @@ func Foresee(o Options, t *taxonomy.Taxonomy, store *ledger.Store) (f Forecast, 
 	made := prompts{t: t, model: o.Model, made: map[string]*prompt{}}
 	var q question
 	if store != nil {
-		q = newQuestion(store, t, o.Model, s, redact != nil)
+		q = newQuestion(store, t, o.Model, s, redact)
 	}
 	f.Thinks = reasons(o.Model)
 	f.Call = func(report string, want []int) (Request, error) {

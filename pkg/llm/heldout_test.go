@@ -178,7 +178,7 @@ func heldOut(t *testing.T, labeler *rules.Labeler, set string, least float64) {
 		if err := out.Encode(l); err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range labeler.Background(l.Text) {
+		for _, s := range labeler.Background(l.Text, "") {
 			l.Found = append(l.Found, mark{s.From, s.To, "section"})
 		}
 		l.hits(map[string]int{}, y.stay)

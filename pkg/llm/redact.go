@@ -15,7 +15,7 @@ import (
 	"silverbeam/pkg/taxonomy"
 )
 
-// redactVersion names what this file makes of a report; it is part of the identity of answers to such reports.
+// redactVersion names what this file makes of a report.
 const redactVersion = "redact/2"
 
 // Removed counts what was taken out of reports, by kind: section, header, name, date, record, phone, email, ssn, address,
@@ -29,43 +29,64 @@ func (r Removed) Add(o Removed) {
 	}
 }
 
-// redactor reads the sections of reports that are to be redacted; nil: they are sent whole.
-func (o Options) redactor(s site, t *taxonomy.Taxonomy) (*rules.Labeler, error) {
+// redactor reads the sections of reports that are to be redacted.
+type redactor struct {
+	*rules.Labeler
+	only string // "findings" or "impression": the one section that is sent; "": both
+}
+
+// redactor is nil where reports are sent whole.
+func (o Options) redactor(s site, t *taxonomy.Taxonomy) (*redactor, error) {
 	if !o.redacts(s) {
 		return nil, nil
 	}
-	return rules.New(t, rules.Options{})
+	l, err := rules.New(t, rules.Options{})
+	return &redactor{l, o.section()}, err
 }
 
+// Sends are what Options.Send may be, beside "".
+var Sends = []string{"redacted", "findings", "impression", "whole"}
+
+// section is the one that is sent; "": all that a report states.
+func (o Options) section() string {
+	if o.Send == "findings" || o.Send == "impression" {
+		return o.Send
+	}
+	return ""
+}
+
+// redaction names what is made of a report; it is part of the identity of its answers.
+func (r *redactor) redaction() string { return strings.TrimSpace(redactVersion + " " + r.only) }
+
 func (o Options) redacts(s site) bool {
-	return o.Send == "redacted" || o.Send == "" && !s.local && s.fake == nil
+	return o.Send == "redacted" || o.section() != "" || o.Send == "" && !s.local && s.fake == nil
 }
 
 // Redaction names what is taken out of reports before they are sent; "": nothing is.
 func (o Options) Redaction() string {
 	if all, err := parseSites(o.Endpoint); err == nil && o.redacts(all[0]) {
-		return redactVersion
+		return (&redactor{only: o.section()}).redaction()
 	}
 	return ""
 }
 
-// strip is the one way from a report to what is asked about it: normalised, and redacted unless l is nil.
-func strip(l *rules.Labeler, report string) (string, Removed) {
+// strip is the one way from a report to what is asked about it: normalised, and redacted unless r is nil.
+func strip(r *redactor, report string) (string, Removed) {
 	text := normalise(report)
-	if l == nil {
+	if r == nil {
 		return text, nil
 	}
-	return redact(l, text)
+	return r.redact(text)
 }
 
 // redact leaves what a report states, without its background (history, technique, comparison, header fields) and without
 // identifiers. It reduces what leaves the machine and certifies nothing: docs/privacy.md has its measured recall.
-func redact(l *rules.Labeler, report string) (string, Removed) {
+func (r *redactor) redact(report string) (string, Removed) {
 	removed := Removed{}
 	named := identify(report) // a name that a header tells is looked for in all of the text
 	var b strings.Builder
 	at := 0
-	for _, s := range l.Background(report) {
+	for _, s := range r.Background(report, r.only) {
 		removed["section"]++
 		writeRedacted(&b, report, at, s.From, named, removed)
 		at = s.To

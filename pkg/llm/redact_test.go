@@ -293,9 +293,33 @@ func TestSectionsAreChosen(t *testing.T) {
 		"Patient: Erik Lindqvist\nMRN: 12345678\nFINDINGS:\nEffusion. Lindqvist was told.":           "FINDINGS:\nEffusion. [name] was told.",
 		"FINDINGS: Stable since 03/04/2020.\nCOMPARISON: CT of 2019.\nIMPRESSION: Stable.":           "FINDINGS: Stable since [date].\nIMPRESSION: Stable.",
 	} {
-		if got, removed := redact(l, normalise(in)); got != want {
+		if got, removed := (&redactor{Labeler: l}).redact(normalise(in)); got != want {
 			t.Errorf("%q became %q, want %q (%s)", in, got, want, removed)
 		}
+	}
+}
+
+// A section of the user's choice is sent alone, and its answers are not taken for those of another.
+func TestOneSectionIsSent(t *testing.T) {
+	l, err := rules.New(ctRate(t), rules.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := "HISTORY: Cough.\nFINDINGS: Effusion.\nIMPRESSION: Stable since 03/04/2020."
+	names := map[string]bool{}
+	for send, want := range map[string]string{
+		"redacted":   "FINDINGS: Effusion.\nIMPRESSION: Stable since [date].",
+		"findings":   "FINDINGS: Effusion.",
+		"impression": "IMPRESSION: Stable since [date].",
+	} {
+		o := Options{Endpoint: "https://llm.example/v1", Send: send}
+		if got, _ := (&redactor{l, o.section()}).redact(report); got != want {
+			t.Errorf("%s: %q, want %q", send, got, want)
+		}
+		if !o.redacts(site{}) || names[o.Redaction()] || o.Redaction() == "" {
+			t.Errorf("%s: %q", send, o.Redaction())
+		}
+		names[o.Redaction()] = true
 	}
 }
 
@@ -312,7 +336,7 @@ func BenchmarkRedact(b *testing.B) {
 	bytes := 0
 	for b.Loop() {
 		for _, t := range texts {
-			redact(l, t)
+			(&redactor{Labeler: l}).redact(t)
 			bytes += len(t)
 		}
 	}

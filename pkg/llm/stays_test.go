@@ -35,7 +35,7 @@ func TestRedactionLeavesLabels(t *testing.T) {
 	}
 	removed, changed, labels, lost := 0, 0, 0, 0
 	for i, text := range texts {
-		after, gone := redact(l, text)
+		after, gone := (&redactor{Labeler: l}).redact(text)
 		if i < generated {
 			for _, n := range gone {
 				removed += n

@@ -87,14 +87,15 @@ func (s *scratch) each(l *Labeler, report string, visit func(i int, sent, rest s
 type Span struct{ From, To int }
 
 // Background gives the parts of a report under headings of history, technique, comparison and the like, their headings
-// included, in order: no finding is read from them.
-func (l *Labeler) Background(report string) (spans []Span) {
+// included, in order: no finding is read from them. only, "findings" or "impression", adds the other of these two; what
+// stands under no heading is of the findings.
+func (l *Labeler) Background(report, only string) (spans []Span) {
 	s := scratchPool.Get().(*scratch)
 	defer scratchPool.Put(s)
 	open := false
 	s.each(l, report, func(_ int, sent, _ sentence, p *place) {
 		from := int(s.toks[sent.from].from)
-		switch out := p.section == background; {
+		switch out := p.section == background || only == "findings" && p.section == conclusion || only == "impression" && p.section == body; {
 		case out && !open:
 			spans, open = append(spans, Span{from, len(report)}), true
 		case !out && open:

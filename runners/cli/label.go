@@ -132,7 +132,7 @@ func labelReportsCommand() *cobra.Command {
 	f.String("key-env", "", "the environment `VARIABLE` that holds the key (default: no key is sent)")
 	f.String("key-command", "", "run this `COMMAND`, which prints the key; again when it is no longer good")
 	f.String("prices", "", "take prices from `FILE` (default the built-in one)")
-	f.String("send", "", "send of each report `WHAT`: redacted (what it states, without identifiers), or whole (default redacted, unless the endpoint is this machine)")
+	f.String("send", "", "send of each report `WHAT`: redacted (what it states, without identifiers), findings or impression (of that, one section), or whole (default redacted, unless the endpoint is this machine)")
 	f.Int("in-flight", 64, "up to `N` calls at once, to all endpoints together, 1 to 4096")
 	f.Int("rpm", 0, "at most `N` requests a minute to each endpoint; 0: no limit of ours")
 	f.Int("tpm", 0, "at most `N` tokens a minute to each endpoint; 0: no limit of ours")

@@ -55,7 +55,7 @@ type Options struct {
 	Timeout    time.Duration `yaml:"timeout"`     // of one call; default 60s
 	Deadline   time.Duration `yaml:"deadline"`    // of one report, retries included; default 10m
 	Mode       string        `yaml:"mode"`        // how the model is asked: sync (default), at once, or batch, through the provider's batch interface at its price
-	Send       string        `yaml:"send"`        // of a report: redacted (its statements, identifiers removed), or whole; default redacted unless the endpoint is this machine
+	Send       string        `yaml:"send"`        // of a report: redacted (its statements, identifiers removed), findings or impression (of these, that section), or whole; default redacted unless the endpoint is this machine
 }
 
 // Validate names every setting that cannot work. It opens no file and no connection.
@@ -90,8 +90,8 @@ func (o Options) Validate() error {
 	if o.KeyEnv != "" && o.KeyCommand != "" {
 		bad("key_command", o.KeyCommand, "empty, beside key_env")
 	}
-	if !slices.Contains([]string{"", "redacted", "whole"}, o.Send) {
-		bad("send", o.Send, "one of redacted, whole")
+	if o.Send != "" && !slices.Contains(llm.Sends, o.Send) {
+		bad("send", o.Send, "one of "+strings.Join(llm.Sends, ", "))
 	}
 	if o.InFlight < 0 || o.InFlight > 4096 {
 		bad("in_flight", o.InFlight, "1 to 4096")
