@@ -151,22 +151,36 @@ func (b *Book) Paid(id Identity) ([]Answer, error) {
 	return answers, nil
 }
 
-// answers reads rows of labels, cost and model.
-func (d *database) answers(rows *sql.Rows, err error) (answers []Answer, _ error) {
-	var encoded [][]byte
+// stored are answers as they stand on the disk.
+type stored struct {
+	answers []Answer
+	labels  [][]byte
+}
+
+// readStored reads rows of labels, cost and model.
+func readStored(rows *sql.Rows, err error) (s stored, _ error) {
 	err = each(rows, err, func() error {
 		var a Answer
 		var labels []byte
 		err := rows.Scan(&labels, &a.CostPico, &a.Model)
-		answers, encoded = append(answers, a), append(encoded, labels)
+		s.answers, s.labels = append(s.answers, a), append(s.labels, labels)
 		return err
 	})
-	for i := range answers { // with the connection given back: a set may need one
+	return s, err
+}
+
+// decode reads their labels, with no connection held: a set of findings may need one.
+func (d *database) decode(s stored, err error) ([]Answer, error) {
+	for i := range s.answers {
 		if err == nil {
-			err = answers[i].decode(encoded[i], d.set)
+			err = s.answers[i].decode(s.labels[i], d.set)
 		}
 	}
-	return answers, err
+	return s.answers, err
+}
+
+func (d *database) answers(rows *sql.Rows, err error) ([]Answer, error) {
+	return d.decode(readStored(rows, err))
 }
 
 // Spared notes a report that was answered without a call of its own: by what another run has put into the store, or by

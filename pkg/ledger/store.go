@@ -216,8 +216,21 @@ func (s *Store) Finding(parts ...string) FindingID {
 
 // Get finds the answers about a report, each to some findings, the oldest first; none is no error.
 func (s *Store) Get(id Identity) ([]Answer, error) {
-	rows, err := s.d.db.Query(`SELECT labels, cost, model FROM calls WHERE identity=? ORDER BY created, asked`, id[:])
-	answers, err := s.d.answers(rows, err)
+	const query = `SELECT labels, cost, model FROM calls WHERE identity=? ORDER BY created, asked`
+	var answers []Answer
+	var err error
+	if s.d.ops == nil || s.d.shared {
+		rows, qerr := s.d.db.Query(query, id[:])
+		answers, err = s.d.answers(rows, qerr)
+	} else { // by the writer: it has the pages at hand, which each of its commits takes from all others
+		var found stored
+		err = s.d.do(func(tx *sql.Tx) error {
+			rows, err := tx.Query(query, id[:])
+			found, err = readStored(rows, err)
+			return err
+		})
+		answers, err = s.d.decode(found, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("results store: %s: %w", s.d.path, err)
 	}

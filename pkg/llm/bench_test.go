@@ -67,7 +67,7 @@ const block = 2000 // calls
 func (c bench) labelBlock(b *testing.B, first int) {
 	var wg sync.WaitGroup
 	turn := make(chan int)
-	for range 96 { // as label.Reports: half as many again as may be in flight
+	for range 127 { // as label.Reports
 		wg.Go(func() {
 			for i := range turn {
 				if _, err := c.Label(b.Context(), Call{"b" + fmt.Sprint(i/5000), "label.Reports", strconv.Itoa(i), peerReport(i), nil}); err != nil {

@@ -205,7 +205,7 @@ func (r *reports) Open(ctx context.Context, run schemas.Run) (atOnce int, err er
 	r.ask, err = openCascade(r.Name, r.Options, run)
 	if r.ask.calls {
 		atOnce = cmp.Or(r.Options.InFlight, 64)
-		atOnce += atOnce / 2 // some are looked up and written down while others are asked
+		atOnce = max(1, 2*atOnce-1) // some are looked up and written down while others are asked
 	}
 	return atOnce, err
 }
