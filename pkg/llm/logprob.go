@@ -22,11 +22,12 @@ func weigh(labels []taxonomy.Label, at, good []int, content string, tokens []ope
 	for _, t := range tokens {
 		all.WriteString(t.Token)
 	}
-	if len(tokens) == 0 || all.String() != content {
+	before := strings.Index(all.String(), content) // bytes of tokens that the server has taken off, such as a code fence
+	if len(tokens) == 0 || before < 0 || content == "" {
 		return
 	}
 	for _, i := range good {
-		place := at[i] // ascending, but for answers in another order
+		place := before + at[i] // ascending, but for answers in another order
 		if place < start {
 			next, start = 0, 0
 		}
@@ -39,6 +40,8 @@ func weigh(labels []taxonomy.Label, at, good []int, content string, tokens []ope
 		}
 	}
 }
+
+func inWord(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80 }
 
 // presence reads one token whose text holds a code after so many bytes. A code that is not among the alternatives has less
 // than the least of them, and than what they leave: half of that bound is taken, so that nothing is certain.
@@ -55,9 +58,14 @@ func presence(t openai.LogProb, before int) (p float32, ok bool) {
 			return 0, false
 		}
 		left, least = left-q, min(least, q)
-		if rest, fits := strings.CutPrefix(a.Token, t.Token[:before]); fits && rest != "" {
-			mass[rest[:1]] += q
+		if rest, fits := strings.CutPrefix(a.Token, t.Token[:before]); fits && rest != "" && (len(rest) == 1 || !inWord(rest[1])) {
+			mass[rest[:1]] += q // P, or P with what ends it; Pleural is no code
 		}
+	}
+	own := math.Exp(t.LogProb) // a schema can force a code that is not among the likeliest tokens: its own probability is known
+	if code := t.Token[before : before+1]; mass[code] == 0 && own > 0 && own <= left+0.001 {
+		mass[code] = own
+		left, least = left-own, min(least, own)
 	}
 	sum := 0.0
 	for code := range codes {

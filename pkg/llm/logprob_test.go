@@ -12,11 +12,15 @@ import (
 
 // token is one of an answer, with alternatives "text=probability".
 func token(text string, alternatives ...string) openai.LogProb {
-	t := openai.LogProb{Token: text}
+	t := openai.LogProb{Token: text, LogProb: -1000}
 	for _, a := range alternatives {
 		text, p, _ := strings.Cut(a, "=")
 		var q float64
 		fmt.Sscan(p, &q)
+		if text == "" { // its own, beyond the list
+			t.LogProb = math.Log(q)
+			continue
+		}
 		t.TopLogProbs = append(t.TopLogProbs, openai.TopLogProbs{Token: text, LogProb: math.Log(q)})
 	}
 	return t
@@ -38,16 +42,20 @@ func TestProbabilitiesOfTokens(t *testing.T) {
 			strictSchema, [2]float64{(0.05 + 0.05) / 0.95, 0}}, // left 0.1, least 0.1: P counts 0.05
 		"and that of what is left": {[]openai.LogProb{token(`{"a":"`), token("P", "P=0.94", "N=0.04"), token(`","b":"N"}`)},
 			strictSchema, [2]float64{(0.94 + 0.005) / (0.98 + 0.02), 0}}, // left 0.02: U and B count 0.01 each
-		"a line":               {[]openai.LogProb{token("a="), token("P", "P=0.8", "N=0.1", "U=0.05", "B=0.05"), token(" b=U")}, oneLine, [2]float64{0.825, 0}},
-		"a fence, and space":   {[]openai.LogProb{token("```json\n"), token(`{"a": "`), token("P", "P=0.8", "N=0.1", "U=0.05", "B=0.05"), token("\", \"b\": \"U\"}\n```")}, anyObject, [2]float64{0.825, 0}},
-		"another order":        {[]openai.LogProb{token(`{"b":"`), token("N", "N=0.8", "P=0.1", "U=0.05", "B=0.05"), token(`","a":"`), token("P", "P=0.7", "N=0.1", "U=0.1", "B=0.1"), token(`"}`)}, anyObject, [2]float64{0.75, 0.125}},
-		"certain, and not 1":   {[]openai.LogProb{token(`{"a":"`), token("P", "P=1"), token(`","b":"N"}`)}, strictSchema, [2]float64{1 - 1e-6, 0}},
-		"none given":           {nil, strictSchema, [2]float64{}},
-		"no alternatives":      {[]openai.LogProb{token(`{"a":"P","b":"N"}`)}, strictSchema, [2]float64{}},
-		"of another text":      {[]openai.LogProb{token("P", "P=1")}, strictSchema, [2]float64{}},
-		"no probability":       {[]openai.LogProb{token(`{"a":"`), token("P", "P=7"), token(`","b":"N"}`)}, strictSchema, [2]float64{}},
-		"none of them a code":  {[]openai.LogProb{token(`{"a":"`), token("P", "x=1"), token(`","b":"N"}`)}, strictSchema, [2]float64{}},
-		"minus infinity is no": {[]openai.LogProb{token(`{"a":"`), token("P", "P=0.8", "N=0.2", "U=0", "B=0"), token(`","b":"N"}`)}, strictSchema, [2]float64{0.8, 0}},
+		"a code that the schema forced": {[]openai.LogProb{token(`{"a":"`), token("P", "The=0.5", "heart=0.3", "A=0.1", "=0.04"), token(`","b":"N"}`)},
+			strictSchema, [2]float64{(0.04 + 0.01) / (0.04 + 3*0.02), 0}}, // left 0.06, least 0.04: the others count 0.02 each
+		"words that begin as codes do":     {[]openai.LogProb{token(`{"a":"`), token("P", "P=0.4", "N=0.2", "U=0.1", "B=0.1", "No=0.15", "Pé=0.05"), token(`","b":"N"}`)}, strictSchema, [2]float64{0.45 / 0.8, 0}},
+		"a line":                           {[]openai.LogProb{token("a="), token("P", "P=0.8", "N=0.1", "U=0.05", "B=0.05"), token(" b=U")}, oneLine, [2]float64{0.825, 0}},
+		"a fence, and space":               {[]openai.LogProb{token("```json\n"), token(`{"a": "`), token("P", "P=0.8", "N=0.1", "U=0.05", "B=0.05"), token("\", \"b\": \"U\"}\n```")}, anyObject, [2]float64{0.825, 0}},
+		"a fence that the server took off": {[]openai.LogProb{token("```"), token("json\n"), token(`{"a":"`), token("P", "P=0.8", "N=0.1", "U=0.05", "B=0.05"), token(`","b":"U"}`), token("\n```"), token("")}, strictSchema, [2]float64{0.825, 0}},
+		"another order":                    {[]openai.LogProb{token(`{"b":"`), token("N", "N=0.8", "P=0.1", "U=0.05", "B=0.05"), token(`","a":"`), token("P", "P=0.7", "N=0.1", "U=0.1", "B=0.1"), token(`"}`)}, anyObject, [2]float64{0.75, 0.125}},
+		"certain, and not 1":               {[]openai.LogProb{token(`{"a":"`), token("P", "P=1"), token(`","b":"N"}`)}, strictSchema, [2]float64{1 - 1e-6, 0}},
+		"none given":                       {nil, strictSchema, [2]float64{}},
+		"no alternatives":                  {[]openai.LogProb{token(`{"a":"P","b":"N"}`)}, strictSchema, [2]float64{}},
+		"of another text":                  {[]openai.LogProb{token("P", "P=1")}, strictSchema, [2]float64{}},
+		"no probability":                   {[]openai.LogProb{token(`{"a":"`), token("P", "P=7"), token(`","b":"N"}`)}, strictSchema, [2]float64{}},
+		"none of them a code":              {[]openai.LogProb{token(`{"a":"`), token("P", "x=1"), token(`","b":"N"}`)}, strictSchema, [2]float64{}},
+		"minus infinity is no":             {[]openai.LogProb{token(`{"a":"`), token("P", "P=0.8", "N=0.2", "U=0", "B=0"), token(`","b":"N"}`)}, strictSchema, [2]float64{0.8, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			content := `{"a":"P","b":"N"}`
@@ -55,6 +63,9 @@ func TestProbabilitiesOfTokens(t *testing.T) {
 				content = ""
 				for _, tok := range c.tokens {
 					content += tok.Token
+				}
+				if strings.HasSuffix(name, "took off") {
+					content = strings.Trim(content, "`json\n")
 				}
 			}
 			labels, _, err := parseAnswer(content, []string{"a", "b"}, c.m, c.tokens)

@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -386,8 +388,9 @@ func TestProgramAgainstLlama(t *testing.T) {
 	}
 	p.labelled("out.csv", texts, w.answers)
 	tokens := 0
-	for _, body := range w.bodies {
+	for text, body := range w.bodies {
 		tokens += len(tokensOf(t, at, body))
+		p.weighed(line, at, text, body, w.said[text])
 	}
 	if int64(tokens) != c.Tokens.Input {
 		t.Errorf("its tokenizer makes %d tokens of the prompts, the ledger has %d", tokens, c.Tokens.Input)
@@ -398,6 +401,82 @@ func TestProgramAgainstLlama(t *testing.T) {
 	}
 	if a, b := p.csv(p.path("out.csv")), p.csv(p.path("again.csv")); fmt.Sprint(a) != fmt.Sprint(b) {
 		t.Error("a second run has other labels")
+	}
+}
+
+// weighed holds the probabilities of one report's labels to those of the model's next token, of llama.cpp's own completions
+// without any schema, where the answer stops before each code.
+func (p program) weighed(line, at, text string, body, reply []byte) {
+	p.Helper()
+	var said struct {
+		Choices []struct {
+			Message  struct{ Content string }
+			LogProbs struct {
+				Content []struct {
+					ID    int
+					Token string
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(reply, &said); err != nil {
+		p.Fatal(err)
+	}
+	answer, all := said.Choices[0].Message.Content, ""
+	var ids, ends []int // of its tokens
+	for _, t := range said.Choices[0].LogProbs.Content {
+		all += t.Token
+		ids, ends = append(ids, t.ID), append(ends, len(all))
+	}
+	p.write("one.csv", "id,report\n1,"+text+"\n")
+	p.run(0, strings.Replace(line, "in.csv", "one.csv", 1)+"p.csv --as probability --replay --run replay-"+fmt.Sprint(len(text)))
+	cells := p.csv(p.path("p.csv"))[1][1:]
+	prompt := tokensOf(p.T, at, body)
+	for i, cell := range cells {
+		key := string(rune('a' + i))
+		before := answer[:strings.Index(answer, `"`+key+`"`)+3]
+		before += answer[len(before) : len(before)+strings.Index(answer[len(before):], `"`)+1]
+		first, exactly := slices.BinarySearch(ends, strings.Index(all, answer)+len(before)) // the code's token, after that one
+		if !exactly {
+			p.Fatalf("a code does not begin a token in %q", all)
+		}
+		ask, err := json.Marshal(map[string]any{"prompt": slices.Concat(prompt, ids[:first+1]), "n_predict": 1, "n_probs": 5000, "temperature": 0})
+		if err != nil {
+			p.Fatal(err)
+		}
+		var got struct {
+			Tokens []struct {
+				Top []struct {
+					Token   string
+					LogProb float64
+				} `json:"top_logprobs"`
+			} `json:"completion_probabilities"`
+		}
+		call(p.T, "POST", at+"/completion", string(ask), &got)
+		mass, fifth := map[string]float64{}, math.Exp(got.Tokens[0].Top[4].LogProb)
+		for _, a := range got.Tokens[0].Top {
+			mass[a.Token] = math.Exp(a.LogProb)
+		}
+		low, high := 1.0, 0.0
+		own := mass[answer[len(before):len(before)+1]]
+		for way := range 81 { // each other code that may be beyond the five: as it is, nothing, or half a bound
+			sum, present, n := 0.0, 0.0, way
+			for _, code := range []string{"P", "N", "U", "B"} {
+				m := mass[code]
+				if n%3 > 0 && m < 2*fifth && code != answer[len(before):len(before)+1] {
+					m = float64(n%3-1) * min(fifth, own) / 2
+				}
+				n /= 3
+				sum += m
+				present += m * map[string]float64{"P": 1, "U": 0.5}[code]
+			}
+			low, high = min(low, present/sum), max(high, present/sum)
+		}
+		n, err := strconv.ParseFloat(cell, 64)
+		const drift = 0.1 // of one prompt read at once, and read and written token by token, by a model of four bits
+		if err != nil || n < low-drift || n > high+drift {
+			p.Errorf("%s of %q: %s, by the model's own tokens %.3f to %.3f", key, answer, cell, low, high)
+		}
 	}
 }
 

@@ -56,6 +56,7 @@ type witness struct {
 	now, most int               // requests at once
 	keys      map[string]bool   // that came with them
 	answers   map[string]string // report → its newest answer
+	said      map[string][]byte // the whole of each
 	bodies    map[string][]byte // report → its newest request
 	arrived   func()            // called at every request, if not nil
 }
@@ -68,7 +69,7 @@ func newWitness(t *testing.T, server string) *witness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &witness{keys: map[string]bool{}, answers: map[string]string{}, bodies: map[string][]byte{}}
+	w := &witness{keys: map[string]bool{}, said: map[string][]byte{}, answers: map[string]string{}, bodies: map[string][]byte{}}
 	proxy := httputil.NewSingleHostReverseProxy(u)
 	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) } // cut, as the server did
 	proxy.ModifyResponse = func(r *http.Response) error {
@@ -82,6 +83,7 @@ func newWitness(t *testing.T, server string) *witness {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if content, ok := w.bill.add(body); ok {
+			w.said[r.Request.Context().Value(reportKey{}).(string)] = body
 			w.answers[r.Request.Context().Value(reportKey{}).(string)] = content
 		}
 		return err
