@@ -35,7 +35,7 @@ func readZip(f io.ReaderAt, size int64, o Options) (*Volume, error) {
 	m := &meteredReaderAt{f, directoryMost}
 	z, err := zip.NewReader(m, size)
 	if err != nil {
-		return nil, fmt.Errorf("zip: %w", err)
+		return nil, err
 	}
 	m.left = noLimit
 	var files []source
