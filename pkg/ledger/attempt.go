@@ -16,7 +16,7 @@ type Identity [32]byte
 type Intent struct {
 	Batch, Step, Study string
 	Identity           Identity    // of report, model and all else that decides an answer, but for the findings
-	Report             Identity    // of the normalised text alone
+	Report             Identity    // of the normalised text alone; zero: of a text that is no report of the run
 	Findings           []FindingID // asked for
 	SavedPico          int64       // what the store's answers to the report's other findings had cost
 	Model, PriceID     string
@@ -67,7 +67,7 @@ func (b *Book) Begin(ctx context.Context, in Intent) (attempt int64, err error) 
 func begin(tx *sql.Tx, attempt int64, in Intent, now int64) error {
 	_, err := tx.Exec(`INSERT INTO attempts (id,batch,step,study,identity,model,price_id,started,reserved) VALUES (?,?,?,?,?,?,?,?,?)`,
 		attempt, in.Batch, in.Step, in.Study, in.Identity[:], in.Model, in.PriceID, now, in.ReservePico)
-	if err == nil {
+	if err == nil && in.Report != (Identity{}) {
 		_, err = tx.Exec(`INSERT OR IGNORE INTO asked VALUES (?,?,?,?,'call',?)`, in.Batch, in.Step, in.Study, in.Report[:], in.SavedPico)
 	}
 	return err

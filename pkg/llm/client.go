@@ -45,6 +45,7 @@ type Options struct {
 	Spool       string        // the folder for files on their way to it; "": the system's for temporary files
 	Egress      string        // file that notes each request to another machine; "": none does
 	Send        string        // of a report: one of Sends, or "": redacted unless the endpoint is this machine or a fake
+	Canary      int           // calls between two askings of the canary texts; 0: 10000, after the first 2000, and none of a fake or of this machine; below 0: none
 
 	capped  string // the policy file that MaxCostPico is of, or ""
 	month   int64  // pico-dollars that all runs of the site may spend in a month; 0: no cap
@@ -67,6 +68,7 @@ type Client struct {
 	batch   ledger.Price // of the batch interface; where there is none, that of a call
 	egress  *egress      // nil: nothing leaves this machine, or nobody wants to know
 	meter   meter
+	canary  canaries
 	jitter  func(time.Duration) time.Duration // a random share of its argument
 
 	few      int // of Ahead, and the next two: as the constants are, but for tests
@@ -129,6 +131,7 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 		rt = c.egress
 	}
 	c.waiting = make(chan struct{}, max(1, o.InFlight/8))
+	c.canary.start(o.Canary, s)
 	c.ends = endpoints{most: o.InFlight, turn: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
 	for _, s := range sites {
 		e := &endpoint{site: s, habits: newHabits(o.Model)}

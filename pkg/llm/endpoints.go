@@ -22,8 +22,10 @@ type endpoint struct {
 	api    *openai.Client
 	gate   *gate
 	habits habits
-	met    atomic.Bool // it has answered, whatever it said
-	noted  atomic.Bool // that it was left out
+	met    atomic.Bool               // it has answered, whatever it said
+	noted  atomic.Bool               // that it was left out
+	said   atomic.Pointer[[2]string] // what it named as model and fingerprint last
+	called map[[2]string]bool        // all of those; under the client's lock
 
 	busy int     // calls of this client; with tag under the lock of endpoints
 	tag  float64 // when its next call is due, in calls for each unit of weight

@@ -13,6 +13,7 @@ var (
 	ErrBudget    = ledger.ErrBudget                            // the cap leaves no room for the next call
 	ErrProvider  = errors.New("the provider refuses the call") // key, quota, model or address
 	ErrTemporary = errors.New("the endpoint did not answer in time")
+	ErrChanged   = fmt.Errorf("%w: the model has changed under its name", ErrProvider)
 	ErrReplay    = errors.New("replay: a call would be needed")
 )
 

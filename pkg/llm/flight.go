@@ -92,13 +92,16 @@ func (c *Client) find(ctx context.Context, in ledger.Intent, text string, want [
 	case c.o.Replay:
 		return a, false, ErrReplay
 	}
-	got, err := c.ask(ctx, in, k.missing, text, k.asks)
-	c.asked.Add(1)
+	got, err := c.ask(ctx, in, k.missing, user(in.Identity, text), k.asks)
+	n := c.asked.Add(1)
 	if errors.As(err, new(Refusal)) {
 		c.refused.Add(1)
 	}
 	for _, g := range got {
 		err = errors.Join(err, c.store.Put(in.Identity, g))
+	}
+	if err == nil {
+		err = c.tryCanaries(ctx, n)
 	}
 	a, _ = c.asks.pick(append(k.answers, got...), want)
 	return a, false, err

@@ -22,13 +22,12 @@ const (
 
 // ask sends one report until it has answers to the findings, or a reason to give up; answers to some of them come with the
 // error. Where an answer is right but for some findings, those alone are asked for again. The book has every attempt.
-// asks counts the answers before that did not validate.
+// body is the user's message; asks counts the answers before that did not validate.
 //
 // It is a loop of its own and not a library's retry policy: attempts of four kinds follow different counts, share one
 // deadline and one cooldown, and each is booked before and after.
-func (c *Client) ask(ctx context.Context, in ledger.Intent, missing []int, text string, asks int) (answers []ledger.Answer, err error) {
+func (c *Client) ask(ctx context.Context, in ledger.Intent, missing []int, body string, asks int) (answers []ledger.Answer, err error) {
 	var deadline time.Time // runs from the first attempt: waiting for a turn is nobody's fault
-	body := user(in.Identity, text)
 	changes, failures := 0, 0
 	var failed []*endpoint // since the call last waited
 	for {
@@ -117,6 +116,7 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, body
 	if c.price.Hour > 0 && err == nil {
 		v.outcome.CostPico, err = c.hours.book(c.price, share, in.ReservePico, v.outcome.Kind == ledger.Unsent, alone)
 	}
+	c.heard(e, v.outcome)
 	if u := v.outcome.Usage; u != nil && x.status < 300 {
 		c.meter.learn(p, used.mode, bytes, u.Input)
 	}

@@ -27,6 +27,7 @@ type vendor struct {
 	*httptest.Server
 	seen chan struct{} // one signal a request
 	hold chan struct{} // if not nil: all but the first are answered when it is closed
+	turn int           // if not 0: from this request on every finding is P
 
 	mu       sync.Mutex
 	requests int
@@ -50,7 +51,8 @@ func (v *vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		} `json:"response_format"`
 	}
 	_ = json.Unmarshal(body, &in)
-	content := fmt.Sprintf(`{"%s":"B"}`, strings.Join(in.Format.Schema.Schema.Required, `":"B","`))
+	code := map[bool]string{true: "P", false: "B"}[v.turned()]
+	content := fmt.Sprintf(`{"%s":"%s"}`, strings.Join(in.Format.Schema.Schema.Required, `":"`+code+`","`), code)
 	prompt, out := int64(len(body)/8*2), int64(len(content))
 	v.mu.Lock()
 	v.requests++
@@ -62,6 +64,12 @@ func (v *vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-v.hold
 	}
 	fmt.Fprintf(w, `{"choices":[{"finish_reason":"stop","message":{"content":%q}}],"usage":{"prompt_tokens":%d,"completion_tokens":%d,"prompt_tokens_details":{"cached_tokens":%d}}}`, content, prompt, out, prompt/2)
+}
+
+func (v *vendor) turned() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.turn > 0 && v.requests >= v.turn
 }
 
 func (v *vendor) bill() (requests int, pico int64) {

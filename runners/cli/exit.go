@@ -174,6 +174,7 @@ var hints = []struct {
 	{shard.ErrDamaged, "remove the file, and the same command makes it anew"},
 	{ledger.ErrMonth, "a higher spend.month_usd in the policy file, or another month (of UTC), and the same command goes on where it stopped"},
 	{llm.ErrPolicy, "ask who keeps the policy file, or name what it allows"},
+	{llm.ErrChanged, "name the model's dated version, or give the new one a results store of its own (--store); with canary -1 (--canary -1) the same command goes on"},
 	{llm.ErrReplay, "the same command without --replay makes the calls"},
 	{ledger.ErrNoPrice, `printf '` + ledger.PriceHeader + `\nown,MODEL,2026-01-01,USD,IN,,,OUT,,,,,,,own,2026-01-01\n' > prices.csv` +
 		" with dollars per million tokens, then the same command with --prices prices.csv (run: --set prices=prices.csv)"},

@@ -32,7 +32,7 @@ func labelCommand() *cobra.Command {
 var labelParams = map[string]string{
 	"id-column": "id", "text-columns": "text", "findings": "findings", "convention": "convention", "labelers": "labelers",
 	"endpoint": "endpoint", "model": "model", "key-env": "key_env", "key-command": "key_command", "prices": "prices", "send": "send", "in-flight": "in_flight", "rpm": "rpm",
-	"tpm": "tpm", "mode": "mode", "timeout": "timeout", "deadline": "deadline", "batch-rows": "batch_rows", "limit": "limit", "as": "as",
+	"tpm": "tpm", "mode": "mode", "canary": "canary", "timeout": "timeout", "deadline": "deadline", "batch-rows": "batch_rows", "limit": "limit", "as": "as",
 	"uncertain": "uncertain", "max-rejects": "tolerance",
 }
 
@@ -139,6 +139,7 @@ func labelReportsCommand() *cobra.Command {
 	f.Duration("timeout", 0, "a call may take `TIME` (default 60s)")
 	f.Duration("deadline", 0, "a report may take `TIME`, retries included (default 10m)")
 	f.String("mode", "sync", "call the model in this `WAY`: sync, now, or batch, through the provider's batch interface at its price")
+	f.Int("canary", 0, "ask the canary texts again every `N` calls, to notice another model under the same name; 0: 10000, after the first 2000, and none of fakes or of this machine; -1: none")
 	f.Int("batch-rows", 5000, "a batch has `N` rows, 1 to 100000; it is the unit of resuming and of cost")
 	f.String("max-rejects", "0.1%", "exit with 1 if more than `SHARE` of the reports is rejected")
 	f.StringVar(&evidenceFile, "evidence", "", "also write offsets and the rule or model behind each label to this .jsonl `FILE`")
@@ -210,7 +211,7 @@ func labelFolder(in string, set map[string]string) (string, error) {
 		return "", badInput("%s: %v", in, err)
 	}
 	for _, k := range slices.Sorted(maps.Keys(set)) {
-		if !slices.Contains([]string{"in", "key_env", "key_command", "in_flight", "rpm", "tpm", "timeout", "deadline", "mode", "tolerance"}, k) {
+		if !slices.Contains([]string{"in", "key_env", "key_command", "in_flight", "rpm", "tpm", "timeout", "deadline", "mode", "canary", "tolerance"}, k) {
 			fmt.Fprintf(h, "\n%s=%s", k, set[k])
 		}
 	}

@@ -55,6 +55,7 @@ type Options struct {
 	Timeout    time.Duration `yaml:"timeout"`     // of one call; default 60s
 	Deadline   time.Duration `yaml:"deadline"`    // of one report, retries included; default 10m
 	Mode       string        `yaml:"mode"`        // how the model is asked: sync (default), at once, or batch, through the provider's batch interface at its price
+	Canary     int           `yaml:"canary"`      // calls between two askings of the canary texts; default 10000, after the first 2000, and none of fakes or of this machine; -1: none
 	Send       string        `yaml:"send"`        // of a report: redacted (its statements, identifiers removed), findings or impression (of these, that section), or whole; default redacted unless the endpoint is this machine
 }
 
@@ -96,6 +97,9 @@ func (o Options) Validate() error {
 	if o.InFlight < 0 || o.InFlight > 4096 {
 		bad("in_flight", o.InFlight, "1 to 4096")
 	}
+	if o.Canary < -1 {
+		bad("canary", o.Canary, "-1 or more")
+	}
 	if o.RPM < 0 {
 		bad("rpm", o.RPM, "0 or more")
 	}
@@ -130,7 +134,7 @@ func (o Options) Calls() bool { return slices.Contains(o.Cascade(), "llm") }
 func (o Options) Client(run schemas.Run) llm.Options {
 	return llm.Options{Endpoint: o.Endpoint, Model: o.Model, KeyEnv: o.KeyEnv, KeyCommand: o.KeyCommand, InFlight: o.InFlight, RPM: o.RPM, TPM: o.TPM,
 		Timeout: o.Timeout, Deadline: o.Deadline, MaxCostPico: run.MaxCostPico, Replay: run.Replay, Prices: o.Prices,
-		Batch: o.Mode == Batch, Spool: run.Dir, Send: o.Send, Egress: filepath.Join(run.Dir, "egress.jsonl")}
+		Canary: o.Canary, Batch: o.Mode == Batch, Spool: run.Dir, Send: o.Send, Egress: filepath.Join(run.Dir, "egress.jsonl")}
 }
 
 // Taxonomy loads the findings.
