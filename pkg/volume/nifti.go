@@ -33,23 +33,15 @@ func ReadNIfTI(path string, src HUSource) (*Volume, error) {
 	return v, nil
 }
 
-// ScanNIfTI reads as ReadNIfTI does, but the voxels only as they are used. The caller closes the Scan.
-func ScanNIfTI(path string, src HUSource) (*Scan, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("volume: %w", err)
-	}
+func scanNIfTI(f *os.File, src HUSource, layout string) (*Scan, error) {
 	n, err := openNIfTI(f, src)
-	var s *Scan
-	if err == nil {
-		s, err = n.scan()
-	}
 	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("volume: %s: %w", path, err)
+		return nil, err
 	}
-	s.path, s.close = path, f.Close
-	return s, nil
+	if layout == LayoutCTCLIP {
+		n.turn = orientation{axis: [3]int{1, 0, 2}}
+	}
+	return n.scan()
 }
 
 // nifti is a file whose header is read and whose voxels are next.

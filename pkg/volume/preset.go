@@ -58,15 +58,22 @@ func PresetNames() (names []string) {
 	return names
 }
 
-// resampler names the arithmetic of this file's neighbours; a change of their results changes it, and every digest.
-const resampler = "separable linear half-pixel float32, box low-pass, rounded half to even: 1"
+// resampler and resamplerLast name the arithmetic of this file's neighbours; a change of their results changes them, and every digest.
+const (
+	resampler     = "separable linear half-pixel float32, box low-pass, rounded half to even: 1"
+	resamplerLast = "separable linear half-pixel float64, box low-pass, rounded half to even: 1" // of ClipLast
+)
 
 // Digest identifies everything that decides the stored tensor and its training values: hex SHA-256.
 func (p Preset) Digest() string {
+	arithmetic := resampler
+	if p.ClipLast {
+		arithmetic = resamplerLast
+	}
 	b, err := json.Marshal(struct {
 		Resampler string
 		Preset    Preset
-	}{resampler, p})
+	}{arithmetic, p})
 	if err != nil {
 		panic("volume: preset " + p.Name + ": " + err.Error())
 	}
@@ -81,7 +88,16 @@ func (p Preset) Len() int { return p.Shape[0] * p.Shape[1] * p.Shape[2] }
 // len = z*y*x of p.Shape. It does not check that the values are plausible HU. It reads the scan to its end.
 func (p Preset) Tensor(s *Scan) ([]int16, error) {
 	out := make([]int16, p.Len())
-	err := p.resample(s, func(at int, row []float32) {
+	if p.ClipLast {
+		return out, tensor(p, out, s, new(scratch[float64]))
+	}
+	memory := scratches.Get().(*scratch[float32])
+	defer scratches.Put(memory)
+	return out, tensor(p, out, s, memory)
+}
+
+func tensor[T real](p Preset, out []int16, s *Scan, memory *scratch[T]) error {
+	return resample(p, s, memory, func(at int, row []T) {
 		dst := out[at:][:len(row)]
 		for i, x := range row {
 			dst[i] = int16(math.RoundToEven(float64(x)))
@@ -91,7 +107,6 @@ func (p Preset) Tensor(s *Scan) ([]int16, error) {
 			out[from+i] = padHU
 		}
 	})
-	return out, err
 }
 
 // Values writes the training tensor without the rounding to whole HU that storage brings: what a stored tensor's Window
@@ -100,15 +115,26 @@ func (p Preset) Values(dst []float32, s *Scan) error {
 	if len(dst) != p.Len() {
 		panic(fmt.Sprintf("volume: %d values for a tensor of %v", len(dst), p.Shape))
 	}
-	mid, half := p.window()
-	value := func(hu float32) float32 { return max(-1, min(1, (hu-mid)/half)) }
-	return p.resample(s, func(at int, row []float32) {
+	if p.ClipLast {
+		return windowed(p, dst, s, new(scratch[float64]))
+	}
+	memory := scratches.Get().(*scratch[float32])
+	defer scratches.Put(memory)
+	return windowed(p, dst, s, memory)
+}
+
+func windowed[T real](p Preset, dst []float32, s *Scan, memory *scratch[T]) error {
+	m, h := p.window()
+	mid, half := T(m), T(h)
+	return resample(p, s, memory, func(at int, row []T) {
+		dst := dst[at:][:len(row)]
 		for i, x := range row {
-			dst[at+i] = value(x)
+			dst[i] = float32(max(-1, min(1, (x-mid)/half)))
 		}
 	}, func(from, to int) {
+		pad := float32(max(-1, min(1, (padHU-mid)/half)))
 		for i := range dst[from:to] {
-			dst[from+i] = value(padHU)
+			dst[from+i] = pad
 		}
 	})
 }

@@ -10,8 +10,8 @@ import (
 // at[i] on: of two, the second with the weight w[i], or of as many as there are weights box[i], which sum to 1.
 type plan struct {
 	at       []int
-	w        []float32
-	box      [][]float32 // nil: all linear
+	w        []float64
+	box      [][]float64 // nil: all linear
 	most     int         // source samples of one output
 	before   int         // outputs of padding before those
 	out      int         // all outputs
@@ -60,7 +60,7 @@ func newPlan(n, size, first, out int, lowPass bool) plan {
 		at, w := linear(n, scale, o)
 		to := min(at+2, n)
 		if lowPass && scale > 1 {
-			var weights []float32
+			var weights []float64
 			at, weights = box(n, scale, o)
 			to = at + len(weights)
 			if len(weights) == 2 {
@@ -75,7 +75,7 @@ func newPlan(n, size, first, out int, lowPass bool) plan {
 }
 
 // of is how output i is made: with weights, or of two samples where there are none, or of one where w is 0.
-func (p *plan) of(i int) (at, n int, w float32, weights []float32) {
+func (p *plan) of(i int) (at, n int, w float64, weights []float64) {
 	if p.box != nil && p.box[i] != nil {
 		return p.at[i], len(p.box[i]), 0, p.box[i]
 	}
@@ -87,54 +87,56 @@ func (p *plan) of(i int) (at, n int, w float32, weights []float32) {
 
 // linear interpolates at the output's centre, the edge sample repeated beyond the edge: source sample and the weight of
 // the one after it, 0 of the one after the last.
-func linear(n int, scale float64, o int) (at int, w float32) {
+func linear(n int, scale float64, o int) (at int, w float64) {
 	s := max(0, scale*(float64(o)+.5)-.5)
 	if at = min(int(s), n-1); at == n-1 {
 		return at, 0
 	}
-	return at, float32(s - float64(at))
+	return at, s - float64(at)
 }
 
 // box averages the samples that the output covers, each by the part of it that is covered.
-func box(n int, scale float64, o int) (at int, w []float32) {
+func box(n int, scale float64, o int) (at int, w []float64) {
 	lo, hi := scale*float64(o), min(float64(n), scale*float64(o+1))
 	at = int(lo)
 	for i := at; i < n && float64(i) < hi; i++ {
 		cover := min(hi, float64(i+1)) - max(lo, float64(i))
 		if part := cover / (hi - lo); part > 1e-9 {
-			w = append(w, float32(part))
+			w = append(w, part)
 		}
 	}
 	return at, w
 }
 
+// real is what sums are taken in. Where HU are clipped first float32 is within 5e-7 of a preset's [-1, 1]; metal of 3000
+// HU beside air takes it beyond.
+type real interface{ float32 | float64 }
+
 // scratch is one resampling's memory.
-type scratch struct {
-	row    []float32 // a source row, blended along y
-	planes []plane   // source slices, resampled in plane: slice z at z modulo their number
-	sum    []float32 // an output slice
+type scratch[T real] struct {
+	row    []T        // a source row, blended along y
+	planes []plane[T] // source slices, resampled in plane: slice z at z modulo their number
+	sum    []T        // an output slice
 }
 
-type plane struct {
+type plane[T real] struct {
 	z   int // -1: none
-	out []float32
+	out []T
 }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
+var scratches = sync.Pool{New: func() any { return new(scratch[float32]) }}
 
 // resample gives the tensor's rows in HU, clipped to the stored range, and its padding, both by their offset. It reads the
 // scan to its end.
-func (p Preset) resample(src *Scan, row func(at int, hu []float32), pad func(from, to int)) error {
+func resample[T real](p Preset, src *Scan, s *scratch[T], row func(at int, hu []T), pad func(from, to int)) error {
 	axes, err := p.plans(src.Shape, src.SpacingMM)
 	if err != nil {
 		return err
 	}
-	s := scratches.Get().(*scratch)
-	defer scratches.Put(s)
 	az, ay, ax := axes[0], axes[1], axes[2]
 	w, h := len(ax.at), len(ay.at)
 	s.ready(src.Shape[2]+1, w*h, az.most)
-	in := inPlane{src: src, scratch: s, z: az, y: ay, x: ax, clip: !p.ClipLast}
+	in := inPlane[T]{src: src, scratch: s, z: az, y: ay, x: ax, clip: !p.ClipLast}
 	slice := ay.out * ax.out
 	pad(0, az.before*slice)
 	for k := range az.at {
@@ -159,34 +161,34 @@ func (p Preset) resample(src *Scan, row func(at int, hu []float32), pad func(fro
 	return src.finish()
 }
 
-func (s *scratch) ready(rowLen, planeLen, planes int) {
+func (s *scratch[T]) ready(rowLen, planeLen, planes int) {
 	s.row, s.sum = sized(s.row, rowLen), sized(s.sum, planeLen)
 	for len(s.planes) < planes {
-		s.planes = append(s.planes, plane{})
+		s.planes = append(s.planes, plane[T]{})
 	}
 	s.planes = s.planes[:planes]
 	for i := range s.planes {
-		s.planes[i] = plane{-1, sized(s.planes[i].out, planeLen)}
+		s.planes[i] = plane[T]{-1, sized(s.planes[i].out, planeLen)}
 	}
 }
 
-func sized(b []float32, n int) []float32 {
+func sized[T real](b []T, n int) []T {
 	if cap(b) < n {
-		return make([]float32, n)
+		return make([]T, n)
 	}
 	return b[:n]
 }
 
 // inPlane resamples source slices along y and x.
-type inPlane struct {
-	*scratch
+type inPlane[T real] struct {
+	*scratch[T]
 	src     *Scan
 	z, y, x plan
 	clip    bool // before resampling
 }
 
 // blend puts output slice i into sum.
-func (p *inPlane) blend(i int) error {
+func (p *inPlane[T]) blend(i int) error {
 	at, n, w, weights := p.z.of(i)
 	for k := range n { // as they come
 		if p.src.down {
@@ -196,16 +198,16 @@ func (p *inPlane) blend(i int) error {
 			return err
 		}
 	}
-	plane := func(k int) []float32 { return p.planes[(at+k)%len(p.planes)].out }
+	plane := func(k int) []T { return p.planes[(at+k)%len(p.planes)].out }
 	copy(p.sum, plane(0))
 	if weights == nil && n == 2 {
-		b := plane(1)[:len(p.sum)]
+		b, w := plane(1)[:len(p.sum)], T(w)
 		for i, x := range p.sum {
 			p.sum[i] = x + (b[i]-x)*w
 		}
 	}
 	for k, w := range weights {
-		a := plane(k)[:len(p.sum)]
+		a, w := plane(k)[:len(p.sum)], T(w)
 		for i, x := range a {
 			if x *= w; k > 0 {
 				x += p.sum[i]
@@ -220,7 +222,7 @@ func (p *inPlane) blend(i int) error {
 }
 
 // slice resamples source slice z in plane, unless that is done.
-func (p *inPlane) slice(z int) error {
+func (p *inPlane[T]) slice(z int) error {
 	to := &p.planes[z%len(p.planes)]
 	if to.z == z {
 		return nil
@@ -239,7 +241,7 @@ func (p *inPlane) slice(z int) error {
 }
 
 // rows blends the source rows of output row y into row, in the columns that are needed.
-func (p *inPlane) rows(src []int16, y int) {
+func (p *inPlane[T]) rows(src []int16, y int) {
 	lo, hi := int32(math.MinInt16), int32(math.MaxInt16)
 	if p.clip {
 		lo, hi = storedLo, storedHi
@@ -248,36 +250,36 @@ func (p *inPlane) rows(src []int16, y int) {
 	dst := p.row[p.x.from:p.x.to]
 	line := func(k int) []int16 { return src[(at+k)*p.src.Shape[2]+p.x.from:][:len(dst)] }
 	if weights == nil {
-		a, b := line(0), line(n-1)
+		a, b, w := line(0), line(n-1), T(w)
 		b = b[:len(dst)]
 		for i, x := range a[:len(dst)] {
-			u, v := float32(max(lo, min(hi, int32(x)))), float32(max(lo, min(hi, int32(b[i]))))
+			u, v := T(max(lo, min(hi, int32(x)))), T(max(lo, min(hi, int32(b[i]))))
 			dst[i] = u + (v-u)*w
 		}
 		return
 	}
 	for k, w := range weights {
-		a := line(k)
+		a, w := line(k), T(w)
 		if k == 0 {
 			for i, x := range a {
-				dst[i] = float32(max(lo, min(hi, int32(x)))) * w
+				dst[i] = T(max(lo, min(hi, int32(x)))) * w
 			}
 			continue
 		}
 		for i, x := range a {
-			dst[i] += float32(max(lo, min(hi, int32(x)))) * w
+			dst[i] += T(max(lo, min(hi, int32(x)))) * w
 		}
 	}
 }
 
 // across resamples row along x. Behind its last sample row holds another, for the weight of 0.
-func (p *inPlane) across(dst []float32) {
+func (p *inPlane[T]) across(dst []T) {
 	row := p.row
 	if p.x.box == nil {
 		w, at := p.x.w[:len(dst)], p.x.at[:len(dst)]
 		for i := range dst {
 			two := row[at[i] : at[i]+2]
-			dst[i] = two[0] + (two[1]-two[0])*w[i]
+			dst[i] = two[0] + (two[1]-two[0])*T(w[i])
 		}
 		return
 	}
@@ -285,13 +287,13 @@ func (p *inPlane) across(dst []float32) {
 		at, _, w, weights := p.x.of(i)
 		sum := row[at]
 		if weights == nil {
-			sum += (row[at+1] - sum) * w
+			sum += (row[at+1] - sum) * T(w)
 		}
 		for k, w := range weights {
 			if k == 0 {
 				sum = 0
 			}
-			sum += row[at+k] * w
+			sum += row[at+k] * T(w)
 		}
 		dst[i] = sum
 	}

@@ -1,6 +1,11 @@
 package volume
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
 
 // Scan is a volume that is read as it is used, slice by slice, so that a few slices are in memory and not all: a NIfTI
 // file whose slowest axis is z, or a Volume. What else a file may be is read at once. It is good for one use.
@@ -17,6 +22,44 @@ type Scan struct {
 	close func() error
 	path  string // of the file, or ""
 	read  int    // slices
+}
+
+// Layouts of a Scan's axes.
+const (
+	LayoutZYX    = "zyx"    // z, y, x of LPS, as a Volume has them
+	LayoutCTCLIP = "ctclip" // the file's k, i, j as they lie, whatever they mean: what CT-CLIP's scripts do
+)
+
+// OpenScan reads what Open does. Only NIfTI has another layout than LayoutZYX, which "" is too. The caller closes the
+// Scan; errors of its use name the path too.
+func OpenScan(path string, o Options, layout string) (*Scan, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("volume: %s: %w", path, plain(err))
+	}
+	begin := make([]byte, beginBytes)
+	n, _ := io.ReadFull(f, begin) // a folder, for one, is for Open to read
+	if kindOf(begin[:n]) == "nifti" && o.Series == "" {
+		var s *Scan
+		if _, err = f.Seek(0, io.SeekStart); err == nil {
+			s, err = scanNIfTI(f, o.HU, layout)
+		}
+		if err != nil {
+			f.Close()
+			return nil, fmt.Errorf("volume: %s: %w", path, err)
+		}
+		s.path, s.close = path, f.Close
+		return s, nil
+	}
+	f.Close()
+	v, err := Open(path, o)
+	if err != nil {
+		return nil, err
+	}
+	if layout == LayoutCTCLIP {
+		return nil, fmt.Errorf("volume: %s: %w", path, errors.New("not NIfTI: the layout ctclip is the order of axes of such a file"))
+	}
+	return v.Scan(), nil
 }
 
 // Scan reads a volume in memory.

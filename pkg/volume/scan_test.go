@@ -55,7 +55,7 @@ func TestScanIsTheVolume(t *testing.T) {
 		}
 		for _, p := range small {
 			want, wantErr := p.Tensor(v.Scan())
-			s, err := ScanNIfTI(path, HUSource{})
+			s, err := OpenScan(path, Options{}, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +84,7 @@ func TestScanHoldsFewSlices(t *testing.T) {
 		p := Preset{SpacingMM: [3]float64{3, 3, 3}, Shape: [3]int{32, 80, 80}, LoHU: -1000, HiHU: 200}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		s, err := ScanNIfTI(path, HUSource{})
+		s, err := OpenScan(path, Options{}, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +105,7 @@ func TestScanReadsToTheEnd(t *testing.T) {
 	for _, name := range []string{"bad-truncated.nii.gz", "bad-crc.nii.gz", "bad-truncated.nii", "bad-nan.nii", "bad-short-gz.nii.gz"} {
 		path := filepath.Join("testdata", name)
 		_, want := ReadNIfTI(path, HUSource{})
-		s, err := ScanNIfTI(path, HUSource{})
+		s, err := OpenScan(path, Options{}, "")
 		if err != nil {
 			t.Fatal(err)
 		}

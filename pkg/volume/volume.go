@@ -91,7 +91,7 @@ func open(path string, o Options) (*Volume, error) {
 		return nil, err
 	}
 	defer f.Close()
-	begin := make([]byte, 132)
+	begin := make([]byte, beginBytes)
 	n, err := io.ReadFull(f, begin)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return nil, err
@@ -123,6 +123,9 @@ func open(path string, o Options) (*Volume, error) {
 	}
 	return v.volume()
 }
+
+// beginBytes is how many bytes kindOf needs: DICOM's magic is behind 128 others.
+const beginBytes = 132
 
 // kindOf knows a file by its first bytes.
 func kindOf(b []byte) string {

@@ -11,11 +11,11 @@ import (
 
 func volumeCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "volume inspect", Short: "what a CT volume is: shape, spacing, place, HU",
-		Example: "  silverbeam volume inspect scan.nii.gz\n  silverbeam volume inspect dicom-folder --json",
+		Use: "volume inspect|convert", Short: "what a CT volume is: shape, spacing, place, HU; its training tensor",
+		Example: "  silverbeam volume inspect scan.nii.gz\n  silverbeam volume inspect dicom-folder --json\n  silverbeam volume convert scan.nii.gz --preset mps-ct --out scan.npy",
 		RunE:    onlyVerbs,
 	}
-	c.AddCommand(volumeInspectCommand())
+	c.AddCommand(volumeInspectCommand(), volumeConvertCommand())
 	return c
 }
 

@@ -161,7 +161,7 @@ func (w *shards) read(j job) (d done) {
 			d.err = fmt.Errorf("the reader failed on it: %v", r)
 		}
 	}()
-	v, err := volume.ScanNIfTI(j.volume.Path, volume.HUSource{Kind: w.Options.HUSource})
+	v, err := volume.OpenScan(j.volume.Path, volume.Options{HU: volume.HUSource{Kind: w.Options.HUSource}}, "")
 	if err != nil {
 		d.err = err
 		return d
