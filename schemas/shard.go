@@ -9,6 +9,7 @@ type Shard struct {
 	File   string // relative to the run folder
 	Rows   int
 	Digest string // hex SHA-256 of the file; of a manifest: its digest
+	Entry  string // what the manifest is to say of the file, as JSON; "" where there is no manifest
 }
 
 // Model is a trained model, or the result of an evaluation of one: a folder or file of the run.

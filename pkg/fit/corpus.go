@@ -43,7 +43,11 @@ func newCorpus(d *shard.Dataset, t *taxonomy.Taxonomy) (*corpus, error) {
 			at[r.Study] = i
 			c.studies = append(c.studies, study{id: r.Study, report: r.Report, labels: r.Labels})
 		}
-		c.studies[i].volumes = append(c.studies[i].volumes, r.HU)
+		hu, err := r.Voxels()
+		if err != nil {
+			return nil, err
+		}
+		c.studies[i].volumes = append(c.studies[i].volumes, hu)
 	}
 	if len(c.studies) == 0 {
 		return nil, fmt.Errorf("the data set has no studies in the split train")

@@ -1,9 +1,8 @@
 package shard
 
 import (
+	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -24,6 +23,7 @@ type Manifest struct {
 	Findings []string         `json:"findings"`
 	HUSource string           `json:"hu_source"`
 	Splits   map[string]Split `json:"splits"` // train, valid ...
+	SHA256   string           `json:"sha256"` // hex, of the manifest itself with this left empty; Commit fills it in
 }
 
 // Split is the part of a dataset that is used together. No patient is in two of them.
@@ -33,10 +33,25 @@ type Split struct {
 
 // BatchRef names one shard.
 type BatchRef struct {
-	ID     string `json:"id"`
-	File   string `json:"file"` // relative to the manifest's folder, with slashes
-	Rows   int    `json:"rows"`
-	Digest string `json:"digest"` // hex SHA-256 of the file
+	ID   string `json:"id"`
+	File string `json:"file"` // relative to the manifest's folder, with slashes
+	Written
+}
+
+// Written is a shard that was written. Rows == 0: there was none, and there is no file.
+type Written struct {
+	Rows    int      `json:"rows"`
+	Bytes   int64    `json:"bytes"`
+	Digest  string   `json:"digest"`  // hex SHA-256 of the file
+	Head    string   `json:"head"`    // hex SHA-256 of its bytes outside the tensors
+	Tensors []Tensor `json:"tensors"` // one a row
+}
+
+// Tensor is where a row's voxels lie in the file, so that one row is read without the others.
+type Tensor struct {
+	At     int64  `json:"at"` // bytes from the file's start
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"` // hex, of those bytes
 }
 
 // digest is over schema, preset, findings and the sorted shard digests (split and HU source are in the shards): no time,
@@ -56,8 +71,7 @@ func (m Manifest) digest() string {
 	if err != nil {
 		panic("shard: manifest: " + err.Error())
 	}
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:])
+	return digestOf(content)
 }
 
 // Commit writes dir/manifest.json atomically, batches sorted by id, and returns its digest; call it when all of dir's
@@ -80,17 +94,27 @@ func Commit(dir string, m Manifest) (digest string, err error) {
 			m.Previous = old.Previous
 		}
 	}
-	b, err := json.MarshalIndent(m, "", " ")
-	if err == nil {
-		err = WriteFile(filepath.Join(dir, ManifestName), append(b, '\n'))
-	}
-	if err != nil {
+	if err := WriteFile(filepath.Join(dir, ManifestName), m.encode()); err != nil {
 		return "", fmt.Errorf("shard: %w", err)
 	}
 	return m.Digest, nil
 }
 
-// ReadManifest reads dir/manifest.json and checks its digest and version.
+// encode is the manifest's file.
+func (m Manifest) encode() []byte {
+	text := func() []byte {
+		b, err := json.MarshalIndent(m, "", " ")
+		if err != nil {
+			panic("shard: manifest: " + err.Error())
+		}
+		return append(b, '\n')
+	}
+	m.SHA256 = ""
+	m.SHA256 = digestOf(text())
+	return text()
+}
+
+// ReadManifest reads dir/manifest.json, checks its version, and that it is what Commit wrote, to the byte.
 func ReadManifest(dir string) (m Manifest, err error) {
 	path := filepath.Join(dir, ManifestName)
 	b, err := os.ReadFile(path)
@@ -98,13 +122,16 @@ func ReadManifest(dir string) (m Manifest, err error) {
 		return m, fmt.Errorf("shard: %w", err)
 	}
 	if err := json.Unmarshal(b, &m); err != nil {
-		return m, fmt.Errorf("shard: %s: %w", path, err)
+		return m, fmt.Errorf("shard: %s: %w: %w", path, ErrDamaged, err)
 	}
 	if m.Schema != Schema {
 		return m, fmt.Errorf("shard: %s: schema %q, this version reads %q", path, m.Schema, Schema)
 	}
 	if got := m.digest(); got != m.Digest {
-		return m, fmt.Errorf("shard: %s: its digest is %.12s, it says %.12s", path, got, m.Digest)
+		return m, fmt.Errorf("shard: %s: its digest is %.12s, it says %.12s: %w or changed", path, got, m.Digest, ErrDamaged)
+	}
+	if !bytes.Equal(b, m.encode()) {
+		return m, fmt.Errorf("shard: %s: it is not what its sha256 says: %w or changed", path, ErrDamaged)
 	}
 	return m, nil
 }

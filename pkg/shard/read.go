@@ -18,7 +18,7 @@ import (
 	flatbuffers "github.com/google/flatbuffers/go"
 )
 
-// parse reads a shard out of its bytes, whose digest was checked. Voxels stay where they are: the library's own reader
+// parse reads a shard out of its bytes, whose digest was checked, but for its tensors, which it does not look at. Voxels stay where they are: the library's own reader
 // would copy them (it has no mapped reader before v18), so record batches are found here, by Arrow's File.fbs and Message.fbs.
 func parse(b []byte) (s Spec, rows []Row, err error) {
 	defer func() {
@@ -164,10 +164,10 @@ func (s Spec) row(b batch) (r Row, err error) {
 		return r, err
 	}
 	ct := b.buffers[len(b.buffers)-1]
-	if len(ct) < 2*s.Preset.Len() || uintptr(unsafe.Pointer(unsafe.SliceData(ct)))%2 != 0 {
+	if len(ct) != 2*s.Preset.Len() || uintptr(unsafe.Pointer(unsafe.SliceData(ct)))%2 != 0 {
 		return r, fmt.Errorf("volume %s: %d bytes of voxels for the shape %v", r.Volume, len(ct), s.Preset.Shape)
 	}
-	r.HU = unsafe.Slice((*int16)(unsafe.Pointer(unsafe.SliceData(ct))), s.Preset.Len())
+	r.kept = &kept{volume: r.Volume, bytes: ct}
 	return r, nil
 }
 

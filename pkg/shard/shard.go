@@ -2,11 +2,12 @@
 //
 // A shard is one uncompressed Arrow IPC file a batch, a record batch a row: text columns patient, study, volume and
 // report; state and p, fixed-size lists over the findings; ct, an arrow.fixed_shape_tensor of int16 HU in z, y, x. The
-// same rows make the same bytes. A file is seen whole or not at all, and a reader checks its digest before it believes a
-// byte: Arrow v17 ends the process on a flipped bit.
+// same rows make the same bytes. A file is seen whole or not at all. The manifest has digests of each tensor and of the rest
+// of a file, and a reader checks them before it believes a byte: Arrow v17 ends the process on a flipped bit.
 package shard
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,14 +25,16 @@ import (
 )
 
 // Schema is the version of the shards' columns and metadata; it is part of a manifest's digest.
-const Schema = "silverbeam.shard.1"
+const Schema = "silverbeam.shard.2"
 
 // Row is one reconstruction with its study's report and labels.
 type Row struct {
 	Patient, Study, Volume string
 	Report                 string
 	Labels                 []taxonomy.Label // one a finding, in order; nil: none are known. A shard keeps State and P alone
-	HU                     []int16          // len = z*y*x of the preset's shape, clipped HU; read rows alias the file
+	HU                     []int16          // len = z*y*x of the preset's shape, clipped HU; nil in rows that were read: see Voxels
+
+	kept *kept // of a row that was read
 }
 
 // Spec is what a shard's rows have in common. It is kept in the file.
@@ -42,19 +45,12 @@ type Spec struct {
 	HUSource string
 }
 
-// File is a shard that was written. Rows == 0: there was none, and there is no file.
-type File struct {
-	Rows   int
-	Digest string // hex SHA-256 of the file
-	Bytes  int64
-}
-
 // Write makes the shard at path of rows, holding one of them at a time. An error from rows, or of the disk, leaves nothing behind.
-func Write(path string, s Spec, rows iter.Seq2[Row, error]) (File, error) {
+func Write(path string, s Spec, rows iter.Seq2[Row, error]) (Written, error) {
 	return write(path, s, rows, memory.DefaultAllocator)
 }
 
-func write(path string, s Spec, rows iter.Seq2[Row, error], mem memory.Allocator) (f File, err error) {
+func write(path string, s Spec, rows iter.Seq2[Row, error], mem memory.Allocator) (f Written, err error) {
 	next, stop := iter.Pull2(rows)
 	defer stop()
 	first, err, ok := next()
@@ -66,7 +62,8 @@ func write(path string, s Spec, rows iter.Seq2[Row, error], mem memory.Allocator
 		return f, err
 	}
 	f.Digest, f.Bytes, err = writeAtomic(path, func(w io.Writer) error {
-		out, err := ipc.NewFileWriter(w.(io.WriteSeeker), ipc.WithSchema(schema), ipc.WithAllocator(mem))
+		file := w.(*hashing)
+		out, err := ipc.NewFileWriter(file, ipc.WithSchema(schema), ipc.WithAllocator(mem))
 		if err != nil {
 			return err
 		}
@@ -74,15 +71,22 @@ func write(path string, s Spec, rows iter.Seq2[Row, error], mem memory.Allocator
 			if err != nil {
 				return err
 			}
+			file.tensor = raw(r.HU)
 			if err := s.writeRow(out, schema, r, mem); err != nil {
 				return fmt.Errorf("volume %s: %w", r.Volume, err)
 			}
-			f.Rows++
+			if f.Rows++; len(file.tensors) != f.Rows {
+				panic("shard: a tensor was not written as it lies in memory")
+			}
 		}
-		return out.Close()
+		if err := out.Close(); err != nil {
+			return err
+		}
+		f.Head, f.Tensors = hex.EncodeToString(file.head.Sum(nil)), file.tensors
+		return nil
 	})
 	if err != nil {
-		return File{}, fmt.Errorf("shard: %s: %w", path, err)
+		return Written{}, fmt.Errorf("shard: %s: %w", path, err)
 	}
 	return f, nil
 }
@@ -189,10 +193,14 @@ func (s Spec) probabilities(labels []taxonomy.Label, mem memory.Allocator) arrow
 
 // tensor wraps the voxels without copying them.
 func tensor(t arrow.DataType, hu []int16) arrow.Array {
-	raw := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(hu))), 2*len(hu))
-	values := array.NewData(arrow.PrimitiveTypes.Int16, len(hu), []*memory.Buffer{nil, memory.NewBufferBytes(raw)}, nil, 0, 0)
+	values := array.NewData(arrow.PrimitiveTypes.Int16, len(hu), []*memory.Buffer{nil, memory.NewBufferBytes(raw(hu))}, nil, 0, 0)
 	defer values.Release()
 	list := array.NewData(t, 1, []*memory.Buffer{nil}, []arrow.ArrayData{values}, 0, 0)
 	defer list.Release()
 	return array.NewFixedSizeListData(list)
+}
+
+// raw are the bytes of voxels, where they lie.
+func raw(hu []int16) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(hu))), 2*len(hu))
 }

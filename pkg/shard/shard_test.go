@@ -80,7 +80,7 @@ func dataset(t *testing.T, dir string) (digest string, rows map[string][]Row) {
 			t.Fatal(f, err)
 		}
 		s := m.Splits[b.split]
-		s.Batches = append(s.Batches, BatchRef{ID: b.id, File: file, Rows: f.Rows, Digest: f.Digest})
+		s.Batches = append(s.Batches, BatchRef{ID: b.id, File: file, Written: f})
 		m.Splits[b.split] = s
 		rows[b.split] = append(rows[b.split], in...) // p0 of b0 before p2 of a0
 	}
@@ -101,6 +101,13 @@ func TestRoundTrip(t *testing.T) {
 	defer d.Close()
 	for split, rows := range want {
 		got, err := d.Rows(split)
+		for i := range got {
+			hu, err := got[i].Voxels()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[i].HU, got[i].kept = hu, nil
+		}
 		if err != nil || !reflect.DeepEqual(got, rows) {
 			t.Errorf("%s: %+v\nwant %+v (%v)", split, got, rows, err)
 		}
@@ -133,27 +140,112 @@ func TestSameRowsSameBytes(t *testing.T) {
 	}
 }
 
-// TestDamageIsNamed flips each byte of a shard in turn: the digest must refuse all of them before Arrow sees one.
+// TestDamageIsNamed flips each byte of a shard in turn: a digest must refuse it before Arrow sees one. What is wrong in a
+// tensor is found when that row is read, and its row alone.
 func TestDamageIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	dataset(t, dir)
 	path := filepath.Join(dir, "valid/c0-cfg.arrow")
 	good, _ := os.ReadFile(path)
 	bad := map[string][]byte{"empty": {}, "cut": good[:len(good)-1], "longer": append(slices.Clip(good), 0)}
-	for i := 0; i < len(good); i += 11 {
-		b := slices.Clone(good)
-		b[i] ^= 0x10
-		bad[fmt.Sprint("flip ", i)] = b
+	tensors := 0
+	refused := func(name string) {
+		d, err := Open(dir)
+		if err == nil {
+			rows, _ := d.Rows("valid")
+			_, first := rows[0].Voxels()
+			_, second := rows[1].Voxels()
+			if (first == nil) == (second == nil) {
+				t.Errorf("%s: %v and %v", name, first, second)
+			}
+			err, tensors = fmt.Errorf("%s: %w", path, errors.Join(first, second)), tensors+1
+			d.Close()
+		}
+		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "damaged or replaced") {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if s, err := Verify(dir); err != nil || len(s.Problems) == 0 || !errors.Is(s.Problems[0], ErrDamaged) || !strings.Contains(s.Problems[0].Error(), path) {
+			t.Fatalf("%s: %+v %v", name, s, err)
+		}
 	}
 	for name, b := range bad {
 		os.WriteFile(path, b, 0o600)
-		if d, err := Open(dir); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "damaged or replaced") {
-			t.Fatalf("%s: %v %v", name, d, err)
-		}
+		refused(name)
+	}
+	os.WriteFile(path, good, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for i, b := range good {
+		f.WriteAt([]byte{b ^ 1<<(i%8)}, int64(i))
+		refused(fmt.Sprint("flip ", i))
+		f.WriteAt([]byte{b}, int64(i))
+	}
+	if tensors != 2*2*60 {
+		t.Errorf("%d flips in tensors, want one for each of their bytes", tensors)
 	}
 	os.Remove(path)
 	if _, err := Open(dir); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path) {
 		t.Errorf("missing: %v", err)
+	}
+}
+
+// TestManifestDamageIsNamed flips bits of each byte of a manifest in turn: none is taken, none ends the process.
+func TestManifestDamageIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	dataset(t, dir)
+	path := filepath.Join(dir, ManifestName)
+	good, _ := os.ReadFile(path)
+	for i := range 8 * len(good) {
+		if i%8 != i/8%8 && i%5 > 0 { // one bit of each byte, and a fifth of the others
+			continue
+		}
+		b := slices.Clone(good)
+		b[i/8] ^= 1 << (i % 8)
+		os.WriteFile(path, b, 0o600)
+		if _, err := ReadManifest(dir); err == nil || !strings.Contains(err.Error(), path) {
+			t.Fatalf("bit %d of byte %d, %q: %v", i%8, i/8, good[max(0, i/8-20):i/8+1], err)
+		}
+	}
+}
+
+// TestVerify holds what a data set may have wrong beside its bytes.
+func TestVerify(t *testing.T) {
+	dir := t.TempDir()
+	dataset(t, dir)
+	for _, f := range []string{"train/old-cfg.arrow", "train/b0-cfg.arrow.tmp123", "train/b0-cfg.arrow.summary.json", "labels.csv"} {
+		if err := os.WriteFile(filepath.Join(dir, f), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v, err := Verify(dir)
+	if err != nil || len(v.Problems) > 0 || v.Rows != 8 || v.Shards != 3 || fmt.Sprint(v.Orphans) != "[train/b0-cfg.arrow.tmp123 train/old-cfg.arrow]" {
+		t.Errorf("%+v %v", v, err)
+	}
+	leaky := t.TempDir()
+	m := Manifest{Preset: "x", Findings: findings, HUSource: "header", Splits: map[string]Split{}}
+	for _, split := range []string{"train", "valid"} {
+		f, err := Write(filepath.Join(leaky, split, "a.arrow"), spec(split), sequence(makeRows(3, 7), nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Splits[split] = Split{[]BatchRef{{ID: split, File: split + "/a.arrow", Written: f}}}
+	}
+	if _, err := Commit(leaky, m); err != nil {
+		t.Fatal(err)
+	}
+	want := "patient p7: in two splits, train and valid"
+	if _, err := Open(leaky); !errors.Is(err, ErrLeak) || !strings.Contains(err.Error(), want) {
+		t.Errorf("opened: %v", err)
+	}
+	if v, err := Verify(leaky); err != nil || len(v.Problems) != 1 || !strings.Contains(v.Problems[0].Error(), want) {
+		t.Errorf("%+v %v", v, err)
+	}
+	os.Remove(filepath.Join(leaky, "train/a.arrow"))
+	if v, err := Verify(leaky); err != nil || len(v.Problems) != 1 || !errors.Is(v.Problems[0], os.ErrNotExist) {
+		t.Errorf("%+v %v", v, err)
 	}
 }
 
@@ -211,7 +303,7 @@ func TestFailuresLeaveNothing(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		f, err := Write(filepath.Join(dir, "train", "x.arrow"), spec("train"), rows)
-		if (err == nil) != (name == "no rows") || f != (File{}) {
+		if (err == nil) != (name == "no rows") || !reflect.DeepEqual(f, Written{}) {
 			t.Errorf("%s: %v %v", name, f, err)
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, "*", "*")); len(left) > 0 {

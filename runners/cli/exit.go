@@ -68,7 +68,7 @@ var classes = []struct {
 	{codeTemporary, is(syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ENOTCONN)},
 	{codeUsage, as[pipelines.Problems]},
 	{codeRejects, is(intake.ErrRejects)},
-	{codeInput, is(intake.ErrInput, evaluate.ErrTruth, shard.ErrDamaged)},
+	{codeInput, is(intake.ErrInput, evaluate.ErrTruth, shard.ErrDamaged, shard.ErrLeak)},
 	{codeBudget, is(llm.ErrBudget, llm.ErrReplay)},
 	{codeProvider, is(llm.ErrProvider)},
 	{codeTemporary, is(llm.ErrTemporary, context.DeadlineExceeded)},

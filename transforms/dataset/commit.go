@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 
@@ -46,7 +47,11 @@ func (f *commitFn) commit(g batch.Gathered) (out schemas.Shard, err error) {
 			return out, err
 		}
 		sp := m.Splits[s.Split]
-		sp.Batches = append(sp.Batches, shard.BatchRef{ID: s.Batch, File: rel, Rows: s.Rows, Digest: s.Digest})
+		ref := shard.BatchRef{ID: s.Batch, File: rel}
+		if err := json.Unmarshal([]byte(s.Entry), &ref.Written); err != nil {
+			return out, fmt.Errorf("%s: its summary: %w", s.File, err)
+		}
+		sp.Batches = append(sp.Batches, ref)
 		m.Splits[s.Split], rows = sp, rows+s.Rows
 	}
 	digest, err := shard.Commit(dir, m)

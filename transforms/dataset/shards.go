@@ -7,6 +7,7 @@ package dataset
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -62,7 +63,7 @@ func (o Options) withDefaults() Options {
 func (o Options) Identity() (string, error) {
 	o = o.withDefaults()
 	p, err := volume.PresetByName(o.Preset)
-	return p.Digest() + " " + o.HUSource, err
+	return strings.Join([]string{p.Digest(), o.HUSource, shard.Schema}, " "), err
 }
 
 // Output is where the step's files go. config is the digest of the chain down to the step.
@@ -148,7 +149,11 @@ func (w *shards) Write(ctx context.Context, path string, b *schemas.Batch) (sche
 		}
 	}
 	f, err := shard.Write(path, shard.Spec{Preset: w.preset, Findings: w.Findings, Split: b.Split, HUSource: w.Options.HUSource}, rows)
-	return schemas.Shard{Rows: f.Rows, Digest: f.Digest}, p, err
+	if err != nil {
+		return schemas.Shard{}, p, err
+	}
+	entry, err := json.Marshal(f)
+	return schemas.Shard{Rows: f.Rows, Digest: f.Digest, Entry: string(entry)}, p, err
 }
 
 // read brings one reconstruction to the preset's grid.

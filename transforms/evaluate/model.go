@@ -182,12 +182,15 @@ func silver(rows []shard.Row, findings int) [][]int8 {
 }
 
 // voxels are the volumes of rows.
-func voxels(rows []shard.Row) [][]int16 {
+func voxels(rows []shard.Row) ([][]int16, error) {
 	hu := make([][]int16, len(rows))
 	for i, r := range rows {
-		hu[i] = r.HU
+		var err error
+		if hu[i], err = r.Voxels(); err != nil {
+			return nil, err
+		}
 	}
-	return hu
+	return hu, nil
 }
 
 func (f *modelFn) resampling() metrics.Resampling {

@@ -19,7 +19,11 @@ const galleryQueries, galleryHits = 4, 5
 
 // retrieval finds volumes by report and by volume.
 func (f *modelFn) retrieval(ctx context.Context, m *fit.Model, p *pool) (*result.Retrieval, error) {
-	volumes, err := m.EmbedVolumes(ctx, voxels(p.rows))
+	hu, err := voxels(p.rows)
+	if err != nil {
+		return nil, err
+	}
+	volumes, err := m.EmbedVolumes(ctx, hu)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,11 @@ const histogramBins = 50
 // classifier scores a supervised model by its own outputs, beside a logistic regression on the HU histogram that learned
 // from the same labels of the same training volumes. Rows are volumes, resampled by patient.
 func (f *modelFn) classifier(ctx context.Context, m *fit.Model, p *pool) (*result.Scores, error) {
-	logits, err := m.Logits(ctx, voxels(p.rows))
+	hu, err := voxels(p.rows)
+	if err != nil {
+		return nil, err
+	}
+	logits, err := m.Logits(ctx, hu)
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +27,11 @@ func (f *modelFn) classifier(ctx context.Context, m *fit.Model, p *pool) (*resul
 	if err != nil {
 		return nil, err
 	}
-	base, err := metrics.Baseline(histograms(voxels(train)), silver(train, len(p.y)), histograms(voxels(p.rows)), metrics.BaselineLambda)
+	trained, err := voxels(train)
+	if err != nil {
+		return nil, err
+	}
+	base, err := metrics.Baseline(histograms(trained), silver(train, len(p.y)), histograms(hu), metrics.BaselineLambda)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +44,11 @@ func (f *modelFn) classifier(ctx context.Context, m *fit.Model, p *pool) (*resul
 
 // zeroShot scores a finding by how much nearer a volume lies to its positive prompt than to its negative one.
 func (f *modelFn) zeroShot(ctx context.Context, m *fit.Model, p *pool) (*result.Scores, error) {
-	volumes, err := m.EmbedVolumes(ctx, voxels(p.rows))
+	hu, err := voxels(p.rows)
+	if err != nil {
+		return nil, err
+	}
+	volumes, err := m.EmbedVolumes(ctx, hu)
 	if err != nil {
 		return nil, err
 	}

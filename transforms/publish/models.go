@@ -119,7 +119,11 @@ func (src *source) gallery(reportText bool) (*html.Gallery, error) {
 
 func (src *source) slices(r shard.Row) (html.Images, error) {
 	p := src.data.Preset()
-	return html.Slices(r.HU, p.Shape, p.SpacingMM, html.Lung)
+	hu, err := r.Voxels()
+	if err != nil {
+		return html.Images{}, err
+	}
+	return html.Slices(hu, p.Shape, p.SpacingMM, html.Lung)
 }
 
 // present names the findings that a row's labels call present.
