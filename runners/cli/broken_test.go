@@ -149,8 +149,8 @@ transforms:
 		damage func([]byte) []byte
 	}{
 		{"truncated", func(b []byte) []byte { return b[:len(b)/2] }},
-		{"truncated", func([]byte) []byte { return nil }},
-		{"truncated", func([]byte) []byte { return []byte("garbage") }},
+		{"a file of 0 bytes that is not NIfTI", func([]byte) []byte { return nil }},
+		{"a file of 7 bytes that is not NIfTI", func([]byte) []byte { return []byte("garbage") }},
 		{"checksum", flip(-6)},
 		{"", flip(500)},
 		{"no such file", nil},
