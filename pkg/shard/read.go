@@ -34,7 +34,7 @@ func parse(b []byte) (s Spec, rows []Row, err error) {
 	if s, err = specOf(f.Schema()); err != nil {
 		return s, nil, err
 	}
-	for _, at := range blocks(b) {
+	for _, at := range batches(b) {
 		batch := recordBatch(b, at)
 		if batch.rows != 1 {
 			return s, nil, fmt.Errorf("a record batch of %d rows, want 1", batch.rows)
@@ -59,7 +59,12 @@ func specOf(schema *arrow.Schema) (s Spec, err error) {
 		return v
 	}
 	version, preset, digest, findings := get(keySchema), get(keyPreset), get(keyDigest), get(keyFindings)
-	s.Split, s.HUSource = get(keySplit), get(keyHUSource)
+	s.Split, s.HUSource, s.Storage = get(keySplit), get(keyHUSource), Raw
+	if layout, ok := md.GetValue(keyBlocks); ok {
+		if s.Storage = Compressed; layout != blockLayout {
+			return s, fmt.Errorf("compressed as %s, this version reads %s", layout, blockLayout)
+		}
+	}
 	if err != nil {
 		return s, err
 	}
@@ -85,8 +90,8 @@ func specOf(schema *arrow.Schema) (s Spec, err error) {
 // footerSuffix is the length of the footer and the magic, at the file's end.
 const footerSuffix = 4 + len("ARROW1")
 
-// blocks are the offsets of the record batches' messages: File.fbs, Footer.recordBatches.
-func blocks(b []byte) (at []int64) {
+// batches are the offsets of the record batches' messages: File.fbs, Footer.recordBatches.
+func batches(b []byte) (at []int64) {
 	end := len(b) - footerSuffix
 	footer := root(b[end-int(binary.LittleEndian.Uint32(b[end:])) : end])
 	for e := range vector(footer, 3, 24) {
@@ -149,11 +154,15 @@ func vector(t flatbuffers.Table, field, size int) func(func([]byte) bool) {
 	}
 }
 
-// row takes a row out of a batch. The columns' buffers: a text has three (validity, offsets, bytes), a list one and its
-// values two.
+// row takes a row out of a batch. The columns' buffers: a text has three (validity, offsets, bytes), as compressed tensors
+// have, a list one and its values two.
 func (s Spec) row(b batch) (r Row, err error) {
 	const texts, lists = 4, 3
-	if len(b.buffers) != 3*texts+3*lists || len(b.nodes) != texts+2*lists {
+	nodes := texts + 2*lists
+	if s.Storage == Compressed {
+		nodes-- // ct is no list
+	}
+	if len(b.buffers) != 3*texts+3*lists || len(b.nodes) != nodes {
 		return r, fmt.Errorf("%d buffers and %d nodes", len(b.buffers), len(b.nodes))
 	}
 	for i, to := range []*string{&r.Patient, &r.Study, &r.Volume, &r.Report} {
@@ -164,10 +173,10 @@ func (s Spec) row(b batch) (r Row, err error) {
 		return r, err
 	}
 	ct := b.buffers[len(b.buffers)-1]
-	if len(ct) != 2*s.Preset.Len() || uintptr(unsafe.Pointer(unsafe.SliceData(ct)))%2 != 0 {
+	if s.Storage == Raw && (len(ct) != 2*s.Preset.Len() || uintptr(unsafe.Pointer(unsafe.SliceData(ct)))%2 != 0) {
 		return r, fmt.Errorf("volume %s: %d bytes of voxels for the shape %v", r.Volume, len(ct), s.Preset.Shape)
 	}
-	r.kept = &kept{volume: r.Volume, bytes: ct}
+	r.kept = &kept{volume: r.Volume, shape: s.Preset.Shape, compressed: s.Storage == Compressed, bytes: ct}
 	return r, nil
 }
 

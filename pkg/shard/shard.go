@@ -1,12 +1,14 @@
 // Package shard keeps training data: Arrow files of labelled volumes, the manifest that names them, and tables of labels.
 //
-// A shard is one uncompressed Arrow IPC file a batch, a record batch a row: text columns patient, study, volume and
-// report; state and p, fixed-size lists over the findings; ct, an arrow.fixed_shape_tensor of int16 HU in z, y, x. The
+// A shard is one Arrow IPC file a batch, a record batch a row: text columns patient, study, volume and
+// report; state and p, fixed-size lists over the findings; ct, an arrow.fixed_shape_tensor of int16 HU in z, y, x, or
+// binary with compressed blocks of it. The
 // same rows make the same bytes. A file is seen whole or not at all. The manifest has digests of each tensor and of the rest
 // of a file, and a reader checks them before it believes a byte: Arrow v17 ends the process on a flipped bit.
 package shard
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -43,6 +45,7 @@ type Spec struct {
 	Findings []string
 	Split    string
 	HUSource string
+	Storage  string // Raw or Compressed; "" is Raw
 }
 
 // Write makes the shard at path of rows, holding one of them at a time. An error from rows, or of the disk, leaves nothing behind.
@@ -71,8 +74,10 @@ func write(path string, s Spec, rows iter.Seq2[Row, error], mem memory.Allocator
 			if err != nil {
 				return err
 			}
-			file.tensor = raw(r.HU)
-			if err := s.writeRow(out, schema, r, mem); err != nil {
+			if file.tensor, err = s.bytes(r); err == nil {
+				err = s.writeRow(out, schema, r, file.tensor, mem)
+			}
+			if err != nil {
 				return fmt.Errorf("volume %s: %w", r.Volume, err)
 			}
 			if f.Rows++; len(file.tensors) != f.Rows {
@@ -99,6 +104,7 @@ const (
 	keyFindings = "silverbeam.findings"
 	keySplit    = "silverbeam.split"
 	keyHUSource = "silverbeam.hu_source"
+	keyBlocks   = "silverbeam.blocks" // of compressed shards: how a ct is laid out
 )
 
 func (s Spec) schema() (*arrow.Schema, error) {
@@ -113,11 +119,17 @@ func (s Spec) schema() (*arrow.Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	md := arrow.NewMetadata(
-		[]string{keySchema, keyPreset, keyDigest, keyFindings, keySplit, keyHUSource},
-		[]string{Schema, string(preset), s.Preset.Digest(), string(findings), s.Split, s.HUSource})
+	keys := []string{keySchema, keyPreset, keyDigest, keyFindings, keySplit, keyHUSource}
+	values := []string{Schema, string(preset), s.Preset.Digest(), string(findings), s.Split, s.HUSource}
+	if s.Storage == Compressed {
+		keys, values = append(keys, keyBlocks), append(values, blockLayout)
+	}
+	md := arrow.NewMetadata(keys, values)
 	return arrow.NewSchema(s.fields(), &md), nil
 }
+
+// blockLayout tells other readers how compressed tensors lie; see blocks.go.
+const blockLayout = `{"side":32,"order":"zyx","codec":"zstd","frames":"low bytes, high bytes","ends":"uint32 of each frame","values":"zigzag differences in x, then y"}`
 
 // fields are the columns. v17 has no arrow.fixed_shape_tensor, so its metadata stands by hand on the storage type
 // (Arrow columnar format, canonical extension types).
@@ -132,19 +144,30 @@ func (s Spec) fields() []arrow.Field {
 		{Name: "p", Type: arrow.FixedSizeListOf(int32(len(s.Findings)), arrow.PrimitiveTypes.Float32), Nullable: true},
 		{Name: "ct", Type: arrow.FixedSizeListOfNonNullable(int32(s.Preset.Len()), arrow.PrimitiveTypes.Int16), Metadata: tensor},
 	}
+	if s.Storage == Compressed {
+		fields[6] = arrow.Field{Name: "ct", Type: arrow.BinaryTypes.Binary}
+	}
 	return fields
 }
 
-// writeRow writes one record batch. The voxels go out as they lie in memory.
-func (s Spec) writeRow(out *ipc.FileWriter, schema *arrow.Schema, r Row, mem memory.Allocator) error {
+// bytes are a row's tensor as it is stored.
+func (s Spec) bytes(r Row) ([]byte, error) {
 	if len(r.HU) != s.Preset.Len() {
-		return fmt.Errorf("%d voxels for the shape %v", len(r.HU), s.Preset.Shape)
+		return nil, fmt.Errorf("%d voxels for the shape %v", len(r.HU), s.Preset.Shape)
 	}
+	if s.Storage == Compressed {
+		return pack(nil, r.HU, s.Preset.Shape), nil
+	}
+	return raw(r.HU), nil
+}
+
+// writeRow writes one record batch. The tensor goes out as it lies in memory.
+func (s Spec) writeRow(out *ipc.FileWriter, schema *arrow.Schema, r Row, ct []byte, mem memory.Allocator) error {
 	if r.Labels != nil && len(r.Labels) != len(s.Findings) {
 		return fmt.Errorf("%d labels for %d findings", len(r.Labels), len(s.Findings))
 	}
 	cols := []arrow.Array{text(r.Patient, mem), text(r.Study, mem), text(r.Volume, mem), text(r.Report, mem),
-		s.states(r.Labels, mem), s.probabilities(r.Labels, mem), tensor(schema.Field(6).Type, r.HU)}
+		s.states(r.Labels, mem), s.probabilities(r.Labels, mem), tensor(schema.Field(6).Type, ct)}
 	rec := array.NewRecord(schema, cols, 1)
 	for _, c := range cols {
 		c.Release()
@@ -191,9 +214,15 @@ func (s Spec) probabilities(labels []taxonomy.Label, mem memory.Allocator) arrow
 	return b.NewArray()
 }
 
-// tensor wraps the voxels without copying them.
-func tensor(t arrow.DataType, hu []int16) arrow.Array {
-	values := array.NewData(arrow.PrimitiveTypes.Int16, len(hu), []*memory.Buffer{nil, memory.NewBufferBytes(raw(hu))}, nil, 0, 0)
+// tensor wraps the bytes without copying them.
+func tensor(t arrow.DataType, ct []byte) arrow.Array {
+	if t.ID() == arrow.BINARY {
+		ends := binary.LittleEndian.AppendUint32(make([]byte, 4), uint32(len(ct)))
+		data := array.NewData(t, 1, []*memory.Buffer{nil, memory.NewBufferBytes(ends), memory.NewBufferBytes(ct)}, nil, 0, 0)
+		defer data.Release()
+		return array.NewBinaryData(data)
+	}
+	values := array.NewData(arrow.PrimitiveTypes.Int16, len(ct)/2, []*memory.Buffer{nil, memory.NewBufferBytes(ct)}, nil, 0, 0)
 	defer values.Release()
 	list := array.NewData(t, 1, []*memory.Buffer{nil}, []arrow.ArrayData{values}, 0, 0)
 	defer list.Release()

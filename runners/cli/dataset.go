@@ -58,6 +58,7 @@ type datasetView struct {
 	SpacingMM [3]float64  `json:"spacing_mm"` // z, y, x; zeros: the whole field of each scan
 	WindowHU  [2]int      `json:"window_hu"`  // become -1 and 1
 	HUSource  string      `json:"hu_source"`
+	Storage   string      `json:"storage"` // raw or compressed
 	Splits    []splitView `json:"splits"`
 }
 
@@ -85,7 +86,7 @@ type findingView struct {
 
 func look(d *shard.Dataset) (datasetView, error) {
 	m, p := d.Manifest(), d.Preset()
-	v := datasetView{m.Digest, p.Name, p.Shape, p.SpacingMM, [2]int{p.LoHU, p.HiHU}, m.HUSource, []splitView{}}
+	v := datasetView{m.Digest, p.Name, p.Shape, p.SpacingMM, [2]int{p.LoHU, p.HiHU}, m.HUSource, d.Storage(), []splitView{}}
 	for _, name := range d.Splits() {
 		rows, err := d.Rows(name)
 		if err != nil {
@@ -147,6 +148,7 @@ func (v datasetView) tell(w io.Writer) error {
 	}
 	line(w, "preset     %s: %s, window %d to %d HU", v.Preset, grid, v.WindowHU[0], v.WindowHU[1])
 	line(w, "hu_source  %s", v.HUSource)
+	line(w, "storage    %s", v.Storage)
 	for _, s := range v.Splits {
 		line(w, "")
 		line(w, "%s: %s of %s in %s, %s bytes", s.Name, count(s.Studies, "study"), count(s.Patients, "patient"), count(s.Shards, "shard"), grouped(s.Bytes))
