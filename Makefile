@@ -130,7 +130,7 @@ ROWS ?= 100000
 ROUNDS ?= 3
 PEERS ?= plain plain-prism regex
 .PHONY: bench-peers
-bench-peers: build .cache/peers/done .cache/labelers/done bench-calls bench-redact bench-series bench-volumes ## our rules and label-reports beside those of others (ROWS, ROUNDS, PEERS; SARLE=CHECKOUT)
+bench-peers: build .cache/peers/done .cache/labelers/done bench-calls bench-redact bench-series bench-volumes bench-shards ## our rules and label-reports beside those of others (ROWS, ROUNDS, PEERS; SARLE=CHECKOUT)
 	@$(GO) test -c -o .cache/labelers/rules.test ./pkg/rules
 	@.cache/labelers/bin/python pkg/rules/testdata/labelers.py .cache/labelers/rules.test $(ROUNDS) $(SARLE)
 	@$(GO) build -o .cache/peers/prism github.com/apache/beam/sdks/v2/go/cmd/prism
