@@ -127,7 +127,7 @@ def main(binary, work, rounds):
                 continue
             got.setdefault(name, []).append(json.loads(p.stdout.strip().splitlines()[-1]))
     first = statistics.median(got["silverbeam raw"])
-    print("| | samples per CPU-second | silverbeam raw is × faster |\n|---|---|---|")
+    print("| | samples per CPU-second | ours, raw, is × faster |\n|---|---|---|")
     for k, v in sorted(got.items(), key=lambda kv: -statistics.median(kv[1])):
         version = "" if k.startswith("silverbeam") else " " + importlib.metadata.version(k)
         print(f"| {k}{version} | {statistics.median(v):.0f} ({min(v):.0f} to {max(v):.0f}) | {first / statistics.median(v):.2f} |")
