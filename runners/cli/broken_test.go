@@ -215,6 +215,7 @@ transforms:
 	for _, kind := range []string{"dataset/train/*.arrow", "dataset/labels/train/*.part"} {
 		l.damaged(kind)
 	}
+	l.damagedTensor()
 	if before, after := l.report("run").Digest, l.report("again").Digest; after != before {
 		t.Errorf("data set %s, without the damage %s", after, before)
 	}
@@ -247,7 +248,7 @@ func (l *lab) damaged(kind string) {
 	files, _ := filepath.Glob(filepath.Join(l.dir, "again", kind))
 	text, err := os.ReadFile(files[0])
 	if err == nil {
-		text[len(text)/2] ^= 1
+		text[len(text)-40] ^= 1 // of a shard: in its footer, which every opening checks
 		err = os.WriteFile(files[0], text, 0o600)
 	}
 	if err != nil {
@@ -260,6 +261,34 @@ func (l *lab) damaged(kind string) {
 		l.Fatal(err)
 	}
 	l.succeed("run", "p.yaml", "--run", "again")
+}
+
+// damagedTensor flips a bit of a volume's voxels: opening the data set reads none of them, dataset verify all.
+func (l *lab) damagedTensor() {
+	l.Helper()
+	dir := filepath.Join(l.dir, "again/dataset")
+	m, err := shard.ReadManifest(dir)
+	if err != nil {
+		l.Fatal(err)
+	}
+	b := m.Splits["train"].Batches[0]
+	path := filepath.Join(dir, b.File)
+	good, err := os.ReadFile(path)
+	if err != nil {
+		l.Fatal(err)
+	}
+	bad := bytes.Clone(good)
+	bad[b.Tensors[0].At+b.Tensors[0].Bytes/2] ^= 1
+	if err := os.WriteFile(path, bad, 0o600); err != nil {
+		l.Fatal(err)
+	}
+	if out := l.exits(codeInput, "dataset", "verify", "again/dataset"); !strings.Contains(out, filepath.Base(path)) {
+		l.Error(out)
+	}
+	if err := os.WriteFile(path, good, 0o600); err != nil {
+		l.Fatal(err)
+	}
+	l.succeed("dataset", "verify", "again/dataset")
 }
 
 // A run whose reports are clearly refused beyond its tolerance is given up long before its end, and costs no more.
