@@ -243,6 +243,8 @@ func (d *database) close() error {
 	d.mu.Unlock()
 	<-d.done
 	if d.shared {
+		// The server notices a moment later that a session has ended: until then its lease would look alive.
+		_, _ = d.session.ExecContext(context.Background(), `SELECT pg_advisory_unlock_all()`)
 		return errors.Join(d.session.Close(), d.db.Close())
 	}
 	// A reader in another process may hold the log; the next opener folds it then.
