@@ -99,23 +99,18 @@ func (b *Book) settle(tx *sql.Tx, attempt int64, in Intent, o Outcome, now int64
 		input, output = &u.Input, &u.Output
 	}
 	var labels []byte
-	var err error
 	if o.Kind == Answered {
-		name, known := b.d.sets.name(in.Findings)
-		if !known { // learned in Settle, once it is on the disk
-			err = keepSet(tx, name, in.Findings)
+		var err error
+		if labels, err = b.d.encode(tx, Answer{Findings: in.Findings, Labels: o.Labels}); err != nil {
+			return err
 		}
-		labels = encodeAnswer(Answer{Labels: o.Labels}, name)
 	}
 	var sent *int64
 	if !o.Sent.IsZero() {
 		n := o.Sent.UnixNano()
 		sent = &n
 	}
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(`UPDATE attempts SET started=coalesce(?,started),ended=?,outcome=?,status=?,request_id=?,model_seen=?,fingerprint=?,usage=?,
+	_, err := tx.Exec(`UPDATE attempts SET started=coalesce(?,started),ended=?,outcome=?,status=?,request_id=?,model_seen=?,fingerprint=?,usage=?,
 		input=?,cached=?,cache_write=?,output=?,reasoning=?,cost=?,labels=? WHERE id=?`,
 		sent, now, o.Kind, o.Status, o.RequestID, o.ModelSeen, o.Print, string(o.RawUsage),
 		input, u.Cached, u.CacheWrite, output, u.Reasoning, o.CostPico, labels, attempt)
@@ -187,13 +182,10 @@ func (d *database) answers(rows *sql.Rows, err error) ([]Answer, error) {
 // sharing the answer of an equal report of this run. savedPico is what the answer had cost. Of equal reports in the store
 // the first counts as stored and the others as shared.
 func (b *Book) Spared(in Intent, fromStore bool, savedPico int64) error {
-	kind := `'dedupe'`
-	if fromStore {
-		kind = `CASE WHEN EXISTS (SELECT 1 FROM asked WHERE report=? AND step=? AND kind='store') THEN 'dedupe' ELSE 'store' END`
+	if !fromStore {
+		return b.exec(`INSERT OR IGNORE INTO asked VALUES (?,?,?,?,'dedupe',?)`, in.Batch, in.Step, in.Study, in.Report[:], savedPico)
 	}
-	args := []any{in.Batch, in.Step, in.Study, in.Report[:]}
-	if fromStore {
-		args = append(args, in.Report[:], in.Step)
-	}
-	return b.exec(`INSERT OR IGNORE INTO asked VALUES (?,?,?,?,`+kind+`,?)`, append(args, savedPico)...)
+	return b.exec(`INSERT OR IGNORE INTO asked VALUES (?,?,?,?,
+		CASE WHEN EXISTS (SELECT 1 FROM asked WHERE report=? AND step=? AND kind='store') THEN 'dedupe' ELSE 'store' END, ?)`,
+		in.Batch, in.Step, in.Study, in.Report[:], in.Report[:], in.Step, savedPico)
 }

@@ -51,8 +51,8 @@ CREATE TABLE IF NOT EXISTS compute (
   PRIMARY KEY (batch, step)
 ) WITHOUT ROWID;` + setsSchema
 
-// bookCompany is some times what a commit takes: most writes share one, and a call's turn is not much longer for it.
-const bookCompany = 4 * time.Millisecond
+// bookCommitEvery is some times what a commit takes: most writes share one, and a call's turn is not much longer for it.
+const bookCommitEvery = 4 * time.Millisecond
 
 // byIdentity finds attempts by what they ask about. A first run writes without it: keys in no order cost a page each.
 const byIdentity = `CREATE INDEX IF NOT EXISTS attempts_identity ON attempts (identity)`
@@ -86,7 +86,7 @@ func OpenBook(path string) (*Book, error) {
 	if isPostgres(location) {
 		return openSharedBook(location)
 	}
-	d, err := openDatabase(path, bookSchema+jobsSchema, bookCompany)
+	d, err := openDatabase(path, bookSchema+jobsSchema, bookCommitEvery)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}

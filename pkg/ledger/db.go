@@ -19,7 +19,8 @@ import (
 
 // database is what ledger and store are kept in: one SQLite file held by this process (write-ahead log, every commit
 // synced to the disk, readers beside one writer), or one schema of a Postgres that other processes use too. Writes of many
-// goroutines share a commit; each returns when its own is durable. Where there are many, a commit waits for company.
+// goroutines share a commit; each returns when its own is durable. Where there are many, commits
+// begin commitEvery apart, as a commit delay lets more share each.
 type database struct {
 	path string   // file, or server and schema
 	lock *os.File // of SQLite; nil for a reader
@@ -27,7 +28,7 @@ type database struct {
 	ops  chan op
 	sets sets
 
-	company time.Duration // between the beginnings of two commits where there are many
+	commitEvery time.Duration // between the beginnings of two commits where there are many
 
 	shared  bool      // Postgres, and the rest is of Postgres alone
 	session *sql.Conn // that writes
@@ -46,9 +47,9 @@ type op struct {
 
 var errClosed = errors.New("closed")
 
-// openDatabase makes or opens a file for this process alone, mode 0600, and applies the schema. Where there
-// are many writes, commits begin company apart.
-func openDatabase(path, schema string, company time.Duration) (*database, error) {
+// openDatabase makes or opens a file for this process alone, mode 0600, and applies the schema. Where there are
+// many writes, commits begin commitEvery apart.
+func openDatabase(path, schema string, commitEvery time.Duration) (*database, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -60,7 +61,7 @@ func openDatabase(path, schema string, company time.Duration) (*database, error)
 	if err != nil {
 		return nil, err
 	}
-	d := &database{path: path, lock: lock, ops: make(chan op, 256), done: make(chan struct{}), company: company}
+	d := &database{path: path, lock: lock, ops: make(chan op, 256), done: make(chan struct{}), commitEvery: commitEvery}
 	if d.db, err = openFile(path, schema); err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("%s: %w", path, full(err))
@@ -163,7 +164,7 @@ func full(err error) error {
 
 const (
 	groupSize = 512
-	crowd     = 4 // ops of one commit that promise as many to the next
+	manyOps   = 4 // of one commit promise as many to the next
 )
 
 // write is the one writer: it commits all that waits, together. A group in which one op fails is done again one by one.
@@ -171,8 +172,8 @@ func (d *database) write() {
 	defer close(d.done)
 	last, began := 0, time.Time{} // size of the last group, and when its commit began
 	for first := range d.ops {
-		if last >= crowd {
-			time.Sleep(d.company - time.Since(began))
+		if last >= manyOps {
+			time.Sleep(d.commitEvery - time.Since(began))
 		}
 		group := []op{first}
 	more:

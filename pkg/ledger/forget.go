@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -46,12 +47,10 @@ func (b *Book) Answered() ([]Identity, error) {
 
 func (b *Book) identities(query string, args ...any) (all []Identity, err error) {
 	rows, err := b.d.db.Query(query, args...)
-	err = each(rows, err, func() error {
-		var id []byte
-		err := rows.Scan(&id)
+	ids, err := column[[]byte](rows, err)
+	for _, id := range ids {
 		all = append(all, Identity(id))
-		return err
-	})
+	}
 	return all, b.wrap(err)
 }
 
@@ -64,16 +63,12 @@ func (b *Book) Forget(study string, reports []Identity) (requests []string, rows
 		fresh := map[string][]byte{}
 		names := []string{study}
 		for _, r := range reports { // what a pilot asks about is named by its text
-			pilots, err := tx.Query(`SELECT DISTINCT study FROM asked WHERE batch='' AND report=?`, r[:])
-			err = each(pilots, err, func() error {
-				var name string
-				err := pilots.Scan(&name)
-				names = append(names, name)
-				return err
-			})
+			found, err := tx.Query(`SELECT DISTINCT study FROM asked WHERE batch='' AND report=?`, r[:])
+			pilots, err := column[string](found, err)
 			if err != nil {
 				return err
 			}
+			names = append(names, pilots...)
 		}
 		for _, name := range names {
 			ids, n, err := forget(tx, name, fresh)
@@ -93,30 +88,18 @@ func (b *Book) Forget(study string, reports []Identity) (requests []string, rows
 // the sums: a call is counted once, and so is a report. fresh holds the new identities by the old ones.
 func forget(tx *sql.Tx, study string, fresh map[string][]byte) (requests []string, rows int, err error) {
 	found, err := tx.Query(`SELECT request_id FROM attempts WHERE study=? AND request_id<>'' ORDER BY id`, study)
-	err = each(found, err, func() error {
-		var id string
-		err := found.Scan(&id)
-		requests = append(requests, id)
-		return err
-	})
-	if err != nil {
+	if requests, err = column[string](found, err); err != nil {
 		return nil, 0, err
 	}
-	for column, table := range map[string]string{"identity": "attempts", "report": "asked"} {
-		var all [][]byte
-		found, err := tx.Query(`SELECT DISTINCT `+column+` FROM `+table+` WHERE study=?`, study)
-		err = each(found, err, func() error {
-			var id []byte
-			err := found.Scan(&id)
-			all = append(all, id)
-			return err
-		})
+	for name, table := range map[string]string{"identity": "attempts", "report": "asked"} {
+		found, err := tx.Query(`SELECT DISTINCT `+name+` FROM `+table+` WHERE study=?`, study)
+		all, err := column[[]byte](found, err)
 		for _, id := range all {
 			if fresh[string(id)] == nil {
 				fresh[string(id)] = random(len(Identity{}))
 			}
 			if err == nil {
-				_, err = tx.Exec(`UPDATE `+table+` SET `+column+`=? WHERE study=? AND `+column+`=?`, fresh[string(id)], study, id)
+				_, err = tx.Exec(`UPDATE `+table+` SET `+name+`=? WHERE study=? AND `+name+`=?`, fresh[string(id)], study, id)
 			}
 		}
 		if err != nil {
@@ -240,10 +223,9 @@ func Remove(path string) error {
 	if !b.d.shared {
 		return os.Remove(path)
 	}
-	var others int
-	err = b.d.db.QueryRow(`SELECT count(*) FROM pg_locks WHERE locktype='advisory' AND objsubid=2 AND CAST(classid AS BIGINT)=? AND CAST(objid AS BIGINT)<>?
-		AND database=(SELECT oid FROM pg_database WHERE datname=current_database())`, int64(uint32(b.d.class)), b.d.opener).Scan(&others)
-	if err == nil && others > 0 {
+	rows, err := b.d.db.Query(b.d.openers())
+	openers, err := column[int64](rows, err)
+	if err == nil && slices.ContainsFunc(openers, func(n int64) bool { return n != b.d.opener }) {
 		err = ErrBusy
 	}
 	_, schema, perr := parsePostgres(location)

@@ -360,33 +360,5 @@ func spendMonth(t *testing.T) {
 	if err := b.CapMonth(s, limit); err != nil {
 		t.Fatal(err)
 	}
-	bill, err := os.OpenFile(filepath.Join(os.Getenv("SILVERBEAM_SPEND"), "bill"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer bill.Close()
-	var wg sync.WaitGroup
-	for g := range 8 {
-		wg.Go(func() {
-			for n := 0; ; n++ {
-				in := intent("b", fmt.Sprint(os.Getpid(), g, n), 1)
-				id, err := b.Begin(context.Background(), in)
-				if errors.Is(err, ErrMonth) {
-					return
-				}
-				cost := 100 + rand.Int64N(401)
-				if err == nil {
-					_, err = fmt.Fprintln(bill, os.Getpid(), cost)
-				}
-				if err == nil {
-					err = b.Settle(id, in, Outcome{Kind: Answered, CostPico: &cost})
-				}
-				if err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
+	spendUntil(t, b, 8, 0, ErrMonth)
 }

@@ -31,13 +31,13 @@ func isPostgres(location string) bool {
 
 // openPostgres makes or opens a schema: the one that the location's parameter schema names, else "silverbeam". ddl is
 // applied; "" opens it to read.
-func openPostgres(location, ddl string, company time.Duration) (*database, error) {
+func openPostgres(location, ddl string, commitEvery time.Duration) (*database, error) {
 	config, schema, err := parsePostgres(location)
 	if err != nil {
 		return nil, err
 	}
 	path := fmt.Sprintf("postgres://%s:%d/%s, schema %s", config.Host, config.Port, config.Database, schema)
-	d := &database{path: path, db: sql.OpenDB(postgresConnector{stdlib.GetConnector(*config)}), shared: true, class: leases(schema), company: company}
+	d := &database{path: path, db: sql.OpenDB(postgresConnector{stdlib.GetConnector(*config)}), shared: true, class: leases(schema), commitEvery: commitEvery}
 	d.db.SetMaxOpenConns(5)
 	if ddl == "" {
 		d.closed = true // to writers
@@ -119,8 +119,13 @@ func (d *database) connect(schema, ddl string) (err error) {
 
 // alive is an SQL condition: the opener of this number still holds its lease.
 func (d *database) alive(opener string) string {
-	return fmt.Sprintf(`EXISTS (SELECT 1 FROM pg_locks WHERE locktype='advisory' AND objsubid=2 AND CAST(classid AS BIGINT)=%d AND CAST(objid AS BIGINT)=%s
-		AND database=(SELECT oid FROM pg_database WHERE datname=current_database()))`, uint32(d.class), opener)
+	return opener + ` IN (` + d.openers() + `)`
+}
+
+// openers selects the numbers of all openers that hold their lease.
+func (d *database) openers() string {
+	return fmt.Sprintf(`SELECT CAST(objid AS BIGINT) FROM pg_locks WHERE locktype='advisory' AND objsubid=2 AND CAST(classid AS BIGINT)=%d
+		AND database=(SELECT oid FROM pg_database WHERE datname=current_database())`, uint32(d.class))
 }
 
 // lease takes a lock of this session's by number, if no other session has it. It is given back by unlease, or by the end.

@@ -100,20 +100,25 @@ func spend(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	bill, err := os.OpenFile(filepath.Join(dir, "bill"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	spendUntil(t, b, 16, limit, ErrBudget)
+}
+
+// spendUntil makes calls under a cap (0: none), and puts them on the provider's bill in SILVERBEAM_SPEND, until one fails so.
+func spendUntil(t *testing.T, b *Book, workers int, capPico int64, end error) {
+	bill, err := os.OpenFile(filepath.Join(os.Getenv("SILVERBEAM_SPEND"), "bill"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer bill.Close()
 	var n atomic.Int64
 	var wg sync.WaitGroup
-	for range 16 {
+	for range workers {
 		wg.Go(func() {
 			for {
 				in := intent("b", fmt.Sprint(os.Getpid(), " ", n.Add(1)), 1)
-				in.CapPico = limit
+				in.CapPico = capPico
 				id, err := b.Begin(context.Background(), in)
-				if errors.Is(err, ErrBudget) {
+				if errors.Is(err, end) {
 					return
 				}
 				cost := 100 + rand.Int64N(401)

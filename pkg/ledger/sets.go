@@ -54,14 +54,20 @@ func (d *database) learn(findings []FindingID) {
 	}
 }
 
-// keepSet writes a set unless it is there.
-func keepSet(tx *sql.Tx, name FindingID, findings []FindingID) error {
-	b := make([]byte, 0, len(findings)*len(name))
-	for _, f := range findings {
-		b = append(b, f[:]...)
+// encode is an answer as it is stored, and writes its set unless that is known to be there. Whoever calls it learns the set
+// once the transaction is on the disk.
+func (d *database) encode(tx *sql.Tx, a Answer) ([]byte, error) {
+	name, known := d.sets.name(a.Findings)
+	if !known {
+		b := make([]byte, 0, len(a.Findings)*len(name))
+		for _, f := range a.Findings {
+			b = append(b, f[:]...)
+		}
+		if _, err := tx.Exec(`INSERT OR IGNORE INTO sets VALUES (?,?)`, name[:], b); err != nil {
+			return nil, err
+		}
 	}
-	_, err := tx.Exec(`INSERT OR IGNORE INTO sets VALUES (?,?)`, name[:], b)
-	return err
+	return encodeAnswer(a, name), nil
 }
 
 // set gives the findings of a set.

@@ -20,7 +20,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -31,8 +30,8 @@ CREATE TABLE IF NOT EXISTS calls (
   model TEXT NOT NULL, cost INTEGER NOT NULL, created INTEGER NOT NULL, labels BLOB NOT NULL, PRIMARY KEY (identity, asked)
 ) WITHOUT ROWID;` + setsSchema // answers to all findings at once, of the program's first months, may stand in another table: they are left alone
 
-// storeCompany is longer than a book's: nothing but the report waits for its answer to be kept.
-const storeCompany = 12 * time.Millisecond
+// storeCommitEvery is longer than a book's: nothing but the report waits for its answer to be kept.
+const storeCommitEvery = 12 * time.Millisecond
 
 // Store keeps answers by report and finding, for all runs of a site. Its identities are HMACs under a site key kept in a file
 // beside it, so that neither a digest nor a lookup tells anything about a report to one without the key.
@@ -40,8 +39,7 @@ type Store struct {
 	d        *database
 	key      []byte
 	macs     sync.Pool // of hash.Hash under the key
-	last     atomic.Pointer[set]
-	location string // as who opened it to write has named it
+	location string    // as who opened it to write has named it
 }
 
 // OpenStore makes or opens a store: a path or a file: URL; "" is $XDG_STATE_HOME/silverbeam/results.db. File and key have
@@ -59,7 +57,7 @@ func OpenStore(location string) (*Store, error) {
 	if isPostgres(path) {
 		open = openPostgres
 	}
-	d, err := open(path, storeSchema, storeCompany)
+	d, err := open(path, storeSchema, storeCommitEvery)
 	if err != nil {
 		return nil, fmt.Errorf("results store: %w", err)
 	}
@@ -187,25 +185,30 @@ func writeOnce(path, text string) error {
 
 // Identity is the HMAC-SHA-256 of the parts under the site key. ("a", "bc") and ("ab", "c") differ.
 func (s *Store) Identity(parts ...string) (id Identity) {
-	m, ok := s.macs.Get().(hash.Hash)
-	if ok {
-		m.Reset()
-	} else {
-		m = hmac.New(sha256.New, s.key)
-	}
+	m := s.newMAC()
+	defer s.macs.Put(m)
 	for _, p := range parts {
 		m.Write(binary.LittleEndian.AppendUint64(id[:0], uint64(len(p))))
 		io.WriteString(m, p)
 	}
 	m.Sum(id[:0])
-	s.macs.Put(m)
 	return id
 }
 
 func (s *Store) mac(b []byte) []byte {
-	m := hmac.New(sha256.New, s.key)
+	m := s.newMAC()
+	defer s.macs.Put(m)
 	m.Write(b)
 	return m.Sum(nil)
+}
+
+// newMAC gives a hash under the key, to be put back: to make one costs as much as to use it.
+func (s *Store) newMAC() hash.Hash {
+	if m, ok := s.macs.Get().(hash.Hash); ok {
+		m.Reset()
+		return m
+	}
+	return hmac.New(sha256.New, s.key)
 }
 
 // Finding names a finding by all that a model is told of it: what was said of it holds until one of the parts changes.
@@ -240,13 +243,10 @@ func (s *Store) Get(id Identity) ([]Answer, error) {
 // Put keeps an answer unless there is one to the same findings already. When it returns, the answer is on the disk.
 func (s *Store) Put(id Identity, a Answer) error {
 	asked := s.asked(a.Findings)
-	name, known := s.d.sets.name(a.Findings)
-	err := s.d.do(func(tx *sql.Tx) (err error) {
-		if !known {
-			err = keepSet(tx, name, a.Findings)
-		}
+	err := s.d.do(func(tx *sql.Tx) error {
+		labels, err := s.d.encode(tx, a)
 		if err == nil {
-			_, err = tx.Exec(`INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?)`, id[:], asked, a.Model, a.CostPico, time.Now().Unix(), encodeAnswer(a, name))
+			_, err = tx.Exec(`INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?)`, id[:], asked, a.Model, a.CostPico, time.Now().Unix(), labels)
 		}
 		return err
 	})
@@ -285,24 +285,13 @@ func (s *Store) Claim(ctx context.Context, id Identity) (answers []Answer, letGo
 	return answers, letGo, nil
 }
 
-// set is a set of findings and its name. Most answers are to the same one.
-type set struct {
-	findings []FindingID
-	name     []byte
-}
-
 // asked names a set of findings, in any order.
 func (s *Store) asked(findings []FindingID) []byte {
-	if l := s.last.Load(); l != nil && slices.Equal(l.findings, findings) {
-		return l.name
-	}
 	var b []byte
 	for _, f := range slices.SortedFunc(slices.Values(findings), func(a, b FindingID) int { return bytes.Compare(a[:], b[:]) }) {
 		b = append(b, f[:]...)
 	}
-	name := s.mac(b)[:len(FindingID{})]
-	s.last.Store(&set{slices.Clone(findings), name})
-	return name
+	return s.mac(b)[:len(FindingID{})]
 }
 
 // Close lets the store go. Closing twice is nothing.

@@ -138,6 +138,17 @@ func (t *tally) meta(c *Cost) error {
 	})
 }
 
+// column reads rows of one value.
+func column[T any](rows *sql.Rows, err error) (all []T, _ error) {
+	err = each(rows, err, func() error {
+		var v T
+		err := rows.Scan(&v)
+		all = append(all, v)
+		return err
+	})
+	return all, err
+}
+
 func each(rows *sql.Rows, err error, row func() error) error {
 	if err != nil {
 		return err
