@@ -122,7 +122,7 @@ func (p *Plan) Hold(pilot *Pilot, l *Pipeline) {
 	p.Tokens.Output = of(func(r llm.Request) int { return r.Findings }, p.askedFindings, func(c ledger.Called) float64 { return float64(c.Output) }).whole()
 	cost := of(sent, p.sentBytes, func(c ledger.Called) float64 { return float64(c.CostPico) / 1e12 })
 	busy := of(func(llm.Request) int { return 1 }, p.Calls, func(c ledger.Called) float64 { return c.Seconds }).all()
-	atOnce := float64(min(int64(atOnce(o)), p.Calls))
+	atOnce := float64(min(int64(o.AtOnce()), p.Calls))
 	calling := guess(func(i int) float64 { return busy[i] / atOnce })
 	if o.RPM > 0 {
 		calling.atLeast(60 * float64(p.Calls) / float64(o.RPM))

@@ -311,7 +311,7 @@ func (p *Plan) price(o *label.Options, f llm.Forecast, c counter) error {
 		}
 		return math.Ceil(tokens + tokensPerFinding[i]*float64(c.sum.Findings))
 	})
-	calling := guess(func(i int) float64 { return calls / float64(atOnce(o)) * secondsPerCall[i] })
+	calling := guess(func(i int) float64 { return calls / float64(o.AtOnce()) * secondsPerCall[i] })
 	if o.RPM > 0 {
 		calling.atLeast(60 * calls / float64(o.RPM))
 	}
@@ -355,8 +355,6 @@ func (p *Plan) modes(o *label.Options, f llm.Forecast, c counter, calling Guess)
 	}
 	return nil
 }
-
-func atOnce(o *label.Options) int { return cmp.Or(o.InFlight, 64) }
 
 // hourly is what a server of one's own costs while it is asked.
 func hourly(price ledger.Price, takes Guess) (pico [3]int64, err error) {

@@ -28,13 +28,16 @@ import (
 // Version names what this package makes of a taxonomy and an answer; it is part of every answer's identity.
 const Version = "llm/3"
 
+// DefaultInFlight is how many calls are under way at once where nothing else is said.
+const DefaultInFlight = 64
+
 // Options say whom to ask and how hard.
 type Options struct {
 	Endpoint    string        // base URL, with or without its /v1; or fake://rules?seed=1&p429=0.05&...; or several, between commas or blanks, each with *WEIGHT
 	Model       string        // as the server knows it; for fake:// by default fake-rules
 	KeyEnv      string        // name of the environment variable that holds the key; "" sends none
 	KeyCommand  string        // or the command that prints it, run again when the key is no longer good
-	InFlight    int           // calls at once to all endpoints in this process; 0: 64
+	InFlight    int           // calls at once to all endpoints in this process; 0: DefaultInFlight
 	RPM, TPM    int           // requests and tokens a minute, of each endpoint; 0: no limit of ours
 	Timeout     time.Duration // of one attempt; 0: 60 s
 	Deadline    time.Duration // of one report, from its first attempt on; 0: 10 min
@@ -164,7 +167,7 @@ func (o *Options) resolve(t *taxonomy.Taxonomy) (all []site, err error) {
 	case o.Batch && all[0].azure:
 		return nil, errors.New("llm: Azure's batch interface is not spoken: mode sync asks its deployments")
 	}
-	o.InFlight = cmp.Or(o.InFlight, 64)
+	o.InFlight = cmp.Or(o.InFlight, DefaultInFlight)
 	o.Timeout = cmp.Or(o.Timeout, 60*time.Second)
 	o.Deadline = cmp.Or(o.Deadline, 10*time.Minute)
 	if all[0].fake != nil {

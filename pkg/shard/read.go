@@ -18,8 +18,9 @@ import (
 	flatbuffers "github.com/google/flatbuffers/go"
 )
 
-// parse reads a shard out of its bytes, whose digest was checked, but for its tensors, which it does not look at. Voxels stay where they are: the library's own reader
-// would copy them (it has no mapped reader before v18), so record batches are found here, by Arrow's File.fbs and Message.fbs.
+// parse reads a shard out of its bytes, whose digest was checked, but for its tensors, which it does not look at. Voxels
+// stay where they are: the library's own reader would copy them (it has no mapped reader before v18), so record batches are
+// found here, by Arrow's File.fbs and Message.fbs.
 func parse(b []byte) (s Spec, rows []Row, err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -2,9 +2,9 @@
 //
 // A shard is one Arrow IPC file a batch, a record batch a row: text columns patient, study, volume and
 // report; state and p, fixed-size lists over the findings; ct, an arrow.fixed_shape_tensor of int16 HU in z, y, x, or
-// binary with compressed blocks of it. The
-// same rows make the same bytes. A file is seen whole or not at all. The manifest has digests of each tensor and of the rest
-// of a file, and a reader checks them before it believes a byte: Arrow v17 ends the process on a flipped bit.
+// binary with compressed blocks of it. The same rows make the same bytes. A file is seen whole or not at all. The manifest
+// has digests of each tensor and of the rest of a file, and a reader checks them before it believes a byte: Arrow v17 ends
+// the process on a flipped bit.
 package shard
 
 import (

@@ -53,8 +53,9 @@ const (
 	subOffsets = 1<<9 - 1<<offsetBits
 )
 
-// A table entry tells in its low byte how many bits it takes. A literal has its byte in bits 8 to 15; a length or offset its base in bits 16 to 30 and in 8 to 11 how many of its bits are the code, the rest
-// being extra bits. An entry of 0 is no code.
+// A table entry tells in its low byte how many bits it takes. A literal has its byte in bits 8 to 15; a length or offset
+// its base in bits 16 to 30 and in 8 to 11 how many of its bits are the code, the rest being extra bits. An entry of 0 is
+// no code.
 const (
 	isLiteral = 1 << 31
 	isOther   = 1 << 15 // the end of the block, or a subtable

@@ -40,7 +40,7 @@ func volumeInspectCommand() *cobra.Command {
 	return c
 }
 
-// unreadable is the error of a volume that was given: bad input, but for what is this machine's fault.
+// unreadable is the error of a volume or data set that was given: bad input, but for what is this machine's fault.
 func unreadable(err error) error {
 	if code(err) == codeTemporary {
 		return err

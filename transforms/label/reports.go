@@ -130,6 +130,9 @@ func (o Options) Cascade() []string {
 // Calls says whether a model may be called.
 func (o Options) Calls() bool { return slices.Contains(o.Cascade(), "llm") }
 
+// AtOnce is how many calls are under way at once.
+func (o Options) AtOnce() int { return cmp.Or(o.InFlight, llm.DefaultInFlight) }
+
 // Client is what a client of the endpoint is opened with.
 func (o Options) Client(run schemas.Run) llm.Options {
 	return llm.Options{Endpoint: o.Endpoint, Model: o.Model, KeyEnv: o.KeyEnv, KeyCommand: o.KeyCommand, InFlight: o.InFlight, RPM: o.RPM, TPM: o.TPM,
@@ -208,8 +211,7 @@ type reports struct {
 func (r *reports) Open(ctx context.Context, run schemas.Run) (atOnce int, err error) {
 	r.ask, err = openCascade(r.Name, r.Options, run)
 	if r.ask.calls {
-		atOnce = cmp.Or(r.Options.InFlight, 64)
-		atOnce = max(1, 2*atOnce-1) // some are looked up and written down while others are asked
+		atOnce = 2*r.Options.AtOnce() - 1 // some are looked up and written down while others are asked
 	}
 	return atOnce, err
 }
