@@ -136,7 +136,10 @@ func execute(ctx context.Context, g *pipelines.Graph, run schemas.Run) error {
 	if err != nil {
 		return err
 	}
-	_, err = beam.Run(ctx, "prism", bp)
+	err = inTemp(func() error {
+		_, err := beam.Run(ctx, "prism", bp)
+		return err
+	})
 	if cause := intake.Cause(run.Dir); cause != nil {
 		return cause
 	}
@@ -144,6 +147,25 @@ func execute(ctx context.Context, g *pipelines.Graph, run schemas.Run) error {
 		return fmt.Errorf("the runner failed: %s", lastCause(err))
 	}
 	return nil
+}
+
+// inTemp runs f with a folder for temporary files that is removed afterwards: Beam leaves a file there with each run.
+func inTemp(f func() error) error {
+	dir, err := os.MkdirTemp("", "silverbeam-*") // mode 0700
+	if err != nil {
+		return fmt.Errorf("temporary files: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	was, set := os.LookupEnv("TMPDIR")
+	if err := os.Setenv("TMPDIR", dir); err != nil {
+		return err
+	}
+	if set {
+		defer os.Setenv("TMPDIR", was)
+	} else {
+		defer os.Unsetenv("TMPDIR")
+	}
+	return f()
 }
 
 // lastCause is the end of a Beam error, which also holds the whole plan.
