@@ -62,6 +62,10 @@ test-race: # a C compiler only here: the race detector needs cgo
 test-readers: .cache/readers/done ## pyarrow, nibabel and pydicom read what Go wrote, and the other way round
 	$(call fresh,.cache/readers/bin/python,shard table volume)
 
+.PHONY: test-exports
+test-exports: .cache/exports/done ## pyarrow, Polars, DuckDB and pandas read data sets (830 MB to install)
+	SILVERBEAM_OTHERS=$(CURDIR)/.cache/exports/bin/python $(GO) test -vet=off -count=1 -run 'TestOthers' -v ./pkg/shard
+
 # servers ENVIRONMENT,TESTS starts the servers of others and runs tests against them.
 define servers
 	@export SILVERBEAM_SERVERS=$(CURDIR)/.cache/servers SILVERBEAM_BIN=$(CURDIR)/$(BIN) $(1); servers="sh pkg/llm/testdata/servers.sh"; \
@@ -102,7 +106,7 @@ test-fuzz: ## every reader of foreign volumes is given bytes that are none, FUZZ
 	  $(GO) test -vet=off -run '^$$' -fuzz "^$$f$$" -fuzzminimizetime 1s -fuzztime $$((60*$(FUZZ_MINUTES)/n))s . || exit 1; done
 
 .PHONY: test-all
-test-all: test test-storm test-oracles test-litellm test-fuzz ## the tests, and those that install something heavy
+test-all: test test-exports test-storm test-oracles test-litellm test-fuzz ## the tests, and those that install something heavy
 
 # Python environments: made again, from nothing, when this file changes. PIP_EXTRA_INDEX_URL may name an index of CPU wheels: torch is then 200 MB.
 .cache/%/done: Makefile
@@ -111,6 +115,7 @@ test-all: test test-storm test-oracles test-litellm test-fuzz ## the tests, and 
 	@touch $@
 
 readers := numpy==2.4.6 pyarrow==26.0.1 nibabel==5.4.2 pydicom==3.0.2
+exports := numpy==2.4.6 pyarrow==26.0.1 pandas==3.1.1 polars==2.1.0 duckdb==2.0.1 datasets==5.2.0 mlcroissant==1.1.1
 peers := apache-beam==2.77.0 pyarrow==25.0.1
 callers := openai==3.54.0 async-batch-llm==0.28.0
 litellm := --require-hashes -r pkg/llm/testdata/litellm.txt

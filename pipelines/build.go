@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"silverbeam/pkg/taxonomy"
 	"silverbeam/schemas"
@@ -117,6 +118,7 @@ func (g *Graph) Build(run schemas.Run) (*beam.Pipeline, error) {
 	for _, o := range g.Sinks {
 		sinks[o.Step] = o
 	}
+	hasTable := slices.ContainsFunc(g.Pipeline.Steps, func(st Step) bool { return st.Type == label.TableName })
 	for i, st := range g.Pipeline.Steps {
 		var in beam.PCollection
 		if st.Input >= 0 {
@@ -131,7 +133,7 @@ func (g *Graph) Build(run schemas.Run) (*beam.Pipeline, error) {
 		case *label.TableOptions:
 			cols[i], err = label.Table(s, sinks[st.Name], *o, g.Names, run, in, done)
 		case *dataset.Options:
-			cols[i], err = dataset.Shards(s, sinks[st.Name], *o, g.Names, run, in, done)
+			cols[i], err = dataset.Shards(s, sinks[st.Name], *o, g.Names, !hasTable, run, in, done)
 		case *train.Options:
 			cols[i] = train.Model(s, st.Name, *o, g.Findings, run, in)
 		case *evaluate.LabelsOptions:

@@ -13,10 +13,6 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/apache/arrow/go/v17/arrow/memory"
-	"github.com/apache/arrow/go/v17/parquet"
-	"github.com/apache/arrow/go/v17/parquet/compress"
-	"github.com/apache/arrow/go/v17/parquet/pqarrow"
 )
 
 // LabelForm says what a label table's cells hold.
@@ -40,7 +36,7 @@ func MergeLabels(parts []string, findings []string, form LabelForm, outParquet, 
 			return err
 		}
 		_, _, err := writeAtomic(outParquet, func(w io.Writer) error {
-			t, err := newParquetTable(w, findings, form.As == "probability")
+			t, err := newParquetTable(w, form.fields(findings))
 			if err != nil {
 				return err
 			}
@@ -122,34 +118,20 @@ func appendCell(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// groupRows is how many rows a Parquet row group has.
-const groupRows = 1 << 16
-
-// parquetTable collects rows into row groups.
-type parquetTable struct {
-	w       *pqarrow.FileWriter
-	builder *array.RecordBuilder
-	rows    int
-}
-
-func newParquetTable(w io.Writer, findings []string, probability bool) (*parquetTable, error) {
+// fields are a label table's columns.
+func (f LabelForm) fields(findings []string) []arrow.Field {
 	var cell arrow.DataType = arrow.PrimitiveTypes.Int8
-	if probability {
+	if f.As == "probability" {
 		cell = arrow.PrimitiveTypes.Float32
 	}
 	fields := []arrow.Field{{Name: "id", Type: arrow.BinaryTypes.String}}
 	for _, n := range findings {
 		fields = append(fields, arrow.Field{Name: n, Type: cell, Nullable: true})
 	}
-	schema := arrow.NewSchema(fields, nil)
-	props := parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Snappy), parquet.WithDictionaryFor("id", false))
-	fw, err := pqarrow.NewFileWriter(schema, w, props, pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
-	if err != nil {
-		return nil, err
-	}
-	return &parquetTable{w: fw, builder: array.NewRecordBuilder(memory.DefaultAllocator, schema)}, nil
+	return fields
 }
 
+// add appends a row of a label table.
 func (t *parquetTable) add(f LabelForm, r LabelRow) error {
 	t.builder.Field(0).(*array.StringBuilder).Append(r.ID)
 	for i, b := range t.builder.Fields()[1:] {
@@ -169,26 +151,5 @@ func (t *parquetTable) add(f LabelForm, r LabelRow) error {
 			}
 		}
 	}
-	if t.rows++; t.rows == groupRows {
-		return t.flush()
-	}
-	return nil
+	return t.next()
 }
-
-func (t *parquetTable) flush() error {
-	rec := t.builder.NewRecord()
-	defer rec.Release()
-	t.rows = 0
-	return t.w.Write(rec)
-}
-
-func (t *parquetTable) close() error {
-	if t.rows > 0 {
-		if err := t.flush(); err != nil {
-			return err
-		}
-	}
-	return t.w.Close()
-}
-
-func (t *parquetTable) release() { t.builder.Release() }

@@ -198,7 +198,7 @@ func (l *lab) same(name string, strikes int) {
 			l.Errorf("%s: %s: %d in, %d out, %d rejects; undisturbed %d, %d, %d", name, s.Name, s.In, s.Out, s.Rejects, w.In, w.Out, w.Rejects)
 		}
 	}
-	for _, f := range []string{"rejects.jsonl", "dataset/manifest.json", "dataset/labels.csv", "dataset/labels.parquet"} {
+	for _, f := range []string{"rejects.jsonl", "dataset/manifest.json", "dataset/manifest.parquet", "dataset/labels.csv", "dataset/labels.parquet"} {
 		a, err := os.ReadFile(filepath.Join(l.dir, name, f))
 		b, _ := os.ReadFile(filepath.Join(l.dir, "undisturbed", f))
 		if err != nil || !bytes.Equal(a, b) || len(a) == 0 {

@@ -3,6 +3,7 @@ package dataset
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -13,11 +14,12 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
-// commitFn writes the manifest and the table of labels once every shard is there.
+// commitFn writes the manifest and its tables once every shard is there.
 type commitFn struct {
 	Name     string
 	Options  Options
 	Findings []string
+	Labels   bool // also the table of labels
 	Run      schemas.Run
 }
 
@@ -55,7 +57,19 @@ func (f *commitFn) commit(g batch.Gathered) (out schemas.Shard, err error) {
 		m.Splits[s.Split], rows = sp, rows+s.Rows
 	}
 	digest, err := shard.Commit(dir, m)
+	if err == nil {
+		err = f.tables(dir)
+	}
 	return schemas.Shard{Step: f.Name, File: "dataset/manifest.json", Rows: rows, Digest: digest}, err
+}
+
+// tables writes the Parquet files beside the manifest.
+func (f *commitFn) tables(dir string) error {
+	d, err := shard.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.WriteTables(dir, f.Labels), d.Close())
 }
 
 func init() {

@@ -82,15 +82,15 @@ func Output(name, config string) batch.Output {
 }
 
 // Shards writes every batch's shard, then the manifest: PCollection<Batch> → PCollection<Shard>, whose one element is
-// the manifest. findings are the taxonomy's names, in order.
-func Shards(s beam.Scope, out batch.Output, o Options, findings []string, run schemas.Run, in, done beam.PCollection) (beam.PCollection, error) {
+// the manifest. findings are the taxonomy's names, in order; labels: it also writes the table of labels, as no other step does.
+func Shards(s beam.Scope, out batch.Output, o Options, findings []string, labels bool, run schemas.Run, in, done beam.PCollection) (beam.PCollection, error) {
 	o = o.withDefaults()
 	sh, err := batch.Write(s, out, &shards{Name: out.Step, Options: o, Findings: findings}, run, in, done)
 	if err != nil {
 		return beam.PCollection{}, err
 	}
 	s = s.Scope(out.Step)
-	return beam.ParDo(s, &commitFn{Name: out.Step, Options: o, Findings: findings, Run: run}, batch.Gather(s, sh)), nil
+	return beam.ParDo(s, &commitFn{Name: out.Step, Options: o, Findings: findings, Labels: labels, Run: run}, batch.Gather(s, sh)), nil
 }
 
 func init() { beam.RegisterType(reflect.TypeFor[shards]()) }

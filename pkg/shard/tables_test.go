@@ -1,0 +1,121 @@
+package shard
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	tables "silverbeam/pkg/table"
+)
+
+// others is a Python with pyarrow, Polars, DuckDB, pandas, Hugging Face datasets and mlcroissant; "": left out.
+var others = os.Getenv("SILVERBEAM_OTHERS")
+
+// tabled is a data set with its tables.
+func tabled(t *testing.T, dir, storage string) map[string][]Row {
+	t.Helper()
+	_, rows := datasetOf(t, dir, storage)
+	d, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.WriteTables(dir, true); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// cells reads columns of a Parquet file as text, a map a row.
+func cells(t *testing.T, path, key string, names ...string) (rows []string) {
+	t.Helper()
+	c := tables.Columns{Study: key, Extra: names}
+	ranges, err := tables.Cut(path, c, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, bad, err := tables.Read(ranges[0], c)
+	if err != nil || bad != nil {
+		t.Fatal(bad, err)
+	}
+	for _, r := range got {
+		rows = append(rows, fmt.Sprint(r.ID, r.Extra))
+	}
+	return rows
+}
+
+func TestTables(t *testing.T) {
+	dir := t.TempDir()
+	rows := tabled(t, dir, Raw)
+	m, err := ReadManifest(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var volumes, studies []string
+	for _, split := range []string{"train", "valid"} {
+		for _, b := range m.Splits[split].Batches {
+			for i, at := range b.Tensors {
+				w := rows[split][slices.IndexFunc(rows[split], func(r Row) bool { return r.Study == study(b.ID, i) })]
+				state, p := "", ""
+				if w.Labels != nil {
+					if p = fmt.Sprint(w.Labels[0].P); w.Labels[0].State > -2 {
+						state = fmt.Sprint(int(w.Labels[0].State))
+					}
+				}
+				volumes = append(volumes, fmt.Sprint(w.Volume, []string{w.Patient, w.Study, split, b.ID, b.File, fmt.Sprint(i), fmt.Sprint(at.At), at.SHA256, "5", "", state, p}))
+				studies = append(studies, fmt.Sprint(w.Study, []string{state}))
+			}
+		}
+	}
+	if got := cells(t, filepath.Join(dir, VolumesName), "volume", "patient", "study", "split", "batch", "file", "row", "at", "sha256", "shape_x", "spacing_z_mm",
+		findings[0], "p "+findings[0]); !slices.Equal(got, volumes) {
+		t.Errorf("%q\nwant %q", got, volumes)
+	}
+	if got := cells(t, filepath.Join(dir, LabelsName), "id", findings[0]); !slices.Equal(got, studies) {
+		t.Errorf("%q\nwant %q", got, studies)
+	}
+}
+
+// study is the study of row i of a batch of datasetOf.
+func study(batch string, i int) string {
+	return fmt.Sprintf("p%d_a%d", map[string]int{"b0": 0, "c0": 1, "a0": 2}[batch], i)
+}
+
+func TestFindingsNamedAsColumns(t *testing.T) {
+	d := Dataset{manifest: Manifest{Findings: []string{"File", "Nodule"}}}
+	var names []string
+	for _, f := range d.volumeFields()[17:] {
+		names = append(names, f.Name)
+	}
+	if want := []string{"File finding", "p File finding", "Nodule", "p Nodule"}; !slices.Equal(names, want) {
+		t.Errorf("%q, want %q", names, want)
+	}
+}
+
+// TestOthers opens tables and shards with the real libraries of others.
+func TestOthers(t *testing.T) {
+	if others == "" {
+		t.Skip("SILVERBEAM_OTHERS names no Python with these libraries: make test-exports")
+	}
+	for _, storage := range []string{Raw, Compressed} {
+		t.Run(storage, func(t *testing.T) {
+			dir := t.TempDir()
+			b, err := json.Marshal(map[string]any{"rows": tabled(t, dir, storage), "shape": spec("").Preset.Shape})
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect := filepath.Join(t.TempDir(), "expect.json")
+			if err := os.WriteFile(expect, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.Command(others, "testdata/others.py", dir, expect).CombinedOutput()
+			if t.Logf("%s", out); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
