@@ -18,7 +18,7 @@ func (t Training) losses() template.HTML {
 	if span > 1 {
 		name = fmt.Sprintf("training, mean of %d", span)
 	}
-	return lines("loss", 210, []series{{"s1", name, train}, {"s2", "held out", valid}})
+	return lines("loss", "step", 210, []series{{"s1", name, train}, {"s2", "held out", valid}})
 }
 
 // rates draws the learning rate over steps.
@@ -27,7 +27,7 @@ func (t Training) rates() template.HTML {
 	for _, p := range t.Points {
 		lr = appendPoint(lr, p.Step, p.LR)
 	}
-	return lines("learning rate", 104, []series{{"s3", "learning rate", lr}})
+	return lines("learning rate", "step", 104, []series{{"s3", "learning rate", lr}})
 }
 
 // last is the last loss that was written, by kind.
@@ -71,7 +71,7 @@ func appendPoint(to [][2]float64, step int, v *float64) [][2]float64 {
 }
 
 // lines draws series on common axes, 520 wide; nothing when all are empty.
-func lines(what string, height float64, all []series) template.HTML {
+func lines(what, by string, height float64, all []series) template.HTML {
 	const width, left, right, bottom = 520.0, 46.0, 10.0, 22.0
 	loX, hiX, loY, hiY := math.Inf(1), math.Inf(-1), math.Inf(1), math.Inf(-1)
 	for _, s := range all {
@@ -89,7 +89,7 @@ func lines(what string, height float64, all []series) template.HTML {
 		hiY = loY + max(1e-12, math.Abs(loY)/10)
 	}
 	marks := ticks(loY, hiY, int(height/45))
-	s := drawing("chart", width, height, fmt.Sprintf("%s by step, from %s to %s", what, short(loX), short(hiX)))
+	s := drawing("chart", width, height, fmt.Sprintf("%s by %s, from %s to %s", what, by, short(loX), short(hiX)))
 	x := scale{loX, hiX, left, width - right}
 	y := scale{marks[0], marks[len(marks)-1], height - bottom, 18}
 	for _, t := range marks {
@@ -121,7 +121,7 @@ func lines(what string, height float64, all []series) template.HTML {
 		s.text("", legend+21, 11.5, c.name)
 		legend += 40 + 6.2*float64(len(c.name))
 	}
-	s.text("e", width-right, 11.5, "step")
+	s.text("e", width-right, 11.5, by)
 	return s.done()
 }
 

@@ -55,10 +55,26 @@ func full() *Page {
 			{"Run", []Fact{{"config", "sha256:a1b2c3d4"}, {"seed", "1"}, {"silverbeam", "0.3.0 (4a5c4ac)"}, {"go", "go1.26.8 linux/amd64"}, {"price file", "sha256:5f0c2a9e, checked on 2026-11-01"}}}},
 			Config: "name: demo\ntransforms:\n  - {type: intake.Studies, config: {layout: ct-rate}}\n  - {type: label.Reports, config: {labelers: [rules]}}\n"},
 	}
+	fillScans(page)
 	fillLabels(page, rng)
 	fillModels(page, rng)
 	page.Gallery = gallery(rng)
 	return page
+}
+
+func fillScans(page *Page) {
+	s := &Scans{Grid: "demo: 48 × 96 × 96 voxels of 6 × 3 × 3 mm", Duplicates: [][]string{{"train_4_a_1", "train_4_a_2"}, {"train_7_a_1", "train_9_a_1", "train_9_b_1"}}}
+	for i, name := range []string{"train", "valid"} {
+		sp := ScanSplit{Name: name, Known: 761 - 490*i, Slices: "55 / 128 / 422", Gap: "0.75 / 1.5 / 5", Rows: "512", Columns: "512", Pixel: "0.52 / 0.703 / 0.977"}
+		for hu := -1125.0; hu < 1550; hu += 50 {
+			sp.HU = append(sp.HU, [2]float64{hu, .3*math.Exp(-math.Pow((hu+900+30*float64(i))/90, 2)) + .2*math.Exp(-math.Pow((hu-30)/60, 2))})
+		}
+		s.Splits = append(s.Splits, sp)
+	}
+	for i := range 6 {
+		s.Examples = append(s.Examples, Example{fmt.Sprintf("train_%d_a_1", 1+70*i), []string{"train", "valid"}[i/3], ctrate[i : 2*i], chests()[i]})
+	}
+	page.Scans = s
 }
 
 func fillLabels(page *Page, rng *rand.Rand) {
@@ -70,7 +86,8 @@ func fillLabels(page *Page, rng *rand.Rand) {
 		n := 60 + rng.IntN(220)
 		r := LabelRow{Finding: f, Present: n, Uncertain: rng.IntN(20), Absent: 150 + rng.IntN(100)}
 		r.NotMentioned = 636 - r.Present - r.Uncertain - r.Absent
-		r.Prevalence = []Share{{n * 3 / 4, 472}, {n / 4, 164}}
+		share := float64(n) / 636
+		r.Prevalence = []Share{{n * 3 / 4, 472, &[2]float64{share - .02, share + .02}}, {n / 4, 164, nil}}
 		r.Quality = &LabelQuality{N: 636, NPos: n, BalancedAccuracy: around(.96+.04*rng.Float64(), .012, 636), Sensitivity: around(.95+.05*rng.Float64(), .02, n), Specificity: around(.98+.02*rng.Float64(), .008, 636-n)}
 		if i == 13 {
 			r.Quality = &LabelQuality{N: 636, BalancedAccuracy: Estimate{Why: "one class"}, Sensitivity: Estimate{Why: "no positive"}, Specificity: around(1, 0, 636)}

@@ -14,6 +14,7 @@ var functions = template.FuncMap{
 	"n64":      func(v int64) string { return count(v) },
 	"f3":       f3,
 	"percent":  percent,
+	"bounds":   bounds,
 	"money":    Money,
 	"seconds":  seconds,
 	"axis":     axis,
@@ -79,6 +80,14 @@ func percent(s Share) string {
 		return "undefined"
 	}
 	return fmt.Sprintf("%.1f", 100*float64(s.K)/float64(s.N))
+}
+
+// bounds are the ends of a share's interval, in percent, or nothing.
+func bounds(s Share) string {
+	if s.Interval == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.1f–%.1f", 100*s.Interval[0], 100*s.Interval[1])
 }
 
 // ratio says how many times chance a figure is.

@@ -1,6 +1,7 @@
 package html
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 )
@@ -54,12 +55,11 @@ func (g *Gallery) trim() (kept []Query, left int, err error) {
 			all = append(all, r.Images)
 		}
 		for _, im := range all {
-			for _, uri := range []string{im.Axial, im.Coronal, im.Sagittal} {
-				if uri != "" && !dataImage.MatchString(uri) {
-					return nil, 0, fmt.Errorf("html: gallery query %d: image is not a base64 data URI of PNG or JPEG", i)
-				}
-				bytes += len(uri)
+			n, err := im.size()
+			if err != nil {
+				return nil, 0, fmt.Errorf("html: gallery query %d: %w", i, err)
 			}
+			bytes += n
 		}
 		if bytes > imageBudget {
 			return kept, len(g.Queries) - i, nil
@@ -67,6 +67,17 @@ func (g *Gallery) trim() (kept []Query, left int, err error) {
 		kept = append(kept, q)
 	}
 	return kept, 0, nil
+}
+
+// size is their bytes, or an error for what is not inline PNG or JPEG.
+func (im Images) size() (bytes int, err error) {
+	for _, s := range im.shots() {
+		if !dataImage.MatchString(s.URI) {
+			return 0, errors.New("image is not a base64 data URI of PNG or JPEG")
+		}
+		bytes += len(s.URI)
+	}
+	return bytes, nil
 }
 
 type shot struct {

@@ -16,6 +16,7 @@ type Page struct {
 
 	Verdict        *Verdict        `json:"verdict,omitempty"`
 	Flow           *Flow           `json:"flow,omitempty"`
+	Scans          *Scans          `json:"scans,omitempty"`
 	Labels         *Labels         `json:"labels,omitempty"`
 	CoOccurrence   *CoOccurrence   `json:"co_occurrence,omitempty"`
 	Training       []Training      `json:"training,omitempty"`
@@ -121,8 +122,9 @@ type LabelRow struct {
 
 // Share is K of N; N = 0 is undefined.
 type Share struct {
-	K int `json:"k"`
-	N int `json:"n"`
+	K        int         `json:"k"`
+	N        int         `json:"n"`
+	Interval *[2]float64 `json:"interval,omitempty"`
 }
 
 // LabelQuality compares the labels of one finding with the truth.

@@ -72,6 +72,13 @@ func (v *view) prepare() (err error) {
 			v.ReportText = v.ReportText || q.ReportText != ""
 		}
 	}
+	if v.Scans != nil {
+		for _, e := range v.Scans.Examples {
+			if _, err := e.Images.size(); err != nil {
+				return fmt.Errorf("html: example %s: %w", e.Volume, err)
+			}
+		}
+	}
 	if v.CoOccurrence != nil {
 		if v.Heat, err = v.CoOccurrence.heat(); err != nil {
 			return err
@@ -95,6 +102,7 @@ func (v *view) sections() (s []section) {
 		section
 	}{
 		{v.Flow != nil, section{"flow", "Sample flow"}},
+		{v.Scans != nil, section{"scans", "Scans"}},
 		{v.Labels != nil, section{"labels", "Labels"}},
 		{v.CoOccurrence != nil, section{"together", "Co-occurrence"}},
 		{len(v.Training) > 0, section{"training", "Training"}},

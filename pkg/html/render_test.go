@@ -37,7 +37,7 @@ func TestFullPage(t *testing.T) {
 	if len(page) > MaxBytes {
 		t.Errorf("%d bytes, at most %d", len(page), MaxBytes)
 	}
-	for _, id := range []string{"flow", "labels", "together", "training", "classification", "retrieval", "gallery", "cost", "rejects", "provenance"} {
+	for _, id := range []string{"flow", "scans", "labels", "together", "training", "classification", "retrieval", "gallery", "cost", "rejects", "provenance"} {
 		if strings.Count(page, `id="`+id+`"`) != 1 || !strings.Contains(page, `href="#`+id+`"`) {
 			t.Errorf("section %s is missing or not in the navigation", id)
 		}
@@ -97,6 +97,9 @@ func TestHostileStrings(t *testing.T) {
 	poison(reflect.ValueOf(p), hostile)
 	for i := range p.Gallery.Queries {
 		clean(&p.Gallery.Queries[i])
+	}
+	for i := range p.Scans.Examples {
+		p.Scans.Examples[i].Images = Images{}
 	}
 	page := render(t, p)
 	for _, bad := range []string{"<img src=x", "<script>", "</svg></title>", "onerror=alert(1)>\"'"} {
@@ -181,6 +184,11 @@ func TestWhatCannotBeDrawn(t *testing.T) {
 	p.Gallery.Queries[0].Images.Axial = "https://example.org/x.png"
 	if err := Render(&bytes.Buffer{}, p); err == nil || strings.Contains(err.Error(), "example.org") {
 		t.Errorf("an external image: %v", err)
+	}
+	p = full()
+	p.Scans.Examples[0].Images.Coronal = "https://example.org/x.png"
+	if err := Render(&bytes.Buffer{}, p); err == nil || strings.Contains(err.Error(), "example.org") {
+		t.Errorf("an external example: %v", err)
 	}
 	p = full()
 	p.CoOccurrence.Count[3] = p.CoOccurrence.Count[3][:2]

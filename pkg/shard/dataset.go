@@ -35,8 +35,8 @@ type mapped struct {
 }
 
 // Open reads dir's manifest, maps every shard it names and checks the digests of all but the tensors, several shards at a
-// time, before it parses one. It fails naming the first file that is missing or not what the manifest says, or a patient
-// in two splits. A tensor is checked when it is first read.
+// time, before it parses one. It fails naming the first file that is missing or not what the manifest says, or what is
+// in two splits (ErrLeak). A tensor is checked when it is first read.
 func Open(dir string) (*Dataset, error) {
 	m, err := ReadManifest(dir)
 	if err != nil {
@@ -49,7 +49,7 @@ func Open(dir string) (*Dataset, error) {
 	if err := d.samePreset(); err != nil {
 		return nil, errors.Join(fmt.Errorf("shard: %w", err), d.Close())
 	}
-	if err := errors.Join(d.leaks()...); err != nil {
+	if err := m.leaks(); err != nil {
 		return nil, errors.Join(fmt.Errorf("shard: %s: %w", dir, err), d.Close())
 	}
 	return d, nil
@@ -79,26 +79,6 @@ func (d *Dataset) samePreset() error {
 		}
 	}
 	return nil
-}
-
-// ErrLeak says that a patient stands in two splits: what is measured on one is no measure for new patients.
-var ErrLeak = errors.New("in two splits")
-
-// leaks are errors that name the patients in two splits. "" is no patient.
-func (d *Dataset) leaks() (errs []error) {
-	in := map[string]string{}
-	for _, s := range d.shards {
-		for _, r := range s.rows {
-			switch was, ok := in[r.Patient]; {
-			case !ok:
-				in[r.Patient] = s.split
-			case was != s.split && was != "" && r.Patient != "":
-				errs = append(errs, fmt.Errorf("patient %s: %w, %s and %s", r.Patient, ErrLeak, was, s.split))
-				in[r.Patient] = "" // once is enough
-			}
-		}
-	}
-	return errs
 }
 
 // each does a thing for every shard, one a CPU.
@@ -147,10 +127,13 @@ func (s *mapped) open(dir string, m Manifest) error {
 	}
 	for i, r := range s.rows {
 		t := s.ref.Tensors[i]
+		if t.Patient != r.Patient || t.Study != r.Study || t.Volume != r.Volume {
+			return fmt.Errorf("row %d is volume %s, the manifest says %s", i, r.Volume, t.Volume)
+		}
 		if at := s.bytes[t.At:][:t.Bytes]; unsafe.SliceData(at) != unsafe.SliceData(r.kept.bytes) || len(at) != len(r.kept.bytes) {
 			return fmt.Errorf("volume %s: its tensor is not where the manifest says", r.Volume)
 		}
-		r.kept.sha256 = t.SHA256
+		s.rows[i].Scan, r.kept.sha256 = t.Scan, t.SHA256
 	}
 	return nil
 }

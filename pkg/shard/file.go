@@ -98,7 +98,7 @@ func (w *hashing) Write(b []byte) (int, error) {
 	n, err := w.f.Write(b)
 	w.h.Write(b[:n])
 	if len(w.tensor) > 0 && unsafe.SliceData(b) == unsafe.SliceData(w.tensor) && len(b) == len(w.tensor) {
-		w.tensors, w.tensor = append(w.tensors, Tensor{w.n, int64(len(b)), digestOf(b)}), nil
+		w.tensors, w.tensor = append(w.tensors, Tensor{At: w.n, Bytes: int64(len(b)), SHA256: digestOf(b)}), nil
 	} else {
 		w.head.Write(b[:n])
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"silverbeam/pkg/volume"
 )
 
 // ManifestName is the manifest's file in a dataset's folder.
@@ -40,18 +42,23 @@ type BatchRef struct {
 
 // Written is a shard that was written. Rows == 0: there was none, and there is no file.
 type Written struct {
-	Rows    int      `json:"rows"`
-	Bytes   int64    `json:"bytes"`
-	Digest  string   `json:"digest"`  // hex SHA-256 of the file
-	Head    string   `json:"head"`    // hex SHA-256 of its bytes outside the tensors
-	Tensors []Tensor `json:"tensors"` // one a row
+	Rows    int         `json:"rows"`
+	Bytes   int64       `json:"bytes"`
+	Digest  string      `json:"digest"`      // hex SHA-256 of the file
+	Head    string      `json:"head"`        // hex SHA-256 of its bytes outside the tensors
+	Tensors []Tensor    `json:"tensors"`     // one a row
+	HU      volume.Bins `json:"hu,omitzero"` // voxels of all scans, before the preset; zero: not known
 }
 
-// Tensor is where a row's voxels lie in the file, so that one row is read without the others.
+// Tensor is whose a row is, and where its voxels lie in the file, so that one row is read without the others.
 type Tensor struct {
-	At     int64  `json:"at"` // bytes from the file's start
-	Bytes  int64  `json:"bytes"`
-	SHA256 string `json:"sha256"` // hex, of those bytes
+	Patient string `json:"patient"`
+	Study   string `json:"study"`
+	Volume  string `json:"volume"`
+	At      int64  `json:"at"` // bytes from the file's start
+	Bytes   int64  `json:"bytes"`
+	SHA256  string `json:"sha256"` // hex, of those bytes
+	Scan
 }
 
 // digest is over schema, preset, findings and the sorted shard digests (split and HU source are in the shards): no time,
@@ -76,7 +83,15 @@ func (m Manifest) digest() string {
 
 // Commit writes dir/manifest.json atomically, batches sorted by id, and returns its digest; call it when all of dir's
 // shards are there. The new manifest names the one that it replaces; committing the same dataset again changes nothing.
+// ErrLeak: a patient, or the same voxels, in two splits; then what stood there before is left.
 func Commit(dir string, m Manifest) (digest string, err error) {
+	if err := m.leaks(); err != nil {
+		return "", fmt.Errorf("shard: %w", err)
+	}
+	return commit(dir, m)
+}
+
+func commit(dir string, m Manifest) (digest string, err error) {
 	m.Schema = Schema
 	splits := map[string]Split{}
 	for name, s := range m.Splits {

@@ -26,8 +26,8 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
-// Schema is the version of the shards' columns and metadata; it is part of a manifest's digest.
-const Schema = "silverbeam.shard.2"
+// Schema is the version of the shards' columns and metadata, and of the manifest; it is part of a manifest's digest.
+const Schema = "silverbeam.shard.3"
 
 // Row is one reconstruction with its study's report and labels.
 type Row struct {
@@ -35,8 +35,16 @@ type Row struct {
 	Report                 string
 	Labels                 []taxonomy.Label // one a finding, in order; nil: none are known. A shard keeps State and P alone
 	HU                     []int16          // len = z*y*x of the preset's shape, clipped HU; nil in rows that were read: see Voxels
+	Scan                   Scan             // what HU was made of
 
 	kept *kept // of a row that was read
+}
+
+// Scan is a volume as it was read, before the preset. The zero Scan: nothing is known of it.
+type Scan struct {
+	Shape     [3]int      `json:"shape,omitzero"`      // voxels, z, y, x
+	SpacingMM [3]float64  `json:"spacing_mm,omitzero"` // z, y, x
+	HU        volume.Bins `json:"-"`                   // kept for a shard's scans together: zero in rows that were read
 }
 
 // Spec is what a shard's rows have in common. It is kept in the file.
@@ -83,6 +91,9 @@ func write(path string, s Spec, rows iter.Seq2[Row, error], mem memory.Allocator
 			if f.Rows++; len(file.tensors) != f.Rows {
 				panic("shard: a tensor was not written as it lies in memory")
 			}
+			t := &file.tensors[f.Rows-1]
+			t.Patient, t.Study, t.Volume, t.Scan = r.Patient, r.Study, r.Volume, r.Scan
+			f.HU.Add(r.Scan.HU)
 		}
 		if err := out.Close(); err != nil {
 			return err

@@ -12,7 +12,7 @@ import (
 type Verified struct {
 	Shards, Rows int
 	Bytes        int64
-	Problems     []error  // each names its file or patient; none: the data set is what was committed
+	Problems     []error  // each names its file, patient or volume; none: the data set is what was committed
 	Orphans      []string // shards that the manifest does not name, and files left half-written; they are no part of the data set
 }
 
@@ -36,7 +36,9 @@ func Verify(dir string) (v Verified, err error) {
 	if err := d.samePreset(); err != nil {
 		v.Problems = append(v.Problems, err)
 	}
-	v.Problems = append(v.Problems, d.leaks()...)
+	if err := m.leaks(); err != nil {
+		v.Problems = append(v.Problems, err)
+	}
 	if v.Orphans, err = orphans(dir, m); err != nil {
 		return v, err
 	}

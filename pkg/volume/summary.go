@@ -44,6 +44,52 @@ func (h *Histogram) Add(hu []int16) {
 	h.n += len(hu)
 }
 
+// Bins are voxels counted by HU: below BinsFromHU, then by BinHU, the last one with all above.
+type Bins [54]int64
+
+// BinsFromHU is the upper end of the first bin, BinHU the width of the others.
+const (
+	BinsFromHU = -1100
+	BinHU      = 50
+)
+
+// Bins adds the counts up.
+func (h *Histogram) Bins() (b Bins) {
+	for i, c := range h.counts {
+		b[binOf(i+math.MinInt16)] += int64(c)
+	}
+	return b
+}
+
+func binOf(hu int) int { return min(edge(hu), len(Bins{})-1) }
+
+// edge is the bin that begins at or before hu, however many there are.
+func edge(hu int) int {
+	if hu < BinsFromHU {
+		return 0
+	}
+	return (hu-BinsFromHU)/BinHU + 1
+}
+
+// Add adds the counts of other voxels.
+func (b *Bins) Add(o Bins) {
+	for i, c := range o {
+		b[i] += c
+	}
+}
+
+// Share is the share of the voxels from lo up to but not with hi HU, both multiples of BinHU; NaN of none. What is below the
+// first edge or above the last is as all that is there.
+func (b Bins) Share(lo, hi int) float64 {
+	in, all := int64(0), int64(0)
+	for i, c := range b {
+		if all += c; i >= binOf(lo) && i < edge(hi) {
+			in += c
+		}
+	}
+	return float64(in) / float64(all)
+}
+
 func (v *Volume) histogram() *Histogram {
 	var h Histogram
 	h.Add(v.HU)

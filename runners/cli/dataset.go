@@ -3,7 +3,9 @@ package cli
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"silverbeam/pkg/metrics"
@@ -26,9 +28,10 @@ func datasetCommand() *cobra.Command {
 func datasetInspectCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "inspect DIR", Short: "splits, patients, volumes, bytes, preset, and how often each finding is present", Args: exactly("DIR"),
+		Use: "inspect DIR", Short: "splits, patients, volumes, bytes, preset, what the scans were, and how often each finding is present", Args: exactly("DIR"),
 		Long: "DIR is a run's folder dataset, with a manifest.json. Everything but the voxels is read, and checked against its digests. Shares of\n" +
-			"findings are of studies, with 95 % Wilson intervals.",
+			"findings are of studies, with 95 % Wilson intervals. Shape, spacing and HU are those of the files, before the preset: least, middle\n" +
+			"and greatest of the split. Volumes with the same voxels in one split are named; in two splits no data set is made of them.",
 		Example: "  silverbeam dataset inspect out/demo/dataset --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := shard.Open(args[0])
@@ -71,6 +74,7 @@ type splitView struct {
 	Volumes    int           `json:"volumes"`
 	Unlabelled int           `json:"unlabelled"` // studies of which nothing is known
 	Findings   []findingView `json:"findings"`
+	Scans      shard.Stats   `json:"scans"` // the volumes as they were read, before the preset
 }
 
 // findingView counts studies by the state of a finding.
@@ -92,7 +96,7 @@ func look(d *shard.Dataset) (datasetView, error) {
 		if err != nil {
 			return v, err
 		}
-		s := splitView{Name: name, Shards: len(m.Splits[name].Batches), Volumes: len(rows)}
+		s := splitView{Name: name, Shards: len(m.Splits[name].Batches), Volumes: len(rows), Scans: m.Splits[name].Stats()}
 		for _, b := range m.Splits[name].Batches {
 			s.Bytes += b.Bytes
 		}
@@ -153,6 +157,7 @@ func (v datasetView) tell(w io.Writer) error {
 		line(w, "")
 		line(w, "%s: %s of %s in %s, %s bytes", s.Name, count(s.Studies, "study"), count(s.Patients, "patient"), count(s.Shards, "shard"), grouped(s.Bytes))
 		line(w, "%s, %s without labels", count(s.Volumes, "volume"), count(s.Unlabelled, "study"))
+		tellScans(w, s.Scans)
 		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 		line(tw, "present\tabsent\tuncertain\tnot mentioned\tshare\t95 %%\t  finding")
 		for _, f := range s.Findings {
@@ -167,6 +172,19 @@ func (v datasetView) tell(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// tellScans prints what is known of the scans.
+func tellScans(w io.Writer, st shard.Stats) {
+	if st.Known > 0 {
+		line(w, "scans: slices %s of %s mm, rows %s, columns %s of %s mm", st.Shape[0], st.SpacingMM[0], st.Shape[1], st.Shape[2], st.SpacingMM[2])
+		share := func(lo, hi int) float64 { return 100 * st.HU.Share(lo, hi) }
+		line(w, "HU: %.1f %% below -1000, %.1f %% to -500, %.1f %% to -100, %.1f %% to 100, %.1f %% to 300, %.1f %% from there", share(math.MinInt16, -1000),
+			share(-1000, -500), share(-500, -100), share(-100, 100), share(100, 300), share(300, math.MaxInt16))
+	}
+	for _, same := range st.Duplicates {
+		line(w, "the same voxels: %s", strings.Join(same, ", "))
+	}
 }
 
 func datasetVerifyCommand() *cobra.Command {

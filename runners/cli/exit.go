@@ -172,6 +172,7 @@ var hints = []struct {
 }{
 	{intake.ErrRejects, "the same command with more --max-rejects, or tolerance in the pipeline file, goes on"},
 	{shard.ErrDamaged, "remove the file, and the same command makes it anew"},
+	{shard.ErrLeak, "keep each patient, and each scan, in one split of the input, and the same command goes on"},
 	{ledger.ErrMonth, "a higher spend.month_usd in the policy file, or another month (of UTC), and the same command goes on where it stopped"},
 	{llm.ErrPolicy, "ask who keeps the policy file, or name what it allows"},
 	{llm.ErrChanged, "name the model's dated version, or give the new one a results store of its own (--store); with canary -1 (--canary -1) the same command goes on"},

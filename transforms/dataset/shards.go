@@ -121,9 +121,10 @@ type job struct {
 // done is what became of a job.
 type done struct {
 	job
-	hu  []int16
-	cpu time.Duration
-	err error
+	hu   []int16
+	scan shard.Scan
+	cpu  time.Duration
+	err  error
 }
 
 // Write makes the batch's shard. A few volumes are read ahead of the one that is written, so that a few are in memory.
@@ -153,7 +154,7 @@ func (w *shards) Write(ctx context.Context, path string, b *schemas.Batch) (sche
 				continue
 			}
 			p.Out++
-			if !yield(shard.Row{Patient: d.study.Patient, Study: d.study.ID, Volume: d.volume.ID, Report: d.study.Report, Labels: d.study.Labels, HU: d.hu}, nil) {
+			if !yield(shard.Row{Patient: d.study.Patient, Study: d.study.ID, Volume: d.volume.ID, Report: d.study.Report, Labels: d.study.Labels, HU: d.hu, Scan: d.scan}, nil) {
 				return
 			}
 		}
@@ -185,6 +186,7 @@ func (w *shards) read(j job) (d done) {
 	v.Seen = new(volume.Histogram)
 	if d.hu, d.err = w.preset.Tensor(v); d.err == nil {
 		d.err = v.Seen.Plausible()
+		d.scan = shard.Scan{Shape: v.Shape, SpacingMM: v.SpacingMM, HU: v.Seen.Bins()}
 	}
 	return d
 }

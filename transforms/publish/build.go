@@ -69,6 +69,9 @@ func Build(dir string, reportText bool) (*html.Page, error) {
 	if _, err := os.Stat(filepath.Join(src.report.Params["data"], "truth.jsonl")); err == nil && src.report.Params["data"] != "" {
 		p.Caution = "Generated phantoms and reports: these figures show that the pipeline works, not how well it reads real scans."
 	}
+	if p.Scans, err = src.scans(); err != nil {
+		return nil, err
+	}
 	if p.Gallery, err = src.gallery(reportText); err != nil {
 		return nil, err
 	}

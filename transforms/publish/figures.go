@@ -44,7 +44,7 @@ func (src *source) labelTable() *html.Labels {
 		row := html.LabelRow{Finding: name, Present: s[0], Absent: s[1], Uncertain: s[2], NotMentioned: s[3]}
 		for _, sp := range t.Splits {
 			c := src.tally.Labels[sp]
-			row.Prevalence = append(row.Prevalence, html.Share{K: c.States[k][0], N: c.Studies})
+			row.Prevalence = append(row.Prevalence, html.Share{K: c.States[k][0], N: c.Studies, Interval: metrics.Wilson(c.States[k][0], c.Studies)})
 		}
 		if quality != nil {
 			q := quality.Labels[name]
