@@ -14,6 +14,7 @@ import (
 	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/llm"
 	"silverbeam/pkg/shard"
+	"silverbeam/runners/flink"
 	"silverbeam/runners/local"
 	"silverbeam/transforms/evaluate"
 	"silverbeam/transforms/intake"
@@ -64,7 +65,7 @@ var classes = []struct {
 	code int
 	is   func(error) bool
 }{
-	{codeTemporary, is(syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, local.ErrBusy, ledger.ErrBusy, ledger.ErrLost)},
+	{codeTemporary, is(syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, local.ErrBusy, ledger.ErrBusy, ledger.ErrLost, flink.ErrLost)},
 	{codeTemporary, is(syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ENOTCONN)},
 	{codeUsage, as[pipelines.Problems]},
 	{codeRejects, is(intake.ErrRejects)},

@@ -43,13 +43,14 @@ const inFlight = 4
 type lab struct {
 	*testing.T
 	dir  string
-	took time.Duration // of the undisturbed run
+	base string        // the run that nobody disturbed
+	took time.Duration // of that run
 	want *schemas.Report
 	paid int64 // pico-dollars that its answers cost
 }
 
 func newLab(t *testing.T) *lab {
-	l := &lab{T: t, dir: t.TempDir()}
+	l := &lab{T: t, dir: t.TempDir(), base: "undisturbed"}
 	l.write("kill.yaml", killPipeline)
 	l.write("prices.csv", killPrices)
 	l.succeed("phantom", "--studies", "60", "--size", "32", "--seed", "3", "--out", "data")
@@ -200,7 +201,7 @@ func (l *lab) same(name string, strikes int) {
 	}
 	for _, f := range []string{"rejects.jsonl", "dataset/manifest.json", "dataset/manifest.parquet", "dataset/labels.csv", "dataset/labels.parquet"} {
 		a, err := os.ReadFile(filepath.Join(l.dir, name, f))
-		b, _ := os.ReadFile(filepath.Join(l.dir, "undisturbed", f))
+		b, _ := os.ReadFile(filepath.Join(l.dir, l.base, f))
 		if err != nil || !bytes.Equal(a, b) || len(a) == 0 {
 			l.Errorf("%s: %s is not that of the undisturbed run: %v", name, f, err)
 		}

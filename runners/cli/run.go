@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,19 +11,23 @@ import (
 	"silverbeam/pipelines"
 	"silverbeam/pkg/html"
 	"silverbeam/pkg/ledger"
+	"silverbeam/runners/flink"
 	"silverbeam/runners/local"
 	"silverbeam/schemas"
 	"silverbeam/transforms/intake"
 	"silverbeam/transforms/publish"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/spf13/cobra"
 )
 
 // runFlags are the settings of a run that no pipeline file holds.
 type runFlags struct {
-	dir, store, maxCost, runner string
-	replay                      bool
-	limit                       int
+	dir, store, maxCost string
+	runner              string
+	flink               flink.Options
+	replay              bool
+	limit               int
 }
 
 // add makes the flags that `plan`, `run` and `label reports` share. dir names the default run folder.
@@ -36,8 +41,11 @@ func (f *runFlags) add(c *cobra.Command, dir string) {
 
 // options turns the flags into the runner's settings.
 func (f *runFlags) options(cmd *cobra.Command) (o local.Options, err error) {
-	if f.runner != "" && f.runner != "local" {
-		return o, usage(cmd, "--runner: %q: one of local", f.runner)
+	if f.runner != "" && f.runner != "local" && f.runner != "flink" {
+		return o, usage(cmd, "--runner: %q: one of local, flink", f.runner)
+	}
+	if onFlink := f.flink; f.runner != "flink" && (onFlink.Master != "" || onFlink.JobEndpoint != "" || onFlink.Parallelism != 0) {
+		return o, usage(cmd, "--flink-master, --job-endpoint and --parallelism go with --runner flink")
 	}
 	if f.limit < 0 {
 		return o, usage(cmd, "--limit: %d: 0 or more", f.limit)
@@ -84,6 +92,9 @@ func runCommand() *cobra.Command {
 			if o.Dir == "" {
 				o.Dir = filepath.Join("out", p.Name)
 			}
+			if flags.runner == "flink" {
+				o.Graph = flags.onFlink(cmd, p.Name, o.Dir)
+			}
 			r, err := execute(cmd, p, o)
 			if r != nil && r.Page != "" {
 				line(cmd.OutOrStdout(), "%s", filepath.Join(o.Dir, r.Page))
@@ -96,9 +107,19 @@ func runCommand() *cobra.Command {
 	}
 	setFlag(c, &set)
 	flags.add(c, "out/NAME")
-	c.Flags().StringVar(&flags.runner, "runner", "local", "run the graph `WHERE`: local, the only place yet")
+	c.Flags().StringVar(&flags.runner, "runner", "local", "run the graph `WHERE`: local, in this process, or flink")
+	c.Flags().StringVar(&flags.flink.Master, "flink-master", "", "with --runner flink: the REST address of a JobManager, `HOST:PORT` (default a cluster of its own, for this run)")
+	c.Flags().StringVar(&flags.flink.JobEndpoint, "job-endpoint", "", "with --runner flink: the address of a Beam job server, `HOST:PORT` (default its own, before the JobManager)")
+	c.Flags().IntVar(&flags.flink.Parallelism, "parallelism", 0, "with --runner flink: how many subtasks `N` work on each step; 0: 2")
 	c.Flags().StringVar(&planFile, "plan", "", "refuse if what the plan in `FILE`, of plan --out, rests on has changed")
 	return c
+}
+
+// onFlink runs graphs on Flink, with its configuration and logs in the run folder.
+func (f *runFlags) onFlink(cmd *cobra.Command, name, dir string) func(context.Context, *beam.Pipeline) error {
+	o := f.flink
+	o.Dir, o.Say = filepath.Join(dir, "flink"), func(s string) { line(cmd.ErrOrStderr(), "%s", s) }
+	return func(ctx context.Context, p *beam.Pipeline) error { return flink.Execute(ctx, p, name, o) }
 }
 
 // execute runs a pipeline and says what became of it.

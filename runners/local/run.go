@@ -35,6 +35,9 @@ type Options struct {
 	Planned  *ledger.Estimate  // what the plan that the run is held to expects; nil: there is none, and calls are planned here
 	Code     func(error) int   // the command's exit code for an error, for run.json; nil: 0
 	Progress func(State)       // called about every half second; nil: no one watches
+
+	// Graph runs the Beam graph with this process as its worker, ending soon after its context; nil: Prism does.
+	Graph func(ctx context.Context, p *beam.Pipeline) error
 }
 
 // grace is how long the end of a run waits for calls under way. Schedulers kill a process 30 s after they told it to end.
@@ -89,7 +92,7 @@ func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report
 		if err := g.Ahead(ctx, o.Run); err != nil {
 			return err
 		}
-		return execute(ctx, g, o.Run)
+		return o.execute(ctx, g)
 	})
 	end(grace)
 	k.report.Notes = label.Notes()
@@ -130,23 +133,43 @@ func (o *Options) plan(p *pipelines.Pipeline, g *pipelines.Graph) error {
 }
 
 // execute builds the graph and runs it. Beam hands errors on as text, so the first one is taken from where it arose.
-func execute(ctx context.Context, g *pipelines.Graph, run schemas.Run) error {
+func (o *Options) execute(ctx context.Context, g *pipelines.Graph) error {
 	startBeam()
-	bp, err := g.Build(run)
+	bp, err := g.Build(o.Run)
 	if err != nil {
 		return err
 	}
 	err = inTemp(func() error {
-		_, err := beam.Run(ctx, "prism", bp)
-		return err
+		if o.Graph == nil {
+			_, err := beam.Run(ctx, "prism", bp)
+			return err
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go endOnFailure(ctx, cancel, o.Dir)
+		return o.Graph(ctx, bp)
 	})
-	if cause := intake.Cause(run.Dir); cause != nil {
+	if cause := intake.Cause(o.Dir); cause != nil {
 		return cause
 	}
-	if err != nil {
+	if err != nil && o.Graph == nil {
 		return fmt.Errorf("the runner failed: %s", lastCause(err))
 	}
-	return nil
+	return err
+}
+
+// endOnFailure cancels a graph that a step has failed: Flink would try the step again, many times.
+func endOnFailure(ctx context.Context, cancel func(), dir string) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for intake.Failing(dir) == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	cancel()
 }
 
 // inTemp runs f with a folder for temporary files that is removed afterwards: Beam leaves a file there with each run.

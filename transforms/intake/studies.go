@@ -229,6 +229,9 @@ func init() {
 // Cause is the first error that stopped a run's graph in this process, of its own kind; nil where none did.
 func Cause(dir string) error { return batch.Cause(dir) }
 
+// Failing is the same error while the graph still runs.
+func Failing(dir string) error { return batch.Failing(dir) }
+
 // Begin lets a run's steps work in this process; end stops them and waits a while for what is under way.
 func Begin(ctx context.Context, dir string) (end func(wait time.Duration)) {
 	return batch.Begin(ctx, dir)

@@ -18,6 +18,14 @@ func Stop(run schemas.Run, err error) error {
 	return err
 }
 
+// Failing is the first error that has stopped a run's graph in this process; nil: none yet.
+func Failing(dir string) error {
+	if err, ok := stopped.Load(dir); ok {
+		return err.(error)
+	}
+	return nil
+}
+
 // Cause is the first error that stopped a run's graph in this process, taken away; nil where none did.
 func Cause(dir string) error {
 	unwatch(dir)

@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// On a Flink cluster of its own (a JobManager and two TaskManagers) a pipeline gives what it gives here, to the byte: labels,
+// table, data set, rejects, money. No socket of the cluster is open to other machines. A TaskManager that is killed costs
+// nothing but time; without its JobManager or job server the run says that the same command goes on, and it does.
+func TestOnFlink(t *testing.T) {
+	if os.Getenv("SILVERBEAM_FLINK") == "" {
+		t.Skip("SILVERBEAM_FLINK is not set (make test-flink): needs Java 17 and 160 MB from Maven Central")
+	}
+	l := newLab(t)
+	t.Run("cluster", func(t *testing.T) {
+		l := l.with(t)
+		c := l.command(l.run("cluster", "--runner", "flink")...)
+		var out strings.Builder
+		c.Stderr = &out
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = c.Wait() }()
+		sockets := map[string]bool{}
+		for running := true; running; {
+			select {
+			case <-ended:
+				running = false
+			case <-time.After(200 * time.Millisecond):
+				listening(c.Process.Pid, sockets)
+			}
+		}
+		if c.ProcessState.ExitCode() != 0 {
+			t.Fatalf("%v\n%s", c.ProcessState, out.String())
+		}
+		if len(sockets) < 8 {
+			t.Errorf("only %d sockets were seen: %v", len(sockets), sockets)
+		}
+		for s := range sockets {
+			if ip, _, _ := strings.Cut(s, ":"); ip != loopback4 && ip != loopback6 && ip != loopback4in6 {
+				t.Errorf("a socket listens on %s", s)
+			}
+		}
+		l.same("cluster", 0)
+		if more := l.succeed(l.run("cluster", "--runner", "flink")...); !strings.Contains(more, "60 done before") {
+			t.Errorf("again: %s", more)
+		}
+	})
+	if testing.Short() {
+		return
+	}
+	slow := "latency=300" // so that there is time to kill
+	l.succeed(l.run("slow", "--set", slow)...)
+	l.base, l.want, l.paid = "slow", l.report("slow"), l.attempts("slow", 0)
+	for _, victim := range []string{"TaskManagerRunner", "StandaloneSessionClusterEntrypoint", "FlinkJobServerDriver|Launcher"} {
+		t.Run(victim, func(t *testing.T) { l.with(t).onFlinkWithout(victim, slow) })
+	}
+}
+
+// Addresses as /proc/net writes them.
+const loopback4, loopback6, loopback4in6 = "0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"
+
+// listening adds the addresses on which a process and its children listen.
+func listening(pid int, into map[string]bool) {
+	inodes := map[string]bool{}
+	for _, p := range append(children(pid), pid) {
+		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p))
+		for _, f := range fds {
+			if link, err := os.Readlink(f); err == nil && strings.HasPrefix(link, "socket:[") {
+				inodes[strings.Trim(link[len("socket:"):], "[]")] = true
+			}
+		}
+	}
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, _ := os.ReadFile(table)
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); len(f) > 9 && f[3] == "0A" && inodes[f[9]] {
+				into[f[1]] = true
+			}
+		}
+	}
+}
+
+func children(pid int) (all []int) {
+	out, _ := exec.Command("pgrep", "-P", fmt.Sprint(pid)).Output()
+	for _, f := range strings.Fields(string(out)) {
+		if n, err := strconv.Atoi(f); err == nil {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// onFlinkWithout kills one of a run's Java processes while reports are being asked about.
+func (l *lab) onFlinkWithout(victim, set string) {
+	name := strings.ToLower(victim[:5])
+	args := l.run(name, "--runner", "flink", "--set", set)
+	c := l.command(args...)
+	var out strings.Builder
+	c.Stderr = &out
+	if err := c.Start(); err != nil {
+		l.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = c.Wait() }()
+	store := filepath.Join(l.dir, name, "ledger.db-wal")
+	for asked := false; !asked; {
+		select {
+		case <-ended:
+			l.Fatalf("it ended before a report was asked about: %v\n%s", c.ProcessState, out.String())
+		case <-time.After(100 * time.Millisecond):
+			info, err := os.Stat(store)
+			asked = err == nil && info.Size() > 60_000
+		}
+	}
+	killed := 0
+	for _, p := range children(c.Process.Pid) {
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p))
+		for _, v := range strings.Split(victim, "|") {
+			if killed == 0 && strings.Contains(string(line), v) {
+				killed = p
+			}
+		}
+	}
+	if killed == 0 || syscall.Kill(killed, syscall.SIGKILL) != nil {
+		l.Fatalf("no %s to kill", victim)
+	}
+	<-ended
+	if strings.HasPrefix(victim, "TaskManager") {
+		if c.ProcessState.ExitCode() != 0 {
+			l.Fatalf("%v\n%s", c.ProcessState, out.String())
+		}
+	} else {
+		if c.ProcessState.ExitCode() != codeTemporary {
+			l.Fatalf("%v, want %d\n%s", c.ProcessState, codeTemporary, out.String())
+		}
+		l.succeed(args...)
+	}
+	l.same(name, 0)
+}

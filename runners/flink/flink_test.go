@@ -1,0 +1,78 @@
+package flink
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Jars are fetched once, and only what the list names is taken for one of them.
+func TestJarsAreFetchedOnceAndChecked(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	asked, bad := 0, false
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		if bad {
+			fmt.Fprint(w, "other")
+			return
+		}
+		fmt.Fprint(w, "bytes")
+	}))
+	defer server.Close()
+	list := fmt.Sprintf("# two\n%s/\n%x 5 org/a/1/a-1.jar\n%x 5 org/b/1/b-1.jar\n", server.URL, sha256.Sum256([]byte("bytes")), sha256.Sum256([]byte("bytes")))
+	bad = true
+	if _, err := fetch(context.Background(), list, func(string) {}); err == nil || !strings.Contains(err.Error(), "is not the file that the list names") {
+		t.Fatalf("other bytes: %v", err)
+	}
+	bad, asked = false, 0
+	for range 2 {
+		dir, err := fetch(context.Background(), list, func(string) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, _ := os.ReadDir(dir)
+		if b, err := os.ReadFile(filepath.Join(dir, "a-1.jar")); err != nil || string(b) != "bytes" || len(files) != 2 || asked != 2 {
+			t.Errorf("%q, %v, %d files, %d requests", b, err, len(files), asked)
+		}
+	}
+	server.Close()
+	if _, err := fetch(context.Background(), strings.Replace(list, "a-1", "c-1", 1), func(string) {}); err == nil || !strings.Contains(err.Error(), "c-1.jar: ") && !strings.Contains(err.Error(), "b-1.jar: ") {
+		t.Errorf("a repository that is not there: %v", err)
+	}
+}
+
+func TestJarListsThatAreNone(t *testing.T) {
+	for _, text := range []string{"", "https://r\n", "https://r\nabc 5 a.jar\n", "https://r\n" + strings.Repeat("0", 64) + " five a.jar\n"} {
+		if _, _, err := readJars(text); err == nil {
+			t.Errorf("%q is taken for a list", text)
+		}
+	}
+	if _, jars, err := readJars(jarsText); err != nil || len(jars) < 100 {
+		t.Errorf("our own: %d jars, %v", len(jars), err)
+	}
+}
+
+func TestJavaVersion(t *testing.T) {
+	for out, want := range map[string]int{`openjdk version "17.0.15" 2025-04-15`: 17, `java version "1.8.0_292"`: 8, `openjdk version "21" 2023-09-19`: 21, "none": 0} {
+		if got := javaVersion(out); got != want {
+			t.Errorf("%s: %d", out, got)
+		}
+	}
+}
+
+func TestRootCause(t *testing.T) {
+	trace := "org.apache.flink.client.program.ProgramInvocationException: Job failed (JobID: 1)\n\tat a.b(c.java:5)\n" +
+		"Caused by: org.apache.flink.runtime.JobException: Recovery is suppressed\n\tat x\nCaused by: java.util.concurrent.ExecutionException: java.lang.RuntimeException: Error received from SDK harness: no room\n\t... 3 more\n"
+	if got := rootCause(trace); got != "java.lang.RuntimeException: Error received from SDK harness: no room" {
+		t.Errorf("%q", got)
+	}
+	if got := rootCause("plain words\nmore"); got != "plain words" {
+		t.Errorf("%q", got)
+	}
+}

@@ -1,0 +1,165 @@
+package flink
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The newest set of Beam's Flink runner and of Flink that Maven Central had whole in November 2026: Beam 2.62.0, Flink 1.19.3.
+// RocksDB is left out, which batch jobs do not use.
+//
+//go:embed jars.txt
+var jarsText string
+
+// jar is one file of a Maven repository.
+type jar struct {
+	path   string // below the repository
+	sha256 string
+	bytes  int64
+}
+
+func (j jar) name() string { return path.Base(j.path) }
+
+// readJars reads a list such as jars.txt: comments, the repository's URL, then a line a jar.
+func readJars(text string) (repository string, jars []jar, err error) {
+	lines := bufio.NewScanner(strings.NewReader(text))
+	for n := 1; lines.Scan(); n++ {
+		f := strings.Fields(lines.Text())
+		switch {
+		case len(f) == 0 || strings.HasPrefix(f[0], "#"):
+		case len(f) == 1 && repository == "":
+			repository = strings.TrimSuffix(f[0], "/")
+		case len(f) == 3 && len(f[0]) == 2*sha256.Size:
+			bytes, err := strconv.ParseInt(f[1], 10, 64)
+			if err != nil {
+				return "", nil, fmt.Errorf("line %d: bytes: %q", n, f[1])
+			}
+			jars = append(jars, jar{f[2], f[0], bytes})
+		default:
+			return "", nil, fmt.Errorf("line %d: wants SHA-256, bytes and path of a jar", n)
+		}
+	}
+	if repository == "" || len(jars) == 0 {
+		return "", nil, errors.New("wants a repository's URL and jars")
+	}
+	return repository, jars, lines.Err()
+}
+
+// fetch gives the folder that holds the jars of a list, after getting those that are missing. Each is checked as it comes.
+func fetch(ctx context.Context, text string, say func(string)) (dir string, err error) {
+	repository, jars, err := readJars(text)
+	if err != nil {
+		return "", fmt.Errorf("list of jars: %w", err)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(cache, "silverbeam", fmt.Sprintf("flink-%.12x", sha256.Sum256([]byte(text))))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	var missing []jar
+	var total int64
+	for _, j := range jars {
+		if info, err := os.Stat(filepath.Join(dir, j.name())); err != nil || info.Size() != j.bytes {
+			missing = append(missing, j)
+			total += j.bytes
+		}
+	}
+	if len(missing) == 0 {
+		return dir, nil
+	}
+	say(fmt.Sprintf("flink: fetching %d jars, %d MB, once, from %s into %s", len(missing), total/1e6, repository, dir))
+	return dir, fetchAll(ctx, repository, missing, dir, total, say)
+}
+
+func fetchAll(ctx context.Context, repository string, missing []jar, dir string, total int64, say func(string)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var got atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(10 * time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				say(fmt.Sprintf("flink: %d of %d MB", got.Load()/1e6, total/1e6))
+			case <-done:
+				return
+			}
+		}
+	}()
+	queue := make(chan jar)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for j := range queue {
+				if err := fetchOne(ctx, repository+"/"+j.path, j, dir, &got); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	for _, j := range missing {
+		queue <- j
+	}
+	close(queue)
+	wg.Wait()
+	close(done)
+	return context.Cause(ctx)
+}
+
+// fetchOne gets a jar: into a file beside its place, checked, then renamed.
+func fetchOne(ctx context.Context, url string, j jar, dir string, got *atomic.Int64) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("%s: %w", j.name(), err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, answer.Status)
+	}
+	f, err := os.CreateTemp(dir, j.name()+".tmp*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(f, sum), io.LimitReader(answer.Body, j.bytes+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", j.name(), err)
+	case n != j.bytes || hex.EncodeToString(sum.Sum(nil)) != j.sha256:
+		return fmt.Errorf("%s: is not the file that the list names: %d bytes, SHA-256 %x; it wants %d bytes, %s", url, n, sum.Sum(nil), j.bytes, j.sha256)
+	}
+	got.Add(n)
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), filepath.Join(dir, j.name()))
+}

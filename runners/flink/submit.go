@@ -1,0 +1,213 @@
+// Package flink runs a Beam graph on Apache Flink: on a cluster of its own, plain Java processes on this machine, or before a
+// JobManager or job server that is there. The steps work in this process, which Flink's TaskManagers call back.
+package flink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/graphx"
+	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
+	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/universal/runnerlib"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/util/grpcx"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// Options say where Flink is.
+type Options struct {
+	Master      string       // REST address of a JobManager, host:port; "": a cluster of its own, for this run
+	JobEndpoint string       // address of a Beam job server, host:port; "": its own, before Master
+	Parallelism int          // of the job; 0: 2
+	Dir         string       // for configuration and logs
+	Say         func(string) // takes messages for people
+}
+
+// ErrLost says that the cluster or its job server went away: the same command goes on.
+var ErrLost = errors.New("the cluster went away; the same command goes on")
+
+// Execute runs a graph and returns when it is done. When ctx ends first, the job is cancelled.
+func Execute(ctx context.Context, p *beam.Pipeline, name string, o Options) error {
+	if o.Parallelism == 0 {
+		o.Parallelism = 2
+	}
+	var c *cluster
+	if o.JobEndpoint == "" {
+		var err error
+		c, o.JobEndpoint, err = prepare(ctx, o)
+		if c != nil {
+			defer c.down()
+		}
+		if err != nil {
+			return fmt.Errorf("flink: %w", err)
+		}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if c != nil {
+		c.watch(ctx, cancel)
+	}
+	err := submit(ctx, p, name, o)
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrLost) {
+		err = cause
+	}
+	if err != nil {
+		return fmt.Errorf("flink: %w", err)
+	}
+	return nil
+}
+
+// prepare starts what is not there: a cluster, unless there is a master, and a job server.
+func prepare(ctx context.Context, o Options) (c *cluster, endpoint string, err error) {
+	java, err := findJava(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	jars, err := fetch(ctx, jarsText, o.Say)
+	if err != nil {
+		return nil, "", err
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, "", err
+	}
+	if c, err = newCluster(java, jars, dir); err != nil {
+		return nil, "", err
+	}
+	if o.Master == "" {
+		start := time.Now()
+		if o.Master, err = c.up(ctx, o.Parallelism); err != nil {
+			return c, "", err
+		}
+		o.Say(fmt.Sprintf("flink: a JobManager and %d TaskManagers after %.0f s, http://%s", taskManagers, time.Since(start).Seconds(), o.Master))
+	} else if _, err := workers(ctx, o.Master); err != nil {
+		return c, "", fmt.Errorf("no JobManager answers at %s: %w", o.Master, err)
+	}
+	endpoint, err = c.serve(ctx, o.Master)
+	return c, endpoint, err
+}
+
+func submit(ctx context.Context, p *beam.Pipeline, name string, o Options) error {
+	pool, err := startPool(ctx)
+	if err != nil {
+		return err
+	}
+	defer pool.stop()
+	none, err := os.CreateTemp("", "silverbeam-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(none.Name())
+	defer none.Close()
+	graph, err := portable(ctx, p, pool, none.Name())
+	if err != nil {
+		return err
+	}
+	conn, err := grpcx.Dial(ctx, o.JobEndpoint, 20*time.Second)
+	if err != nil {
+		return fmt.Errorf("%w: no job server answers at %s: %w", ErrLost, o.JobEndpoint, err)
+	}
+	defer conn.Close()
+	server := jobpb.NewJobServiceClient(conn)
+	options, err := structpb.NewStruct(map[string]any{"beam:option:app_name:v1": name, "beam:option:experiments:v1": []any{"beam_fn_api"},
+		"beam:option:parallelism:v1": strconv.Itoa(o.Parallelism)})
+	if err != nil {
+		return err
+	}
+	job, err := server.Prepare(ctx, &jobpb.PrepareJobRequest{Pipeline: graph, PipelineOptions: options, JobName: name})
+	if err != nil {
+		return fmt.Errorf("the job server at %s: %w", o.JobEndpoint, err)
+	}
+	token, err := runnerlib.Stage(ctx, job.GetPreparationId(), job.GetArtifactStagingEndpoint().GetUrl(), none.Name(), job.GetStagingSessionToken())
+	if err != nil {
+		return fmt.Errorf("the job server at %s: %w", o.JobEndpoint, err)
+	}
+	id, err := runnerlib.Submit(ctx, server, job.GetPreparationId(), token)
+	if err != nil {
+		return err
+	}
+	return follow(ctx, server, id)
+}
+
+// portable is the graph as runners take it, with this process as the workers' environment. Runners want a worker's program
+// with it: file, which is empty, stands in its place.
+func portable(ctx context.Context, p *beam.Pipeline, pool *pool, file string) (*pipepb.Pipeline, error) {
+	edges, _, err := p.Build()
+	if err != nil {
+		return nil, err
+	}
+	environment, err := graphx.CreateEnvironment(ctx, graphx.URNEnvExternal, func(context.Context) string { return pool.address })
+	if err != nil {
+		return nil, err
+	}
+	graph, err := graphx.Marshal(edges, &graphx.Options{Environment: environment})
+	if err != nil {
+		return nil, err
+	}
+	return graph, runnerlib.UpdateGoEnvironmentWorker(file, graph)
+}
+
+// follow waits for a job's end. A job that is cancelled has failed.
+func follow(ctx context.Context, server jobpb.JobServiceClient, id string) error {
+	told, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() {
+		if !errors.Is(context.Cause(ctx), ErrLost) {
+			ctx, cancel := context.WithTimeout(told, 10*time.Second)
+			defer cancel()
+			if _, err := server.Cancel(ctx, &jobpb.CancelJobRequest{JobId: id}); err == nil {
+				<-ctx.Done() // it tells of its end, or does not
+			}
+		}
+		end()
+	})()
+	stream, err := server.GetMessageStream(told, &jobpb.JobMessagesRequest{JobId: id})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	failed, why := false, ""
+	for {
+		m, err := stream.Recv()
+		if failed && (err != nil || why != "") {
+			return fmt.Errorf("the job failed: %s", why)
+		}
+		if ctx.Err() != nil && err != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("%w: the job server ended before the job did: %w", ErrLost, err)
+		}
+		if r := m.GetMessageResponse(); r.GetImportance() >= jobpb.JobMessage_JOB_MESSAGE_ERROR {
+			why = rootCause(r.GetMessageText())
+		}
+		switch m.GetStateResponse().GetState() {
+		case jobpb.JobState_DONE:
+			return nil
+		case jobpb.JobState_FAILED:
+			if failed = true; why != "" {
+				return fmt.Errorf("the job failed: %s", why)
+			}
+		case jobpb.JobState_CANCELLED:
+			return errors.Join(errors.New("the job was cancelled"), ctx.Err())
+		}
+	}
+}
+
+var causedBy = regexp.MustCompile(`(?m)^\s*(?:Caused by: )?[\w.$]+(?:Exception|Error|Throwable): (.*)$`)
+
+// rootCause is what the last exception of a Java stack trace says.
+func rootCause(trace string) string {
+	if all := causedBy.FindAllStringSubmatch(trace, -1); len(all) > 0 {
+		return strings.TrimSpace(all[len(all)-1][1])
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(trace), "\n")
+	return first
+}
