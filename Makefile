@@ -52,6 +52,7 @@ test: ## all tests that need no GPU, key or account; installs what they need
 	$(call part,race tests,$(MAKE) --no-print-directory test-race)
 	$(call part,other readers,$(MAKE) --no-print-directory test-readers)
 	$(call part,servers,$(MAKE) --no-print-directory test-servers)
+	$(call part,flink,$(MAKE) --no-print-directory test-flink SHORT=-short)
 
 .PHONY: test-race
 test-race: # a C compiler only here: the race detector needs cgo
@@ -81,6 +82,16 @@ test-servers: build test-postgres ## the program's calls judged by what others w
 test-litellm: .cache/litellm/done build ## our ledger against what LiteLLM's proxy says of cost (600 MB to install)
 	$(call servers,SILVERBEAM_LITELLM=$(CURDIR)/.cache/litellm,-run AgainstLiteLLM -v ./pkg/llm)
 
+.PHONY: test-flink
+test-flink: ## a pipeline on a Flink cluster gives what it gives here, also when its processes are killed (160 MB from Maven Central)
+	@$(call need,java -version,openjdk-17-jre-headless)
+	SILVERBEAM_FLINK=1 $(GO) test -vet=off -count=1 $(SHORT) -run OnFlink ./runners/cli
+
+.PHONY: flink-demo
+flink-demo: build ## the demo on a Flink cluster, beside the demo here
+	@$(BIN) phantom --studies 600 --seed 1 --out out/demo/data
+	@$(BIN) run demo --runner flink --run out/flink-demo
+
 .PHONY: test-storm
 test-storm: # twenty thousand reports against a server on its worst day; two hundred kills
 	SILVERBEAM_STORM=20000 SILVERBEAM_KILLS=200 $(GO) test -vet=off -count=1 -timeout 2h -run 'Storm|Killed|RunsGoOn|Term|BudgetHolds' -v ./pkg/llm ./runners/cli
@@ -106,7 +117,7 @@ test-fuzz: ## every reader of foreign volumes is given bytes that are none, FUZZ
 	  $(GO) test -vet=off -run '^$$' -fuzz "^$$f$$" -fuzzminimizetime 1s -fuzztime $$((60*$(FUZZ_MINUTES)/n))s . || exit 1; done
 
 .PHONY: test-all
-test-all: test test-exports test-storm test-oracles test-litellm test-fuzz ## the tests, and those that install something heavy
+test-all: test test-flink test-exports test-storm test-oracles test-litellm test-fuzz ## the tests, and those that install something heavy
 
 # Python environments: made again, from nothing, when this file changes. PIP_EXTRA_INDEX_URL may name an index of CPU wheels: torch is then 200 MB.
 .cache/%/done: Makefile
