@@ -65,8 +65,9 @@ var classes = []struct {
 	code int
 	is   func(error) bool
 }{
-	{codeTemporary, is(syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, local.ErrBusy, ledger.ErrBusy, ledger.ErrLost, flink.ErrLost)},
+	{codeTemporary, is(syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, local.ErrBusy, ledger.ErrBusy, ledger.ErrLost)},
 	{codeTemporary, is(syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ENOTCONN)},
+	{codeTemporary, as[flink.Lost]},
 	{codeUsage, as[pipelines.Problems]},
 	{codeRejects, is(intake.ErrRejects)},
 	{codeInput, is(intake.ErrInput, evaluate.ErrTruth, shard.ErrDamaged, shard.ErrLeak)},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"path/filepath"
 	"strings"
 
@@ -46,6 +47,14 @@ func (f *runFlags) options(cmd *cobra.Command) (o local.Options, err error) {
 	}
 	if onFlink := f.flink; f.runner != "flink" && (onFlink.Master != "" || onFlink.JobEndpoint != "" || onFlink.Parallelism != 0) {
 		return o, usage(cmd, "--flink-master, --job-endpoint and --parallelism go with --runner flink")
+	}
+	if f.flink.Parallelism < 0 || f.flink.Parallelism > 1024 {
+		return o, usage(cmd, "--parallelism: %d: 1 to 1024", f.flink.Parallelism)
+	}
+	for flag, address := range map[string]string{"--flink-master": f.flink.Master, "--job-endpoint": f.flink.JobEndpoint} {
+		if _, port, err := net.SplitHostPort(address); address != "" && (err != nil || port == "") {
+			return o, usage(cmd, "%s: %q: wants HOST:PORT", flag, address)
+		}
 	}
 	if f.limit < 0 {
 		return o, usage(cmd, "--limit: %d: 0 or more", f.limit)

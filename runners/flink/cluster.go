@@ -137,7 +137,7 @@ func (c *cluster) watch(ctx context.Context, cancel func(error)) {
 				select {
 				case <-ctx.Done():
 				case <-p.gone:
-					cancel(fmt.Errorf("%w: the %s ended: see %s", ErrLost, p.name, c.at(p.name+".log")))
+					cancel(lost("the %s ended: see %s", p.name, c.at(p.name+".log")))
 				}
 			}()
 		}
@@ -157,7 +157,8 @@ func (c *cluster) await(ctx context.Context, p *process, ready func() bool) erro
 	for !ready() {
 		select {
 		case <-p.gone:
-			return fmt.Errorf("the %s ended at once: %s", p.name, lastLine(c.at(p.name+".log")))
+			log, _ := os.ReadFile(c.at(p.name + ".log"))
+			return fmt.Errorf("the %s ended at once: %s; see %s", p.name, rootCause(string(log)), c.at(p.name+".log"))
 		case <-ctx.Done():
 			return fmt.Errorf("the %s does not answer: %w; see %s", p.name, ctx.Err(), c.at(p.name+".log"))
 		case <-time.After(100 * time.Millisecond):
@@ -313,18 +314,6 @@ func freePorts(n int) (ports []int, err error) {
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil
-}
-
-// lastLine is the last line of a log that says something.
-func lastLine(path string) string {
-	data, _ := os.ReadFile(path)
-	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	for i := len(lines) - 1; i >= 0; i-- {
-		if l := strings.TrimSpace(lines[i]); l != "" && !strings.HasPrefix(l, "at ") {
-			return l
-		}
-	}
-	return "it says nothing in " + path
 }
 
 // findJava gives the Java to run Flink with: that of JAVA_HOME, else the first on the PATH.

@@ -31,8 +31,20 @@ type Options struct {
 	Say         func(string) // takes messages for people
 }
 
-// ErrLost says that the cluster or its job server went away: the same command goes on.
-var ErrLost = errors.New("the cluster went away; the same command goes on")
+// Lost is an error of a cluster or job server that does not answer or has ended: the same command may go on later.
+type Lost struct{ Err error }
+
+func (e Lost) Error() string { return e.Err.Error() }
+
+// Unwrap gives the error itself.
+func (e Lost) Unwrap() error { return e.Err }
+
+func lost(format string, args ...any) error { return Lost{fmt.Errorf(format, args...)} }
+
+func isLost(err error) bool {
+	_, is := errors.AsType[Lost](err)
+	return is
+}
 
 // Execute runs a graph and returns when it is done. When ctx ends first, the job is cancelled.
 func Execute(ctx context.Context, p *beam.Pipeline, name string, o Options) error {
@@ -56,7 +68,7 @@ func Execute(ctx context.Context, p *beam.Pipeline, name string, o Options) erro
 		c.watch(ctx, cancel)
 	}
 	err := submit(ctx, p, name, o)
-	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrLost) {
+	if cause := context.Cause(ctx); err != nil && isLost(cause) {
 		err = cause
 	}
 	if err != nil {
@@ -89,7 +101,7 @@ func prepare(ctx context.Context, o Options) (c *cluster, endpoint string, err e
 		}
 		o.Say(fmt.Sprintf("flink: a JobManager and %d TaskManagers after %.0f s, http://%s", taskManagers, time.Since(start).Seconds(), o.Master))
 	} else if _, err := workers(ctx, o.Master); err != nil {
-		return c, "", fmt.Errorf("no JobManager answers at %s: %w", o.Master, err)
+		return c, "", lost("no JobManager answers at %s: %w", o.Master, err)
 	}
 	endpoint, err = c.serve(ctx, o.Master)
 	return c, endpoint, err
@@ -113,7 +125,7 @@ func submit(ctx context.Context, p *beam.Pipeline, name string, o Options) error
 	}
 	conn, err := grpcx.Dial(ctx, o.JobEndpoint, 20*time.Second)
 	if err != nil {
-		return fmt.Errorf("%w: no job server answers at %s: %w", ErrLost, o.JobEndpoint, err)
+		return lost("no job server answers at %s", o.JobEndpoint)
 	}
 	defer conn.Close()
 	server := jobpb.NewJobServiceClient(conn)
@@ -160,7 +172,7 @@ func follow(ctx context.Context, server jobpb.JobServiceClient, id string) error
 	told, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	defer context.AfterFunc(ctx, func() {
-		if !errors.Is(context.Cause(ctx), ErrLost) {
+		if !isLost(context.Cause(ctx)) {
 			ctx, cancel := context.WithTimeout(told, 10*time.Second)
 			defer cancel()
 			if _, err := server.Cancel(ctx, &jobpb.CancelJobRequest{JobId: id}); err == nil {
@@ -171,7 +183,7 @@ func follow(ctx context.Context, server jobpb.JobServiceClient, id string) error
 	})()
 	stream, err := server.GetMessageStream(told, &jobpb.JobMessagesRequest{JobId: id})
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrLost, err)
+		return lost("the job server at its start: %w", err)
 	}
 	failed, why := false, ""
 	for {
@@ -183,7 +195,7 @@ func follow(ctx context.Context, server jobpb.JobServiceClient, id string) error
 			return ctx.Err()
 		}
 		if err != nil {
-			return fmt.Errorf("%w: the job server ended before the job did: %w", ErrLost, err)
+			return lost("the job server ended before the job did: %w", err)
 		}
 		if r := m.GetMessageResponse(); r.GetImportance() >= jobpb.JobMessage_JOB_MESSAGE_ERROR {
 			why = rootCause(r.GetMessageText())
