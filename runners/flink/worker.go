@@ -3,7 +3,6 @@ package flink
 import (
 	"context"
 	"net"
-	"strings"
 	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/container/tools"
@@ -23,7 +22,7 @@ type pool struct {
 	cancel  context.CancelFunc
 
 	mu      sync.Mutex
-	workers map[string]context.CancelFunc // by id@control endpoint
+	workers map[string]bool // by id@control endpoint
 }
 
 func startPool(ctx context.Context) (*pool, error) {
@@ -31,7 +30,7 @@ func startPool(ctx context.Context) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pool{address: l.Addr().String(), server: grpc.NewServer(), workers: map[string]context.CancelFunc{}}
+	p := &pool{address: l.Addr().String(), server: grpc.NewServer(), workers: map[string]bool{}}
 	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx)) // a job that is cancelled still ends its bundles
 	fnpb.RegisterBeamFnExternalWorkerPoolServer(p.server, p)
 	go func() { _ = p.server.Serve(l) }()
@@ -46,14 +45,13 @@ func (p *pool) stop() {
 // StartWorker serves the Fn API's pool protocol (beam_fn_api.proto, BeamFnExternalWorkerPool).
 func (p *pool) StartWorker(_ context.Context, r *fnpb.StartWorkerRequest) (*fnpb.StartWorkerResponse, error) {
 	key := r.GetWorkerId() + "@" + r.GetControlEndpoint().GetUrl()
-	ctx, cancel := context.WithCancel(grpcx.WriteWorkerID(p.ctx, r.GetWorkerId()))
+	ctx := grpcx.WriteWorkerID(p.ctx, r.GetWorkerId())
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.workers[key]; ok {
-		cancel()
+	if p.workers[key] {
 		return &fnpb.StartWorkerResponse{Error: "there is a worker " + key}, nil
 	}
-	p.workers[key] = cancel
+	p.workers[key] = true
 	var options harness.Options
 	if url := r.GetProvisionEndpoint().GetUrl(); url != "" {
 		if info, err := tools.ProvisionInfo(ctx, url); err == nil {
@@ -69,19 +67,8 @@ func (p *pool) StartWorker(_ context.Context, r *fnpb.StartWorkerRequest) (*fnpb
 	return &fnpb.StartWorkerResponse{}, nil
 }
 
-// StopWorker ends a worker if its id is that of one alone: no endpoint comes with it, and a worker whose TaskManager has
-// gone ends by itself.
-func (p *pool) StopWorker(_ context.Context, r *fnpb.StopWorkerRequest) (*fnpb.StopWorkerResponse, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var found []context.CancelFunc
-	for key, cancel := range p.workers {
-		if id, _, _ := strings.Cut(key, "@"); id == r.GetWorkerId() {
-			found = append(found, cancel)
-		}
-	}
-	if len(found) == 1 {
-		found[0]()
-	}
+// StopWorker does nothing. It names a worker by an id that another TaskManager's may have too; a worker ends by itself when
+// the control stream of its TaskManager does.
+func (p *pool) StopWorker(context.Context, *fnpb.StopWorkerRequest) (*fnpb.StopWorkerResponse, error) {
 	return &fnpb.StopWorkerResponse{}, nil
 }
