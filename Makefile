@@ -75,7 +75,7 @@ define servers
 endef
 
 .PHONY: test-servers
-test-servers: build test-postgres ## the program's calls judged by what others wrote: aimock, llmock, OpenAI's specification, llama.cpp with a model
+test-servers: build test-postgres test-buckets ## the program's calls judged by what others wrote: aimock, llmock, OpenAI's specification, llama.cpp with a model
 	$(call servers,,-run 'Against|CostKeeps' ./pkg/llm ./runners/cli)
 
 .PHONY: test-litellm
@@ -101,6 +101,16 @@ test-postgres: # ledger and store on a Postgres of its own
 	@$(call need,ls /usr/lib/postgresql/*/bin/initdb,postgresql)
 	@dir=$$(mktemp -d); trap "sh pkg/ledger/testdata/postgres.sh stop $$dir" EXIT; url=$$(sh pkg/ledger/testdata/postgres.sh start $$dir) && \
 	  env $$url $(GO) test -vet=off -count=1 -run 'TestStore|TestCost|TestBudget|TestOverflow|TestPostgres|TestTwo' ./pkg/ledger ./runners/cli
+
+.PHONY: test-buckets
+test-buckets: .cache/bin/versitygw # volumes in and data sets on an S3 server that others wrote
+	SILVERBEAM_VERSITYGW=$(CURDIR)/$< $(GO) test -vet=off -count=1 -run Bucket ./pkg/bucket ./runners/cli
+
+.cache/bin/%: Makefile
+	GOBIN=$(CURDIR)/.cache/bin $(GO) install -ldflags "-s -w" $($*)
+	@touch $@
+
+versitygw := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
 .PHONY: test-oracles
 test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorch and tokenizers (1 to 6 GB to install)

@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
 	"strings"
+
+	"silverbeam/pkg/bucket"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/apache/arrow/go/v17/parquet"
@@ -29,11 +30,11 @@ type parquetSource struct {
 	length []byte
 }
 
-func openParquet(path string, f *os.File, c Columns) (_ *parquetSource, err error) {
+func openParquet(path string, f bucket.File, c Columns) (_ *parquetSource, err error) {
 	s := &parquetSource{path: path, h: sha256.New()}
 	defer s.recovered(&err)
 	props := parquet.NewReaderProperties(memory.DefaultAllocator)
-	props.BufferedStreamEnabled = true
+	props.BufferedStreamEnabled, props.BufferSize = true, 1<<20 // of a bucket each is a request
 	if s.file, err = file.NewParquetReader(f, file.WithReadProps(props)); err != nil {
 		return nil, fmt.Errorf("table: %s: %w", path, err)
 	}

@@ -3,25 +3,27 @@ package table
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
+
+	"silverbeam/pkg/bucket"
 
 	"github.com/klauspost/compress/gzip"
 )
 
 // open starts at the first row, or at r's if the file's kind has offsets.
 func open(path string, c Columns, r *Range) (source, error) {
-	name, zipped := strings.CutSuffix(strings.ToLower(path), ".gz")
+	name, zipped := strings.CutSuffix(strings.ToLower(bucket.Name(path)), ".gz")
 	parquet := strings.HasSuffix(name, ".parquet") && !zipped
 	csv, jsonl := strings.HasSuffix(name, ".csv"), strings.HasSuffix(name, ".jsonl") || strings.HasSuffix(name, ".ndjson")
 	if !parquet && !csv && !jsonl {
-		return nil, fmt.Errorf("table: %s: not a table's name: it must end in .csv, .jsonl, .csv.gz, .jsonl.gz or .parquet", path)
+		return nil, fmt.Errorf("table: %s: not a table's name: it must end in .csv, .jsonl, .csv.gz, .jsonl.gz or .parquet", bucket.Name(path))
 	}
-	f, err := os.Open(path)
+	f, err := bucket.OpenFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("table: %w", err)
 	}
+	path = bucket.Name(path) // what errors say
 	var s source
 	switch {
 	case parquet:
@@ -48,7 +50,7 @@ func openText(path string, r io.Reader, c Columns, csv bool, closer func() error
 	return s, w, s.header(c)
 }
 
-func openPlain(path string, f *os.File, c Columns, csv bool, r *Range) (source, error) {
+func openPlain(path string, f bucket.File, c Columns, csv bool, r *Range) (source, error) {
 	s, w, err := openText(path, f, c, csv, f.Close)
 	if err != nil || r == nil {
 		return s, err
@@ -61,7 +63,7 @@ func openPlain(path string, f *os.File, c Columns, csv bool, r *Range) (source, 
 	return s, nil
 }
 
-func openZipped(path string, f *os.File, c Columns, csv bool) (source, error) {
+func openZipped(path string, f bucket.File, c Columns, csv bool) (source, error) {
 	z, err := gzip.NewReader(f)
 	if err != nil {
 		return nil, fmt.Errorf("table: %s: %w", path, err)
@@ -135,13 +137,13 @@ func (rd *Reader) Read(r Range, c Columns) (rows []Row, bad []BadRow, err error)
 
 // identity tells versions of a file apart, and whether its cursors are worth keeping.
 func identity(path string, c Columns) (key string, keeps bool, err error) {
-	st, err := os.Stat(path)
+	version, err := bucket.Version(path)
 	if err != nil {
 		return "", false, fmt.Errorf("table: %w", err)
 	}
-	name := strings.ToLower(path)
+	name := strings.ToLower(bucket.Name(path))
 	keeps = strings.HasSuffix(name, ".gz") || strings.HasSuffix(name, ".parquet")
-	return fmt.Sprintf("%q %d %d %q", path, st.Size(), st.ModTime().UnixNano(), fmt.Sprintf("%q", c)), keeps, nil
+	return fmt.Sprintf("%q %s %q", path, version, fmt.Sprintf("%q", c)), keeps, nil
 }
 
 // nearest takes out the kept cursor that is closest before row.

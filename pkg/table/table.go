@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"silverbeam/pkg/bucket"
 )
 
 // Columns names the table's columns to read; "" and nil mean that the table has none of that kind. Study is required.
@@ -138,7 +140,7 @@ func readRange(s source, r Range) (rows []Row, bad []BadRow, err error) {
 var ErrChanged = errors.New("the file changed since it was cut into ranges")
 
 func changed(r Range) error {
-	return fmt.Errorf("table: %s: rows %d to %d: %w", r.Path, r.FirstRow, r.FirstRow+r.Rows-1, ErrChanged)
+	return fmt.Errorf("table: %s: rows %d to %d: %w", bucket.Name(r.Path), r.FirstRow, r.FirstRow+r.Rows-1, ErrChanged)
 }
 
 // names lists every column that is asked for, once each.

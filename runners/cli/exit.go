@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"silverbeam/pipelines"
+	"silverbeam/pkg/bucket"
 	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/llm"
 	"silverbeam/pkg/shard"
@@ -69,6 +70,8 @@ var classes = []struct {
 	{codeTemporary, is(syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ENOTCONN)},
 	{codeTemporary, as[flink.Lost]},
 	{codeUsage, as[pipelines.Problems]},
+	{codeTemporary, is(bucket.ErrTemporary, bucket.ErrRaced)},
+	{codeProvider, is(bucket.ErrRefused)},
 	{codeRejects, is(intake.ErrRejects)},
 	{codeInput, is(intake.ErrInput, evaluate.ErrTruth, shard.ErrDamaged, shard.ErrLeak)},
 	{codeBudget, is(llm.ErrBudget, llm.ErrReplay)},
@@ -178,6 +181,7 @@ var hints = []struct {
 	{ledger.ErrMonth, "a higher spend.month_usd in the policy file, or another month (of UTC), and the same command goes on where it stopped"},
 	{llm.ErrPolicy, "ask who keeps the policy file, or name what it allows"},
 	{llm.ErrChanged, "name the model's dated version, or give the new one a results store of its own (--store); with canary -1 (--canary -1) the same command goes on"},
+	{bucket.ErrRefused, "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, and what they may do in that bucket; then the same command goes on"},
 	{llm.ErrReplay, "the same command without --replay makes the calls"},
 	{ledger.ErrNoPrice, `printf '` + ledger.PriceHeader + `\nown,MODEL,2026-01-01,USD,IN,,,OUT,,,,,,,own,2026-01-01\n' > prices.csv` +
 		" with dollars per million tokens, then the same command with --prices prices.csv (run: --set prices=prices.csv)"},

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
@@ -110,12 +111,14 @@ func (w *shards) Open(context.Context, schemas.Run) (err error) {
 
 // world are errors that say nothing of the volume: the disk or the network in front of it, or too little memory or too
 // few files of ours.
-var world = []error{syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ENOTCONN, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}
+var world = []error{syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ENOTCONN, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, errCopy,
+	syscall.ENOSPC, syscall.EDQUOT}
 
 // job is one row to make: a reconstruction of a study.
 type job struct {
 	study  *schemas.Study
 	volume schemas.Volume
+	copy   *copied // of a volume in a bucket
 }
 
 // done is what became of a job.
@@ -133,9 +136,10 @@ func (w *shards) Write(ctx context.Context, path string, b *schemas.Batch) (sche
 	var jobs []job
 	for i := range b.Studies {
 		for _, v := range b.Studies[i].Volumes {
-			jobs = append(jobs, job{&b.Studies[i], v})
+			jobs = append(jobs, job{study: &b.Studies[i], volume: v})
 		}
 	}
+	defer fetch(ctx, filepath.Dir(path), jobs)()
 	rows := func(yield func(shard.Row, error) bool) {
 		for d := range batch.Ordered(runtime.GOMAXPROCS(0), jobs, w.read) {
 			if ctx.Err() != nil {
@@ -177,7 +181,14 @@ func (w *shards) read(j job) (d done) {
 			d.err = fmt.Errorf("the reader failed on it: %v", r)
 		}
 	}()
-	v, err := volume.OpenScan(j.volume.Path, volume.Options{HU: volume.HUSource{Kind: w.Options.HUSource}}, "")
+	path, done, err := j.file()
+	defer done()
+	defer func() { d.err = j.named(d.err) }()
+	if err != nil {
+		d.err = err
+		return d
+	}
+	v, err := volume.OpenScan(path, volume.Options{HU: volume.HUSource{Kind: w.Options.HUSource}}, "")
 	if err != nil {
 		d.err = err
 		return d

@@ -3,12 +3,14 @@ package intake
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"silverbeam/pkg/bucket"
 	"silverbeam/pkg/table"
 	"silverbeam/schemas"
 )
@@ -25,19 +27,22 @@ var ctrateSplits = []struct{ split, reports, metadata string }{
 // indexCTRATE lists the studies of a folder in CT-RATE's layout: dataset/SPLIT/PATIENT/STUDY/VOLUME.nii.gz and
 // dataset/radiology_text_reports. A study belongs to the batch of its first row, with all its reconstructions.
 func indexCTRATE(o Options) (batches []schemas.Batch, err error) {
-	root := o.Root
-	if _, err := os.Stat(filepath.Join(root, "dataset")); err == nil {
-		root = filepath.Join(root, "dataset")
+	files, err := openTree(o.Root)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", Name, ErrInput, err)
+	}
+	if files.has("dataset") {
+		files = files.below("dataset")
 	}
 	left := o.Limit
 	for _, sp := range ctrateSplits {
-		reports, err := findTable(root, "radiology_text_reports", sp.reports)
-		if os.IsNotExist(err) {
+		reports, err := files.table("radiology_text_reports", sp.reports)
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("%s: %w: %w", Name, ErrInput, err)
 		}
-		one, err := indexSplit(root, sp.split, reports, rowsOr(o.BatchRows, 64))
+		one, err := indexSplit(files, sp.split, reports, rowsOr(o.BatchRows, 64))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w: %w", Name, ErrInput, err)
 		}
@@ -47,35 +52,35 @@ func indexCTRATE(o Options) (batches []schemas.Batch, err error) {
 		batches = firstStudies(batches, left)
 	}
 	if len(batches) == 0 {
-		return nil, fmt.Errorf("%s: %w: no report tables of layout ct-rate under %s (looked for dataset/radiology_text_reports/train_reports.csv)", Name, ErrInput, o.Root)
+		return nil, fmt.Errorf("%s: %w: no report tables of layout ct-rate under %s (looked for dataset/radiology_text_reports/train_reports.csv)", Name, ErrInput, bucket.Name(o.Root))
 	}
 	for i := range batches {
-		batches[i].Index, batches[i].ID = i, identify(root, batches[i])
+		batches[i].Index, batches[i].ID = i, identify(files, batches[i])
 	}
 	return batches, nil
 }
 
-// findTable finds a table by its name, with or without the prefix that some downloads have.
-func findTable(root, dir, name string) (string, error) {
+// table finds a table by its name, with or without the prefix that some downloads have.
+func (t tree) table(dir, name string) (string, error) {
 	var err error
 	for _, n := range []string{name, "dataset_" + name} {
-		p := filepath.Join(root, dir, n)
-		if _, err = os.Stat(p); err == nil {
-			return p, nil
+		path := t.path(dir + "/" + n)
+		if _, err = t.version(path); err == nil {
+			return path, nil
 		}
 	}
 	return "", err
 }
 
 // indexSplit cuts one report table into batches and gathers each study's reconstructions.
-func indexSplit(root, split, reports string, batchRows int) ([]schemas.Batch, error) {
+func indexSplit(files tree, split, reports string, batchRows int) ([]schemas.Batch, error) {
 	ranges, err := table.Cut(reports, ctrateColumns, batchRows)
 	if err != nil {
 		return nil, err
 	}
 	folder := split
-	if _, err := os.Stat(filepath.Join(root, split+"_fixed")); err == nil {
-		folder = split + "_fixed"
+	if files.has(folder + "_fixed") {
+		folder += "_fixed"
 	}
 	type place struct{ batch, scan int }
 	seen := map[string]place{} // a study's batch and place in it
@@ -91,7 +96,7 @@ func indexSplit(root, split, reports string, batchRows int) ([]schemas.Batch, er
 		for _, row := range rows {
 			v := strings.TrimSuffix(strings.TrimSuffix(row.ID, ".gz"), ".nii")
 			study, patient := parents(v)
-			vol := schemas.Volume{ID: v, Path: filepath.Join(root, folder, patient, study, v+".nii.gz")}
+			vol := schemas.Volume{ID: v, Path: files.path(strings.Join([]string{folder, patient, study, v + ".nii.gz"}, "/"))}
 			if p, ok := seen[study]; ok && p.batch < len(out) {
 				add(&out[p.batch].Scans[p.scan], vol)
 			} else if ok {
@@ -139,16 +144,17 @@ func firstStudies(batches []schemas.Batch, n int) (out []schemas.Batch) {
 	return out
 }
 
-// identify gives a batch its id: the digest of its rows and of each volume's path, size and time of change.
-func identify(root string, b schemas.Batch) string {
+// identify gives a batch its id: the digest of its rows and of each volume's path, size and time of change (of
+// an object: its tag).
+func identify(files tree, b schemas.Batch) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "ct-rate %s %s %d\n", b.Split, b.Range.Digest, b.Take)
 	for _, s := range b.Scans {
 		for _, v := range s.Volumes {
-			rel, _ := filepath.Rel(root, v.Path)
+			rel, _ := filepath.Rel(bucket.Name(files.root), bucket.Name(v.Path))
 			fmt.Fprintf(h, "%s %s", s.Study, rel)
-			if fi, err := os.Stat(v.Path); err == nil {
-				fmt.Fprintf(h, " %d %d", fi.Size(), fi.ModTime().UnixNano())
+			if version, err := files.version(v.Path); err == nil {
+				fmt.Fprintf(h, " %s", version)
 			}
 			fmt.Fprintln(h)
 		}
@@ -166,7 +172,7 @@ func joinScans(b *schemas.Batch, step string, rows []table.Row, bad []table.BadR
 	for _, s := range b.Scans {
 		report, ok := text[s.Line]
 		if !ok {
-			return fmt.Errorf("%s changed while the run was reading it: no row at line %d", b.Range.Path, s.Line)
+			return fmt.Errorf("%s changed while the run was reading it: no row at line %d", bucket.Name(b.Range.Path), s.Line)
 		}
 		b.Studies = append(b.Studies, schemas.Study{ID: s.Study, Patient: s.Patient, Report: report, Volumes: s.Volumes, Row: len(b.Rows)})
 		b.Rows = append(b.Rows, s.Study)

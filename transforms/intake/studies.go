@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"silverbeam/pkg/bucket"
 	"silverbeam/pkg/table"
 	"silverbeam/schemas"
 	"silverbeam/transforms/internal/batch"
@@ -33,8 +35,8 @@ var Layouts = []string{"table", "ct-rate"}
 // Options is the config block of an intake.Studies step.
 type Options struct {
 	Layout    string  `yaml:"layout"`     // table or ct-rate; needed
-	Root      string  `yaml:"root"`       // ct-rate: the folder that holds dataset/, or is it
-	Path      string  `yaml:"path"`       // table: a CSV, JSONL or Parquet file, also .gz
+	Root      string  `yaml:"root"`       // ct-rate: the folder that holds dataset/, or is it; also s3://BUCKET/KEY
+	Path      string  `yaml:"path"`       // table: a CSV, JSONL or Parquet file, also .gz; also s3://BUCKET/KEY
 	Columns   Columns `yaml:"columns"`    // table: where things are; default study: id, report: report
 	BatchRows int     `yaml:"batch_rows"` // studies a batch; default 5000, with volumes 64
 	Limit     int     `yaml:"limit"`      // only the first studies; 0: all
@@ -64,6 +66,11 @@ func (o Options) Validate() error {
 	}
 	if o.Layout == "table" && o.Path == "" {
 		bad("path", o.Path, "a file, for layout table")
+	}
+	for _, f := range [][2]string{{"root", o.Root}, {"path", o.Path}} {
+		if err := bucket.Check(f[1]); err != nil {
+			bad(f[0], bucket.Name(f[1]), err.Error())
+		}
 	}
 	if o.BatchRows < 0 || o.BatchRows > 100_000 {
 		bad("batch_rows", o.BatchRows, "1 to 100000")
@@ -216,7 +223,7 @@ func Read(o Options, b *schemas.Batch) error {
 
 // refuse makes a reject of the first bad row.
 func refuse(b *schemas.Batch, step string, bad []table.BadRow) []table.BadRow {
-	id := fmt.Sprintf("%s:%d", filepath.Base(b.Range.Path), bad[0].Line)
+	id := fmt.Sprintf("%s:%d", path.Base(filepath.ToSlash(bucket.Name(b.Range.Path))), bad[0].Line)
 	b.Rejects = append(b.Rejects, schemas.Reject{Step: step, Study: id, Class: bad[0].Class, Reason: bad[0].Reason, Batch: b.ID})
 	b.Rows = append(b.Rows, id)
 	return bad[1:]

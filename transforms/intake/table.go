@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 
+	"silverbeam/pkg/bucket"
 	"silverbeam/pkg/table"
 	"silverbeam/schemas"
 )
@@ -27,7 +28,7 @@ func indexTable(o Options) (batches []schemas.Batch, err error) {
 		batches = append(batches, b)
 	}
 	if len(batches) == 0 {
-		return nil, fmt.Errorf("%s: %w: %s has no rows", Name, ErrInput, o.Path)
+		return nil, fmt.Errorf("%s: %w: %s has no rows", Name, ErrInput, bucket.Name(o.Path))
 	}
 	return batches, nil
 }

@@ -1,0 +1,205 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gocloud.dev/blob"
+)
+
+// These tests run against VersityGW, an S3 server that nobody here wrote: SILVERBEAM_VERSITYGW is its program, which each
+// starts for itself. `make test-buckets` builds it.
+
+const bucketKey, bucketSecret = "numbat", "sk-Numbat0123456789"
+
+const bucketPipeline = `
+name: bucket
+params: {data: data}
+rejects: {tolerance: 20%}
+transforms:
+  - {type: intake.Studies, config: {layout: ct-rate, root: "${data}", batch_rows: 8}}
+  - {type: label.Reports}
+  - {type: dataset.Shards, config: {preset: demo}}
+`
+
+// gateway is a running server; its buckets are the folders of dir.
+type gateway struct{ dir, endpoint string }
+
+func newGateway(t *testing.T, dir string, flags ...string) gateway {
+	t.Helper()
+	program := os.Getenv("SILVERBEAM_VERSITYGW")
+	if program == "" {
+		t.Skip("SILVERBEAM_VERSITYGW names no server")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	l.Close()
+	log := new(strings.Builder)
+	c := exec.Command(program, append(append([]string{"--quiet", "--port", at}, flags...), "posix", dir)...)
+	c.Env, c.Stdout, c.Stderr = append(os.Environ(), "ROOT_ACCESS_KEY="+bucketKey, "ROOT_SECRET_KEY="+bucketSecret), log, log
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
+	t.Setenv("AWS_ACCESS_KEY_ID", bucketKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", bucketSecret)
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	for range 200 {
+		if c, err := net.Dial("tcp", at); err == nil {
+			c.Close()
+			return gateway{dir, "http://" + at}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal(log)
+	return gateway{}
+}
+
+// url is the program's URL of a place in the bucket scans.
+func (g gateway) url(key string) string { return "s3://scans/" + key + "?endpoint=" + g.endpoint }
+
+// open opens the bucket scans by the library alone.
+func (g gateway) open(t *testing.T) *blob.Bucket {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Join(g.dir, "scans"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b, err := blob.OpenBucket(context.Background(), "s3://scans?use_path_style=true&region=us-east-1&endpoint="+g.endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+// upload puts what is below a folder below a key.
+func (g gateway) upload(t *testing.T, b *blob.Bucket, dir, key string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(dir, path)
+		return b.WriteAll(t.Context(), key+"/"+filepath.ToSlash(rel), content, nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// scratch lists what a run has left of temporary files.
+func (l *lab) scratch(run string) (left []string) {
+	filepath.WalkDir(filepath.Join(l.dir, run), func(path string, e fs.DirEntry, err error) error {
+		if err == nil && strings.Contains(path, ".tmp") {
+			left = append(left, path)
+		}
+		return err
+	})
+	return left
+}
+
+// quiet fails the test if keys of the bucket stand in what a run has left or in text.
+func (l *lab) quiet(run, text string) {
+	l.Helper()
+	filepath.WalkDir(filepath.Join(l.dir, run), func(path string, e fs.DirEntry, err error) error {
+		if b, _ := os.ReadFile(path); strings.Contains(string(b), bucketSecret) {
+			l.Errorf("%s holds the secret key", path)
+		}
+		return err
+	})
+	if strings.Contains(text, bucketSecret) || strings.Contains(text, bucketKey) {
+		l.Errorf("it says its key: %s", text)
+	}
+}
+
+// Reports and volumes in a bucket make the data set that they make in a folder.
+func TestBucketInputAgainstVersityGW(t *testing.T) {
+	g := newGateway(t, t.TempDir())
+	b := g.open(t)
+	l := &lab{T: t, dir: t.TempDir()}
+	l.write("bucket.yaml", bucketPipeline)
+	l.succeed("phantom", "--studies", "24", "--size", "32", "--seed", "3", "--out", "data")
+	volumes, _ := filepath.Glob(filepath.Join(l.dir, "data/dataset/train/*/*/*.nii.gz"))
+	if err := os.WriteFile(volumes[3], []byte("\x1f\x8b\x08garbage"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	rel, _ := filepath.Rel(filepath.Join(l.dir, "data"), volumes[3])
+	g.upload(t, b, filepath.Join(l.dir, "data/dataset"), "in here/dataset")
+	run := func(data, dir string) []string {
+		return []string{"run", "bucket.yaml", "--set", "data=" + data, "--run", dir}
+	}
+	l.succeed(run("data", "local")...)
+	said := l.succeed(run(g.url("in here"), "bucket")...)
+	l.quiet("bucket", said)
+	if got, want := l.report("bucket").Digest, l.report("local").Digest; got != want || got == "" {
+		t.Errorf("from a bucket %s, from a folder %s", got, want)
+	}
+	if left := l.scratch("bucket"); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	if why := l.succeed("why", "bucket"); !strings.Contains(why, "volume: s3://scans/in here/"+filepath.ToSlash(rel)+": ") {
+		t.Errorf("the broken volume is not named: %s", why)
+	}
+	// What has not changed is not read again; what has, is.
+	if said = l.succeed(run(g.url("in here"), "bucket")...); !strings.Contains(said, "24 studies in, 24 out, 0 rejects, 24 done before") {
+		t.Errorf("the second run: %s", said)
+	}
+	vanished, _ := filepath.Rel(filepath.Join(l.dir, "data"), volumes[9])
+	if err := b.Delete(t.Context(), "in here/"+filepath.ToSlash(vanished)); err != nil {
+		t.Fatal(err)
+	}
+	if said = l.succeed(run(g.url("in here"), "bucket")...); !strings.Contains(said, "done before") || strings.Contains(said, "24 done before") {
+		t.Errorf("the run after one volume vanished: %s", said)
+	}
+	if rejects, err := os.ReadFile(filepath.Join(l.dir, "bucket/rejects.jsonl")); err != nil || !strings.Contains(string(rejects), "s3://scans/in here/"+filepath.ToSlash(vanished)+": file does not exist") {
+		t.Errorf("the vanished volume is not named: %s %v", rejects, err)
+	}
+}
+
+// What stands between a run and its bucket is one line that names the bucket, and no key.
+func TestBucketErrorsAgainstVersityGW(t *testing.T) {
+	g := newGateway(t, t.TempDir())
+	g.open(t)
+	l := &lab{T: t, dir: t.TempDir()}
+	l.write("bucket.yaml", bucketPipeline)
+	for _, c := range []struct {
+		name, url, says string
+		env             [2]string
+		code            int
+	}{
+		{"a wrong secret", g.url("in"), "s3://scans/in: access refused: SignatureDoesNotMatch", [2]string{"AWS_SECRET_ACCESS_KEY", "wrong"}, codeProvider},
+		{"an unknown key", g.url("in"), "s3://scans/in: access refused: ", [2]string{"AWS_ACCESS_KEY_ID", "wrong"}, codeProvider},
+		{"no keys", g.url("in"), "s3://scans/in: access refused: no keys in the environment", [2]string{"AWS_ACCESS_KEY_ID", ""}, codeProvider},
+		{"an empty place", g.url("in"), "no report tables of layout ct-rate under s3://scans/in", [2]string{}, codeInput},
+		{"no such bucket", "s3://elsewhere?endpoint=" + g.endpoint, "s3://elsewhere: file does not exist: NoSuchBucket", [2]string{}, codeInput},
+		{"no server", "s3://scans/in?endpoint=http://127.0.0.1:1", "s3://scans/in: temporary failure: connect: connection refused", [2]string{}, codeTemporary},
+		{"a key in the URL", fmt.Sprintf("s3://%s:%s@scans/in", bucketKey, bucketSecret), `root: "s3://...": keys have no place in a URL`, [2]string{}, codeUsage},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := l.with(t)
+			if c.env[0] != "" {
+				t.Setenv(c.env[0], c.env[1])
+			}
+			said := l.exits(c.code, "run", "bucket.yaml", "--set", "data="+c.url, "--run", "run")
+			if !strings.Contains(said, c.says) {
+				t.Errorf("got %s\nwant %s", said, c.says)
+			}
+			l.quiet("run", said)
+		})
+	}
+}
