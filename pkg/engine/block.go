@@ -20,7 +20,7 @@ func newConvNorm(o net.ConvBN, ps []*param, x, y *value, train bool) (convNorm, 
 		return convNorm{}, fmt.Errorf("kernel %v, stride %v, padding %v: only kernels 1 and 3, strides 1 and 2, half padding", o.Kernel, o.Stride, o.Pad)
 	}
 	c := newConv(g, newWeight(ps[0], train, true), x, y, train)
-	return convNorm{c, newBatchNorm(ps[1:6], y, !train || o.FrozenBN)}, nil
+	return convNorm{c, newBatchNorm(ps[1:6], y, o.FrozenBN)}, nil
 }
 
 // run convolves and measures, plane by plane.

@@ -108,3 +108,43 @@ func TestCLIPAgainstPyTorch(t *testing.T) {
 		against(t, "clip.safetensors", g, err)
 	})
 }
+
+// forward runs a net once and holds its outputs to PyTorch's, of each layer by 1e-5 of the largest value.
+func forward(t *testing.T, file string, g *net.Graph, err error, train bool) {
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := oracle(t, file)
+	if err := g.Match(o["w"]); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Gorgonia().Compile(g, shapesOf(o["in"]), train)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Load(o["w"]); err != nil {
+		t.Fatal(err)
+	}
+	out := run(t, p, o["in"])
+	for _, n := range g.Outputs {
+		near(t, n.Name, out[n.Name].F32, o["out"][n.Name].F32, 1e-5)
+	}
+}
+
+func TestForwardAgainstPyTorch(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		t.Run("torchvision's stem", func(t *testing.T) {
+			o := net.ResNet3D{Width: 2, Kernel: [3]int{3, 7, 7}, Stride: [3]int{1, 2, 2}, Pad: [3]int{1, 3, 3}, In: 3, Classes: 4, Features: true}
+			g, err := net.Supervised(o, false, false)
+			forward(t, "r3d_18_eval.safetensors", g, err, false)
+		})
+		t.Run("statistics of the batch without a loss", func(t *testing.T) {
+			g, err := net.Supervised(net.ResNet3D{Width: 3, Classes: 5}, false, false)
+			forward(t, "r3d_18.safetensors", g, err, true)
+		})
+		t.Run("bert", func(t *testing.T) {
+			g, err := net.BertEncoder(net.Bert{Layers: 2, Hidden: 24, Heads: 3, Intermediate: 40, Vocab: 30, MaxPositions: 12})
+			forward(t, "bert.safetensors", g, err, false)
+		})
+	})
+}

@@ -3,6 +3,7 @@ package net
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // ShapeError is a tensor that a graph or program cannot take: bad input data, not a bad program.
@@ -17,9 +18,14 @@ func (e *ShapeError) Error() string {
 	case e.Why != "":
 		return fmt.Sprintf("tensor %s: %s", e.Tensor, e.Why)
 	case e.Have == nil:
-		return fmt.Sprintf("tensor %s: missing, want shape %v", e.Tensor, e.Want)
+		return fmt.Sprintf("tensor %s: missing, want shape %s", e.Tensor, dims(e.Want))
 	}
-	return fmt.Sprintf("tensor %s: shape %v, want %v", e.Tensor, e.Have, e.Want)
+	return fmt.Sprintf("tensor %s: shape %v, want %s", e.Tensor, e.Have, dims(e.Want))
+}
+
+// dims writes a shape with "any" where it is Unknown.
+func dims(shape []int) string {
+	return strings.ReplaceAll(fmt.Sprint(shape), fmt.Sprint(Unknown), "any")
 }
 
 // Input is a tensor that Run takes.
@@ -57,12 +63,12 @@ func Check(name string, t Tensor, shape []int, ids bool) error {
 	if err := (Input{Shape: shape}).fits(name, t.Shape); err != nil {
 		return err
 	}
-	n, want := len(t.F32), "float32"
+	n, want := len(t.F32), "F32"
 	if ids {
-		n, want = len(t.I32), "int32"
+		n, want = len(t.I32), "I32"
 	}
 	if n != Size(t.Shape) {
-		return &ShapeError{Tensor: name, Why: fmt.Sprintf("want %d values of type %s, have %d", Size(t.Shape), want, n)}
+		return &ShapeError{Tensor: name, Why: fmt.Sprintf("%s %v of %d values, want %s", t.DType(), t.Shape, len(t.F32)+len(t.I32)+len(t.I64), want)}
 	}
 	return nil
 }

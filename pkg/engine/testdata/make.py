@@ -29,9 +29,9 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    def __init__(self, width, kernel, classes):
+    def __init__(self, width, kernel, classes, channels=1, stride=None, padding=0):
         super().__init__()
-        self.stem = nn.Sequential(conv(1, width, kernel, kernel, 0), nn.BatchNorm3d(width), nn.ReLU())
+        self.stem = nn.Sequential(conv(channels, width, kernel, stride or kernel, padding), nn.BatchNorm3d(width), nn.ReLU())
         c = [width, width, 2 * width, 4 * width, 8 * width]
         for i in range(4):
             self.add_module(f"layer{i+1}", nn.Sequential(Block(c[i], c[i + 1], 1 if i == 0 else 2), Block(c[i + 1], c[i + 1], 1)))
@@ -39,9 +39,18 @@ class ResNet(nn.Module):
             self.fc = nn.Linear(c[4], classes)
         self.classes = classes
 
+    def features(self, x):
+        all, x = {}, self.stem(x)
+        for name in ("layer1", "layer2", "layer3", "layer4"):
+            x = all[name] = getattr(self, name)(x)
+        all["pooled"] = x.mean((2, 3, 4))
+        if self.classes:
+            all["logits"] = self.fc(all["pooled"])
+        return all
+
     def forward(self, x):
-        x = self.layer4(self.layer3(self.layer2(self.layer1(self.stem(x))))).mean((2, 3, 4))
-        return (x, self.fc(x)) if self.classes else x
+        f = self.features(x)
+        return (f["pooled"], f["logits"]) if self.classes else f["pooled"]
 
 
 class Bert(nn.Module):
@@ -156,3 +165,26 @@ def contrastive(m):
 
 clip.train()
 write("clip.safetensors", clip, {"x": x, "input_ids": ids, "attention_mask": mask.long()}, contrastive, lambda o: o["loss"])
+
+
+def save(path, all):
+    save_file({n: (v.detach().float() if v.is_floating_point() else v if "tracked" in n else v.int()).contiguous() for n, v in all.items()}, path)
+
+
+def under(kind, all):
+    return {kind + "/" + n: v for n, v in all.items()}
+
+
+# What net forward computes: torchvision's own stem in evaluation, and BERT, one of whose samples has holes in its mask.
+net = ResNet(2, (3, 7, 7), 4, 3, (1, 2, 2), (1, 3, 3))
+randomise(net)
+x = torch.randn(2, 3, 5, 18, 21).float().double()
+save("r3d_18_eval.safetensors", under("w", net.state_dict()) | {"in/x": x} | under("out", net.eval().features(x)))
+
+bert = Bert(2, 24, 3, 40, 30, 12)
+randomise(bert)
+ids, mask = torch.randint(0, 30, (3, 9)), torch.ones(3, 9)
+mask[1, 5:], mask[2, 1], mask[2, 7] = 0, 0, 0
+x = bert(ids, mask)
+save("bert.safetensors", under("w", bert.state_dict()) | {"in/input_ids": ids, "in/attention_mask": mask.long()}
+     | under("out", {"last_hidden_state": x, "cls": x[:, 0], "meanpool": pool(x, mask)}))

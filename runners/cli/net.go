@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"silverbeam/pkg/engine"
+	"silverbeam/pkg/net"
+
+	"github.com/spf13/cobra"
+)
+
+func netCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "net inspect|forward", Short: "the engine on plain tensors: a net's layers, its results",
+		Example: "  silverbeam net inspect --net net.json\n  silverbeam net forward --net net.json --weights w.safetensors --in x.safetensors --out y.safetensors",
+		RunE:    onlyVerbs,
+	}
+	c.AddCommand(netInspectCommand(), netForwardCommand())
+	return c
+}
+
+// netFlags are what the verbs share.
+type netFlags struct {
+	net, weights, in, out string
+	engine, dtype         string
+}
+
+func (f *netFlags) bind(c *cobra.Command) {
+	c.Flags().StringVar(&f.net, "net", "", "the net's `FILE`, JSON: {\"arch\": \"r3d_18\", ...} or {\"arch\": \"bert\", ...} (needed)")
+	c.Flags().StringVar(&f.weights, "weights", "", "read the weights from `FILE`, safetensors under PyTorch's names (needed)")
+	c.Flags().StringVar(&f.in, "in", "", "read the input tensors from `FILE`, safetensors (needed)")
+	c.Flags().StringVar(&f.out, "out", "", "write `FILE`, safetensors, whole or not at all (needed)")
+	c.Flags().StringVar(&f.engine, "engine", "gorgonia", "compute with the engine `NAME`: gorgonia, on the CPU; there is no other yet")
+	c.Flags().StringVar(&f.dtype, "dtype", "f32", "compute in numbers of type `NAME`: f32; there is no other yet")
+}
+
+// check names what is missing or not there yet.
+func (f *netFlags) check(cmd *cobra.Command) error {
+	for _, need := range []string{"net", "weights", "in", "out"} {
+		if v, err := cmd.Flags().GetString(need); err == nil && v == "" {
+			return usage(cmd, "--%s: a file is needed", need)
+		}
+	}
+	switch {
+	case f.engine == "xla":
+		return usage(cmd, "--engine xla: not there yet: nets run on the CPU, by --engine gorgonia")
+	case f.engine != "gorgonia":
+		return usage(cmd, "--engine: %q: gorgonia", f.engine)
+	case f.dtype == "bf16":
+		return usage(cmd, "--dtype bf16: not there yet: nets run in f32")
+	case f.dtype != "f32":
+		return usage(cmd, "--dtype: %q: f32", f.dtype)
+	}
+	return nil
+}
+
+// spec reads --net.
+func (f *netFlags) spec() (net.Spec, error) {
+	b, err := os.ReadFile(f.net)
+	if err != nil {
+		return net.Spec{}, unreadable(err)
+	}
+	s, err := net.ParseSpec(b)
+	if err != nil {
+		return s, badInput("%s: %w", f.net, err)
+	}
+	return s, nil
+}
+
+// inputs reads --in, holds it to what a graph takes, and tells stderr what it does not take.
+func (f *netFlags) inputs(g *net.Graph, stderr io.Writer) (in map[string]net.Tensor, shapes map[string][]int, err error) {
+	in, _, err = net.LoadSafetensors(f.in)
+	if err != nil {
+		return nil, nil, unreadable(err)
+	}
+	unused, err := g.MatchInputs(in)
+	if err != nil {
+		return nil, nil, badInput("%s: %w", f.in, err)
+	}
+	if len(unused) > 0 {
+		line(stderr, "%s: not used: %s", f.in, strings.Join(unused, ", "))
+	}
+	shapes = map[string][]int{}
+	for name, t := range in {
+		shapes[name] = t.Shape
+	}
+	return in, shapes, nil
+}
+
+// compile reads --weights and readies the net for inputs of these shapes.
+func (f *netFlags) compile(g *net.Graph, shapes map[string][]int, train bool) (engine.Program, error) {
+	w, _, err := net.LoadSafetensors(f.weights)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	if err := g.Match(w); err != nil {
+		return nil, badInput("%s: %w", f.weights, err)
+	}
+	p, err := engine.Gorgonia().Compile(g, shapes, train)
+	if err != nil {
+		return nil, badInput("%s: %w", f.in, err)
+	}
+	return p, p.Load(w)
+}
+
+// save writes tensors to --out or another file.
+func save(path string, tensors map[string]net.Tensor) error {
+	b, err := net.EncodeSafetensors(tensors, nil)
+	if err != nil {
+		return err
+	}
+	return replace(path, 0o644, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
+func netForwardCommand() *cobra.Command {
+	var f netFlags
+	var mode string
+	var features bool
+	c := &cobra.Command{
+		Use: "forward --net FILE --weights FILE --in FILE --out FILE", Short: "run a net once, tensors in and tensors out", Args: exactly(),
+		Long: "Names and layouts are PyTorch's. r3d_18 takes x [N,C,D,H,W] F32 and gives logits [N,classes]; with --features also layer1 to\n" +
+			"layer4 and pooled. bert takes input_ids and attention_mask [N,T] I32 and gives last_hidden_state [N,T,E], cls [N,E] (the first\n" +
+			"token) and meanpool [N,E] (the mean over the mask's tokens). A tensor that is missing, not of its shape or type, not finite, or not\n" +
+			"this net's is named, and exits with 3; nothing is written then.",
+		Example: "  silverbeam net forward --net net.json --weights w.safetensors --in x.safetensors --out y.safetensors --features\n" +
+			"  silverbeam net forward --net net.json --weights w.safetensors --in x.safetensors --out y.safetensors --mode train",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(cmd); err != nil {
+				return err
+			}
+			if mode != "eval" && mode != "train" {
+				return usage(cmd, "--mode: %q: eval or train", mode)
+			}
+			return f.forward(cmd, mode == "train", features)
+		},
+	}
+	f.bind(c)
+	c.Flags().StringVar(&mode, "mode", "eval", "`MODE` of batch normalisation: eval, by the running statistics, or train, by the batch's. There is no dropout in either")
+	c.Flags().BoolVar(&features, "features", false, "r3d_18: write the stages' results and the pooled features too")
+	return c
+}
+
+func (f *netFlags) forward(cmd *cobra.Command, train, features bool) error {
+	s, err := f.spec()
+	if err != nil {
+		return err
+	}
+	if s.R3D18 != nil {
+		s.R3D18.Features = features
+	}
+	g, err := s.Graph()
+	if err != nil {
+		return badInput("%s: %w", f.net, err)
+	}
+	in, shapes, err := f.inputs(g, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	p, err := f.compile(g, shapes, train)
+	if err != nil {
+		return err
+	}
+	out, err := p.Run(in)
+	if err != nil {
+		return badInput("%s: %w", f.in, err)
+	}
+	if s.R3D18 != nil && !features {
+		delete(out, "pooled")
+	}
+	return save(f.out, out)
+}
