@@ -59,11 +59,15 @@ func readNPY(in io.Reader, most int64, src HUSource) (*Volume, error) {
 	if err != nil {
 		return nil, fmt.Errorf("npy: %w", err)
 	}
+	order, err := h.ofVoxels()
+	if err != nil {
+		return nil, fmt.Errorf("npy: %w", err)
+	}
 	n := h.shape[0] * h.shape[1] * h.shape[2]
 	if int64(2*n) > most {
 		return nil, fmt.Errorf("npy: truncated: %d voxels are %d bytes, the file has %d", n, 2*n, most)
 	}
-	hu, scale := growing{most: n}, kind{size: 2, dtype: "int16"}.hu(h.order, slope, inter)
+	hu, scale := growing{most: n}, kind{size: 2, dtype: "int16"}.hu(order, slope, inter)
 	for len(hu.hu) < n {
 		piece := hu.next(min(n-len(hu.hu), pieceMost))
 		if got, err := io.ReadFull(r, bytesOf(piece)); err != nil {
@@ -81,9 +85,9 @@ func readNPY(in io.Reader, most int64, src HUSource) (*Volume, error) {
 
 // npyHeader is what an npy file says (NumPy Enhancement Proposal 1 and numpy.lib.format).
 type npyHeader struct {
-	order   binary.ByteOrder
-	fortran bool   // z is the fastest axis, not x
-	shape   [3]int // z, y, x
+	descr   string // type and byte order, as '<i2' (with its quotes)
+	fortran bool   // the first axis is the fastest, not the last
+	shape   []int  // none is negative
 }
 
 // npyHeadMost bounds the header; numpy's own limit is 10,000.
@@ -129,49 +133,48 @@ func (h *npyHeader) parse(text string) error {
 	if !npyDict.MatchString(text) || len(fields) != 3 {
 		return fmt.Errorf("the header is %.120q: not one of an array of numbers", text)
 	}
-	switch fields["descr"] {
-	case "'<i2'":
-		h.order = binary.LittleEndian
-	case "'>i2'":
-		h.order = binary.BigEndian
-	default:
-		return fmt.Errorf("an array of type %s: must be int16, as RAD-ChestCT has", fields["descr"])
-	}
-	switch fields["fortran_order"] {
-	case "True":
-		h.fortran = true
-	case "False":
-	default:
+	h.descr, h.fortran = fields["descr"], fields["fortran_order"] == "True"
+	if !h.fortran && fields["fortran_order"] != "False" {
 		return fmt.Errorf("fortran_order is %s", fields["fortran_order"])
 	}
-	return h.parseShape(fields["shape"])
-}
-
-func (h *npyHeader) parseShape(text string) error {
-	axes := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune("(), \t\n", r) })
-	if len(axes) != 3 {
-		return fmt.Errorf("shape %s: a CT volume has 3 axes", text)
-	}
-	voxels := 1
-	for i, a := range axes {
+	size := 1
+	for _, a := range strings.FieldsFunc(fields["shape"], func(r rune) bool { return strings.ContainsRune("(), \t\n", r) }) {
 		n, err := strconv.Atoi(a)
-		if err != nil || n < 1 || n > MaxVoxels/voxels {
-			return fmt.Errorf("shape %s: must be 1 to %d voxels", text, MaxVoxels)
+		if err != nil || n > MaxVoxels/max(size, 1) {
+			return fmt.Errorf("shape %s: more than %d voxels or numbers", fields["shape"], MaxVoxels)
 		}
-		h.shape[i] = n
-		voxels *= n
+		h.shape = append(h.shape, n)
+		size *= n
 	}
 	return nil
 }
 
+// ofVoxels checks that the array is a volume, and gives its byte order.
+func (h *npyHeader) ofVoxels() (binary.ByteOrder, error) {
+	if h.descr != "'<i2'" && h.descr != "'>i2'" {
+		return nil, fmt.Errorf("an array of type %s: must be int16, as RAD-ChestCT has", h.descr)
+	}
+	if len(h.shape) != 3 {
+		return nil, fmt.Errorf("shape %d: a CT volume has 3 axes", h.shape)
+	}
+	if n := h.shape[0] * h.shape[1] * h.shape[2]; n < 1 || n > MaxVoxels {
+		return nil, fmt.Errorf("shape %d: must be 1 to %d voxels", h.shape, MaxVoxels)
+	}
+	if h.descr == "'>i2'" {
+		return binary.BigEndian, nil
+	}
+	return binary.LittleEndian, nil
+}
+
 // volume turns the slices round, so that they go up, and places the first voxel at the origin: there is no other.
 func (h *npyHeader) volume(hu []int16) *Volume {
-	dim, o := [3]int{h.shape[2], h.shape[1], h.shape[0]}, orientation{axis: [3]int{0, 1, 2}}
+	shape := [3]int(h.shape)
+	dim, o := [3]int{shape[2], shape[1], shape[0]}, orientation{axis: [3]int{0, 1, 2}}
 	if h.fortran {
-		dim, o = h.shape, orientation{axis: [3]int{2, 1, 0}}
+		dim, o = shape, orientation{axis: [3]int{2, 1, 0}}
 	}
 	o.flip[2] = true
-	v := &Volume{HU: permute(hu, dim, o), Shape: h.shape, SpacingMM: [3]float64{radchestMM, radchestMM, radchestMM}, StoredType: "int16"}
+	v := &Volume{HU: permute(hu, dim, o), Shape: shape, SpacingMM: [3]float64{radchestMM, radchestMM, radchestMM}, StoredType: "int16"}
 	for i := range 3 {
 		v.AffineLPS[5*i] = radchestMM
 	}
