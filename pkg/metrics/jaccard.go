@@ -3,19 +3,33 @@ package metrics
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 )
 
-// Jaccard is |a and b| / |a or b| of the present findings (1); two rows without findings agree fully: 1.
-func Jaccard(a, b []int8) float64 {
+// findings holds the present findings of each row as bits.
+type findings [][]uint64
+
+// newFindings takes 1 for present; anything else, unknown too, is not.
+func newFindings(labels [][]int8) findings {
+	out := make(findings, len(labels))
+	for i, row := range labels {
+		out[i] = make([]uint64, (len(row)+63)/64)
+		for f, v := range row {
+			if v == 1 {
+				out[i][f/64] |= 1 << (f % 64)
+			}
+		}
+	}
+	return out
+}
+
+// jaccard is |a and b| / |a or b|; two rows without findings agree fully: 1.
+func jaccard(a, b []uint64) float64 {
 	both, either := 0, 0
 	for i, x := range a {
-		if x == 1 && b[i] == 1 {
-			both++
-		}
-		if x == 1 || b[i] == 1 {
-			either++
-		}
+		both += bits.OnesCount64(x & b[i])
+		either += bits.OnesCount64(x | b[i])
 	}
 	if either == 0 {
 		return 1
@@ -23,55 +37,200 @@ func Jaccard(a, b []int8) float64 {
 	return float64(both) / float64(either)
 }
 
-// LabelRecall says how alike the findings of the retrieved volumes are to those of the query volume.
-type LabelRecall struct {
-	JaccardAtK map[int]*float64  `json:"jaccard_at_k"` // mean over queries of the mean over the top k; nil where k exceeds a query's pool
-	ChanceAtK  map[int]*float64  `json:"chance_at_k"`  // the same for a random order: exact, not drawn
-	NQueries   int               `json:"n_queries"`
-	NPool      int               `json:"n_pool"`
-	PerQuery   map[int][]float64 `json:"-"` // per k, one value a query, NaN where undefined
+func none(a []uint64) bool { return !slices.ContainsFunc(a, func(x uint64) bool { return x != 0 }) }
+
+func shareFinding(a, b []uint64) bool {
+	for i, x := range a {
+		if x&b[i] != 0 {
+			return true
+		}
+	}
+	return false
 }
 
-// VolumeJaccard retrieves volumes by a volume, by dot product. Neither the query nor another volume of its patient is in
-// the query's pool. labels holds one row of findings a volume; unknown counts as not present.
-func VolumeJaccard(vectors [][]float32, labels [][]int8, patient []string, ks ...int) (*LabelRecall, error) {
-	if err := sameLength(vectors, labels, patient); err != nil {
+// LabelRecall says how alike the findings of the retrieved volumes are to those of the query volume. A query whose pool
+// has fewer than k rows does not count at k.
+type LabelRecall struct {
+	Shared       Relevance        `json:"shared"`            // relevant: at least one finding in common
+	Identical    Relevance        `json:"identical"`         // relevant: the same findings, also none
+	JaccardAtK   map[int]*float64 `json:"jaccard_at_k"`      // mean over queries of the mean over the top k
+	NDCGAtK      map[int]*float64 `json:"ndcg_jaccard_at_k"` // gain: Jaccard; discount: log2(1 + rank); queries with no gain in their pool do not count
+	Chance       LabelChance      `json:"chance"`            // the same for a random order: exact, not drawn
+	NQueries     int              `json:"n_queries"`
+	NPool        int              `json:"n_pool"`
+	NSamePatient int              `json:"n_same_patient"` // pairs of a query and another volume of its patient, which is not in its pool
+}
+
+// LabelChance is what a random order scores.
+type LabelChance struct {
+	JaccardAtK map[int]*float64 `json:"jaccard_at_k"`
+}
+
+// Relevance is retrieval of what is relevant or is not. R is the number of relevant rows in a query's pool.
+type Relevance struct {
+	MapAtK     map[int]*float64 `json:"map_at_k"`             // mean of Σ precision at relevant ranks up to k / min(R, k)
+	MapCutTrec map[int]*float64 `json:"map_cut_trec"`         // likewise / R, as trec_eval's map_cut
+	RecallAtK  map[int]*float64 `json:"recall_fraction_at_k"` // mean share of the R in the top k
+	Map        *float64         `json:"map"`                  // over the whole ranking
+	MRR        *float64         `json:"mrr"`                  // mean of 1 / rank of the first relevant
+	NSkipped   int              `json:"n_skipped"`            // queries with R = 0; they count nowhere
+}
+
+// VolumeRecall retrieves volumes by a volume: row i of labels and patient describe pool row i and query i. Neither the
+// query's own row nor another volume of its patient is in the query's pool.
+func VolumeRecall[T Float](queries, pool [][]T, labels [][]int8, patient []string, by Similarity, ks ...int) (*LabelRecall, error) {
+	if err := sameLength(queries, pool, labels, patient); err != nil {
 		return nil, err
 	}
-	own := ClustersOf(patient).Of
-	skip := func(q, row int) bool { return own[q] == own[row] }
-	hits, err := TopK(vectors, vectors, maxOf(ks), skip)
+	s, err := newSearch(queries, pool, by)
 	if err != nil {
 		return nil, err
 	}
-	random := make([]float64, len(vectors)) // mean over the query's pool
-	for q := range vectors {
-		sum, n := 0.0, 0
-		for row := range vectors {
-			if !skip(q, row) {
-				sum += Jaccard(labels[q], labels[row])
+	ranked := make([]ranking, len(queries))
+	own, rows, n := ClustersOf(patient).Of, newFindings(labels), 0
+	for _, c := range own[:len(queries)] {
+		for _, other := range own {
+			if other == c {
 				n++
 			}
 		}
-		random[q] = sum / float64(n) // NaN for an empty pool
 	}
-	out := &LabelRecall{map[int]*float64{}, map[int]*float64{}, len(vectors), len(vectors), map[int][]float64{}}
-	for _, k := range ks {
-		values, chance := make([]float64, len(vectors)), make([]float64, len(vectors))
-		for q, h := range hits {
-			values[q], chance[q] = math.NaN(), math.NaN()
-			if len(h) >= k {
-				values[q], chance[q] = meanJaccard(labels, q, h[:k]), random[q]
+	s.each(func(q int, scores []float32) {
+		var hits []Hit
+		for row := range pool {
+			if own[row] != own[q] {
+				hits = append(hits, Hit{row, s.exact(q, row)})
 			}
 		}
-		out.PerQuery[k], out.JaccardAtK[k], out.ChanceAtK[k] = values, mean(values), mean(chance)
-	}
+		slices.SortFunc(hits, before)
+		ranked[q] = rows.rank(rows[q], hits, ks)
+	})
+	out := summarise(ranked, ks)
+	out.NQueries, out.NPool, out.NSamePatient = len(queries), len(pool), n-len(queries)
 	return out, nil
+}
+
+// ranking is one query's figures, at each k; NaN where undefined.
+type ranking struct {
+	jaccard, ndcg     []float64
+	chance            float64
+	shared, identical relevance
+}
+
+type relevance struct {
+	mapAt, trec, recall []float64
+	ap, rr              float64
+}
+
+func (f findings) rank(query []uint64, hits []Hit, ks []int) (r ranking) {
+	gain := make([]float64, len(hits))
+	for i, h := range hits {
+		gain[i] = jaccard(query, f[h.Row])
+	}
+	ideal := slices.Clone(gain)
+	slices.Sort(ideal)
+	slices.Reverse(ideal)
+	r.chance = total(gain) / float64(len(gain)) // NaN for an empty pool
+	for _, k := range ks {
+		mean, ndcg := math.NaN(), math.NaN()
+		if k <= len(hits) {
+			mean = total(gain[:k]) / float64(k)
+			ndcg = discounted(gain[:k]) / discounted(ideal[:k]) // NaN where nothing can be gained
+		}
+		r.jaccard, r.ndcg = append(r.jaccard, mean), append(r.ndcg, ndcg)
+	}
+	r.shared = relevant(hits, ks, func(row int) bool { return shareFinding(query, f[row]) })
+	r.identical = relevant(hits, ks, func(row int) bool { return slices.Equal(query, f[row]) })
+	return r
+}
+
+func total(v []float64) (s float64) {
+	for _, x := range v {
+		s += x
+	}
+	return s
+}
+
+// discounted is the discounted cumulative gain (Järvelin and Kekäläinen 2002, with log2(1 + rank) from the first rank).
+func discounted(gain []float64) (s float64) {
+	for i, g := range gain {
+		s += g / math.Log2(float64(i+2))
+	}
+	return s
+}
+
+func relevant(hits []Hit, ks []int, is func(row int) bool) relevance {
+	var ranks []int // of relevant rows
+	for i, h := range hits {
+		if is(h.Row) {
+			ranks = append(ranks, i+1)
+		}
+	}
+	nan := math.NaN()
+	r, all := relevance{ap: nan, rr: nan}, float64(len(ranks))
+	precisions := func(k int) (found int, sum float64) {
+		for found < len(ranks) && ranks[found] <= k {
+			sum += float64(found+1) / float64(ranks[found])
+			found++
+		}
+		return found, sum
+	}
+	if len(ranks) > 0 {
+		_, sum := precisions(len(hits))
+		r.ap, r.rr = sum/all, 1/float64(ranks[0])
+	}
+	for _, k := range ks {
+		at, trec, recall := nan, nan, nan
+		if found, sum := precisions(k); len(ranks) > 0 && k <= len(hits) {
+			at, trec, recall = sum/min(all, float64(k)), sum/all, float64(found)/all
+		}
+		r.mapAt, r.trec, r.recall = append(r.mapAt, at), append(r.trec, trec), append(r.recall, recall)
+	}
+	return r
+}
+
+func summarise(ranked []ranking, ks []int) *LabelRecall {
+	over := func(of func(r ranking) float64) *float64 {
+		values := make([]float64, len(ranked))
+		for q, r := range ranked {
+			values[q] = of(r)
+		}
+		return mean(values)
+	}
+	atK := func(of func(r ranking, i int) float64) map[int]*float64 {
+		out := map[int]*float64{}
+		for i, k := range ks {
+			out[k] = over(func(r ranking) float64 { return of(r, i) })
+		}
+		return out
+	}
+	judged := func(of func(r ranking) relevance) (out Relevance) {
+		out.MapAtK = atK(func(r ranking, i int) float64 { return of(r).mapAt[i] })
+		out.MapCutTrec = atK(func(r ranking, i int) float64 { return of(r).trec[i] })
+		out.RecallAtK = atK(func(r ranking, i int) float64 { return of(r).recall[i] })
+		out.Map = over(func(r ranking) float64 { return of(r).ap })
+		out.MRR = over(func(r ranking) float64 { return of(r).rr })
+		for _, r := range ranked {
+			if math.IsNaN(of(r).ap) {
+				out.NSkipped++
+			}
+		}
+		return out
+	}
+	return &LabelRecall{
+		Shared:     judged(func(r ranking) relevance { return r.shared }),
+		Identical:  judged(func(r ranking) relevance { return r.identical }),
+		JaccardAtK: atK(func(r ranking, i int) float64 { return r.jaccard[i] }),
+		NDCGAtK:    atK(func(r ranking, i int) float64 { return r.ndcg[i] }),
+		Chance: LabelChance{atK(func(r ranking, i int) float64 {
+			return r.chance + 0*r.jaccard[i] // undefined where that is
+		})},
+	}
 }
 
 // VolumeMap is the figure that CT-CLIP's script calls MAP@k, beside what it is made of. It is not average precision, the
 // query is in its own pool, volumes without findings are queries but not in the pool, and the mean at each k runs on
-// over all smaller k. Kept to compare with published numbers; VolumeJaccard is what we would defend.
+// over all smaller k. Kept to compare with published numbers; VolumeRecall is what we would defend.
 type VolumeMap struct {
 	MapAtK     map[int]*float64 `json:"map_at_k"`     // as shipped
 	JaccardAtK map[int]*float64 `json:"jaccard_at_k"` // before the running mean
@@ -81,25 +240,22 @@ type VolumeMap struct {
 }
 
 // CTCLIPVolumeMap follows volume_to_volume_new.py of CT-CLIP (commit a2a155c): cosine, ks ascending (theirs: 1, 5, 10,
-// 50), k cut silently to the pool.
-func CTCLIPVolumeMap(vectors [][]float32, labels [][]int8, ks ...int) (*VolumeMap, error) {
-	if err := sameLength(vectors, labels, nil); err != nil {
+// 50), k cut silently to the pool. Row i of labels describes pool row i and query i.
+func CTCLIPVolumeMap[T Float](queries, volumes [][]T, labels [][]int8, ks ...int) (*VolumeMap, error) {
+	if err := sameLength(queries, volumes, labels, nil); err != nil {
 		return nil, err
 	}
-	vectors, err := Normalise(vectors)
-	if err != nil {
-		return nil, err
-	}
-	var pool [][]float32
-	var poolLabels [][]int8
-	for i, row := range labels {
-		if anyPresent(row) {
-			pool, poolLabels = append(pool, vectors[i]), append(poolLabels, row)
+	rows := newFindings(labels)
+	var pool [][]T
+	var found findings
+	for i, row := range rows {
+		if !none(row) {
+			pool, found = append(pool, volumes[i]), append(found, row)
 		}
 	}
-	out := &VolumeMap{map[int]*float64{}, map[int]*float64{}, map[int]*float64{}, len(vectors), len(pool)}
-	hits, err := TopK(vectors, pool, maxOf(ks), nil)
-	if err != nil || len(pool) == 0 || len(vectors) == 0 {
+	out := &VolumeMap{map[int]*float64{}, map[int]*float64{}, map[int]*float64{}, len(queries), len(pool)}
+	hits, err := TopK(queries, pool, Cosine, slices.Max(ks), nil)
+	if err != nil || len(pool) == 0 || len(queries) == 0 {
 		return out, err
 	}
 	var running, floor float64
@@ -108,11 +264,11 @@ func CTCLIPVolumeMap(vectors [][]float32, labels [][]int8, ks ...int) (*VolumeMa
 		var sum, chance float64
 		for q, h := range hits {
 			for _, hit := range h[:k] {
-				sum += Jaccard(labels[q], poolLabels[hit.Row]) / float64(k)
+				sum += jaccard(rows[q], found[hit.Row]) / float64(k)
 			}
-			chance += randomWithSelf(labels[q], poolLabels, k)
+			chance += randomWithSelf(rows[q], found, k)
 		}
-		n := float64(len(vectors))
+		n := float64(len(queries))
 		running, floor = running+sum/n, floor+chance/n
 		out.JaccardAtK[ks[i]] = Defined(sum/n, true)
 		out.MapAtK[ks[i]] = Defined(running/float64(i+1), true)
@@ -122,13 +278,13 @@ func CTCLIPVolumeMap(vectors [][]float32, labels [][]int8, ks ...int) (*VolumeMa
 }
 
 // randomWithSelf is the expected mean Jaccard of a query's top k when it finds itself first and the rest by chance.
-func randomWithSelf(query []int8, pool [][]int8, k int) float64 {
-	if !anyPresent(query) {
+func randomWithSelf(query []uint64, pool findings, k int) float64 {
+	if none(query) {
 		return 0 // no finding: nothing in the pool shares one, nor is the query there
 	}
 	sum := -1.0 // the query itself
 	for _, row := range pool {
-		sum += Jaccard(query, row)
+		sum += jaccard(query, row)
 	}
 	if len(pool) == 1 {
 		return 1
@@ -136,25 +292,9 @@ func randomWithSelf(query []int8, pool [][]int8, k int) float64 {
 	return (1 + float64(k-1)*sum/float64(len(pool)-1)) / float64(k)
 }
 
-func anyPresent(row []int8) bool { return slices.Contains(row, 1) }
-
-func meanJaccard(labels [][]int8, q int, hits []Hit) (sum float64) {
-	for _, h := range hits {
-		sum += Jaccard(labels[q], labels[h.Row]) / float64(len(hits))
-	}
-	return sum
-}
-
-func maxOf(ks []int) (m int) {
-	for _, k := range ks {
-		m = max(m, k)
-	}
-	return m
-}
-
-func sameLength(vectors [][]float32, labels [][]int8, patient []string) error {
-	if len(labels) != len(vectors) || patient != nil && len(patient) != len(vectors) {
-		return fmt.Errorf("metrics: %d vectors, %d label rows, %d patients", len(vectors), len(labels), len(patient))
+func sameLength[T Float](queries, pool [][]T, labels [][]int8, patient []string) error {
+	if len(labels) != len(pool) || len(queries) > len(pool) || patient != nil && len(patient) != len(pool) {
+		return fmt.Errorf("metrics: %d queries, %d pool rows, %d label rows, %d patients", len(queries), len(pool), len(labels), len(patient))
 	}
 	for i, row := range labels {
 		if len(row) != len(labels[0]) {

@@ -28,13 +28,13 @@ type StudyRecall struct {
 	Ranks       []StudyRank      `json:"-"`         // one per query; zero where skipped
 }
 
-// RankStudies ranks the pool's studies for each query by dot product (normalise first for cosines). study names the
-// study of each query and of each pool row; equal scores are ordered by pool row, so pass the pool in ascending id.
-func RankStudies(queries [][]float32, queryStudy []string, pool [][]float32, poolStudy []string, ks ...int) (*StudyRecall, error) {
+// RankStudies ranks the pool's studies for each query. study names the study of each query and of each pool row; equal
+// scores are ordered by pool row, so pass the pool in ascending id.
+func RankStudies[T Float](queries [][]T, queryStudy []string, pool [][]T, poolStudy []string, by Similarity, ks ...int) (*StudyRecall, error) {
 	if len(queries) != len(queryStudy) || len(pool) != len(poolStudy) {
 		return nil, fmt.Errorf("metrics: %d queries of %d studies, %d pool rows of %d studies", len(queries), len(queryStudy), len(pool), len(poolStudy))
 	}
-	s, err := newSearch(queries, pool)
+	s, err := newSearch(queries, pool, by)
 	if err != nil {
 		return nil, err
 	}
@@ -55,20 +55,20 @@ func RankStudies(queries [][]float32, queryStudy []string, pool [][]float32, poo
 
 // rankStudy compares every study's best score with that of own: in float32 where the difference exceeds the error
 // bound, in float64 where it does not.
-func (s *search) rankStudy(q int, scores []float32, studies Clusters, own int32) StudyRank {
+func (s *search[T]) rankStudy(q int, scores []float32, studies Clusters, own int32) StudyRank {
 	best := math.Inf(-1)
 	for i, c := range studies.Of {
 		if c == own {
-			best = max(best, dot64(s.queries[q], s.pool[i]))
+			best = max(best, s.exact(q, i))
 		}
 	}
 	const behind, tied, ahead = 0, 1, 2
 	place := make([]int8, studies.N)
-	margin := float64(s.margin(q))
+	unit := s.unit(q)
 	for i, c := range studies.Of {
-		v := float64(scores[i])
-		if math.Abs(v-best) <= margin {
-			v = dot64(s.queries[q], s.pool[i])
+		v := float64(scores[i]) * unit
+		if math.Abs(v-best) <= 1.1*s.margin*unit {
+			v = s.exact(q, i)
 		}
 		switch {
 		case v > best:
@@ -147,4 +147,42 @@ func mean(values []float64) *float64 {
 		}
 	}
 	return Defined(sum/float64(n), n > 0)
+}
+
+// Choice is how often the right one of several candidates has the best score.
+type Choice struct {
+	Strict   *float64 `json:"accuracy_strict"`    // alone at the top
+	TieAware *float64 `json:"accuracy_tie_aware"` // at the top, alone or not
+	Expected *float64 `json:"accuracy_expected"`  // when ties at the top are broken by lot
+	TieRate  *float64 `json:"tie_rate"`           // queries with several candidates at the top
+	N        int      `json:"n_queries"`
+}
+
+// Choose compares query q with its own candidates by dot product; candidates[q][0] is the right one.
+func Choose[T Float](queries [][]T, candidates [][][]T) (c Choice) {
+	var strict, aware, expected, tied float64
+	for q, of := range candidates {
+		right, best, top := dot64(queries[q], of[0]), math.Inf(-1), 0
+		for _, v := range of {
+			s := dot64(queries[q], v)
+			if s > best {
+				best, top = s, 0
+			}
+			if s == best {
+				top++
+			}
+		}
+		if top > 1 {
+			tied++
+		}
+		if right == best {
+			aware++
+			expected += 1 / float64(top)
+			if top == 1 {
+				strict++
+			}
+		}
+	}
+	share := func(v float64) *float64 { return Defined(v/float64(len(candidates)), len(candidates) > 0) }
+	return Choice{share(strict), share(aware), share(expected), share(tied), len(candidates)}
 }

@@ -24,7 +24,7 @@ func TestTopKAgainstFullSort(t *testing.T) {
 	copy(pool[:50], pool[100:150]) // exact ties
 	skip := func(q, row int) bool { return row%7 == q%7 }
 	for _, k := range []int{1, 10, 299, 500} {
-		got, err := TopK(queries, pool, k, skip)
+		got, err := TopK(queries, pool, Dot, k, skip)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestTopKAgainstFullSort(t *testing.T) {
 		}
 	}
 	pool[3][2] = float32(math.NaN())
-	if _, err := TopK(queries, pool, 1, nil); err == nil {
+	if _, err := TopK(queries, pool, Dot, 1, nil); err == nil {
 		t.Error("a NaN in the pool passes")
 	}
 }
@@ -60,7 +60,7 @@ func TestStudiesAreThePool(t *testing.T) {
 	study := []string{"s1", "s1", "s2", "s2", "s3", "s3"}
 	pool := [][]float32{{1, 0, 0}, {.9, 0, .1}, {0, 1, 0}, {0, .9, 0}, {0, 0, 1}, {.1, .1, .8}}
 	queries := [][]float32{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {0, 0, 1}}
-	r, err := RankStudies(queries, []string{"s1", "s2", "s3", "unknown"}, pool, study, 1, 3, 5)
+	r, err := RankStudies(queries, []string{"s1", "s2", "s3", "unknown"}, pool, study, Dot, 1, 3, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestStudiesAreThePool(t *testing.T) {
 func TestTiesHaveMidRanks(t *testing.T) {
 	same := [][]float32{{1}, {1}, {1}, {1}, {1}}
 	id := []string{"a", "b", "c", "d", "e"}
-	r, err := RankStudies(same, id, same, id, 1, 2)
+	r, err := RankStudies(same, id, same, id, Dot, 1, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestRanksAgainstFullSort(t *testing.T) {
 	for i := range own {
 		own[i] = string(rune('A' + i))
 	}
-	r, err := RankStudies(queries, own, pool, study, 10)
+	r, err := RankStudies(queries, own, pool, study, Dot, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,15 +121,15 @@ func TestRanksAgainstFullSort(t *testing.T) {
 func TestVolumeJaccard(t *testing.T) {
 	v := [][]float32{{1, 0}, {1, 0}, {.8, .6}, {0, 1}}
 	labels := [][]int8{{1, 1}, {1, 1}, {1, 0}, {0, 0}}
-	r, err := VolumeJaccard(v, labels, []string{"p", "p", "q", "r"}, 1, 2, 3)
+	r, err := VolumeRecall(v, v, labels, []string{"p", "p", "q", "r"}, Dot, 1, 2, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Query 1 and 2 (patient p) see only 3 and 4: J = 1/2 then 0. Query 3 sees 1, 2, 4: 1/2. Query 4 sees 3: 0.
 	near(t, "jaccard@1", *r.JaccardAtK[1], (.5+.5+.5+0)/4, 1e-15)
-	near(t, "chance@1", *r.ChanceAtK[1], (.25+.25+1./3+0)/4, 1e-15)
+	near(t, "chance@1", *r.Chance.JaccardAtK[1], (.25+.25+1./3+0)/4, 1e-15)
 	near(t, "jaccard@3", *r.JaccardAtK[3], (1./3+0)/2, 1e-15) // only the queries with three candidates
-	if Jaccard([]int8{0, -1}, []int8{0, 0}) != 1 {
+	if f := newFindings([][]int8{{0, -1}, {0, 0}}); jaccard(f[0], f[1]) != 1 {
 		t.Error("two volumes without findings do not agree")
 	}
 }
@@ -143,10 +143,11 @@ func TestVolumeMapAsShipped(t *testing.T) {
 		labels[i] = []int8{int8(rng.IntN(2)), int8(rng.IntN(3) / 2), int8(rng.IntN(4) / 3)}
 	}
 	ks := []int{1, 5, 10, 50}
-	got, err := CTCLIPVolumeMap(v, labels, ks...)
+	got, err := CTCLIPVolumeMap(v, v, labels, ks...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	found := newFindings(labels)
 	var pool []int
 	for i, l := range labels {
 		if l[0]+l[1]+l[2] > 0 {
@@ -157,7 +158,7 @@ func TestVolumeMapAsShipped(t *testing.T) {
 	for _, k := range ks {
 		for q := range v {
 			order := slices.Clone(pool)
-			cosine := func(i int) float64 { return dot64(v[q], v[i]) / norm(v[q]) / norm(v[i]) }
+			cosine := func(i int) float64 { return dot64(v[q], v[i]) / math.Sqrt(dot64(v[q], v[q])*dot64(v[i], v[i])) }
 			slices.SortFunc(order, func(a, b int) int {
 				if cosine(a) > cosine(b) {
 					return -1
@@ -167,7 +168,7 @@ func TestVolumeMapAsShipped(t *testing.T) {
 			sum := 0.0
 			order = order[:min(k, len(order))]
 			for _, i := range order {
-				sum += Jaccard(labels[q], labels[i])
+				sum += jaccard(found[q], found[i])
 			}
 			ratios = append(ratios, sum/float64(len(order)))
 		}
@@ -193,19 +194,19 @@ func TestChanceLevels(t *testing.T) {
 			}
 		}
 	}
-	clean, err := VolumeJaccard(v, labels, patient, 10)
+	clean, err := VolumeRecall(v, v, labels, patient, Dot, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
-	near(t, "jaccard@10", *clean.JaccardAtK[10], *clean.ChanceAtK[10], .01)
-	shipped, err := CTCLIPVolumeMap(v, labels, 1, 5, 10, 50)
+	near(t, "jaccard@10", *clean.JaccardAtK[10], *clean.Chance.JaccardAtK[10], .01)
+	shipped, err := CTCLIPVolumeMap(v, v, labels, 1, 5, 10, 50)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range []int{1, 5, 10, 50} {
 		near(t, "map", *shipped.MapAtK[k], *shipped.ChanceAtK[k], .01)
 	}
-	recall, err := RankStudies(vectors(rng, n, 64), patient, v, patient, 50)
+	recall, err := RankStudies(vectors(rng, n, 64), patient, v, patient, Dot, 50)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +217,7 @@ func TestChanceLevels(t *testing.T) {
 func BenchmarkTop100(b *testing.B) {
 	v := vectors(rand.New(rand.NewPCG(1, 1)), 3039, 512)
 	for b.Loop() {
-		if _, err := TopK(v, v, 100, nil); err != nil {
+		if _, err := TopK(v, v, Dot, 100, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

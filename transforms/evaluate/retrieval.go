@@ -42,24 +42,24 @@ func (f *modelFn) retrieval(ctx context.Context, m *fit.Model, p *pool) (*result
 	if err != nil {
 		return nil, err
 	}
-	if r.Whole, err = metrics.RankStudies(whole, queries, volumes, study, recallAt...); err != nil {
+	if r.Whole, err = metrics.RankStudies(whole, queries, volumes, study, metrics.Cosine, recallAt...); err != nil {
 		return nil, fmt.Errorf("report to volume: %w", err)
 	}
 	texts, err := m.EmbedReports(ctx, reports)
 	if err != nil {
 		return nil, err
 	}
-	if r.Reports, err = metrics.RankStudies(texts, queries, volumes, study, recallAt...); err != nil {
+	if r.Reports, err = metrics.RankStudies(texts, queries, volumes, study, metrics.Cosine, recallAt...); err != nil {
 		return nil, fmt.Errorf("report to volume: %w", err)
 	}
 	if err := f.intervals(r, metrics.ClustersOf(patients)); err != nil {
 		return nil, err
 	}
 	labels := rowsOf(p.y, len(p.rows))
-	if r.Volumes, err = metrics.VolumeJaccard(volumes, labels, p.patients, 1, 5, 10, 50); err != nil {
+	if r.Volumes, err = metrics.VolumeRecall(volumes, volumes, labels, p.patients, metrics.Cosine, 1, 5, 10, 50); err != nil {
 		return nil, fmt.Errorf("volume to volume: %w", err)
 	}
-	if r.CTCLIP, err = metrics.CTCLIPVolumeMap(volumes, labels, 1, 5, 10, 50); err != nil {
+	if r.CTCLIP, err = metrics.CTCLIPVolumeMap(volumes, volumes, labels, 1, 5, 10, 50); err != nil {
 		return nil, fmt.Errorf("volume to volume: %w", err)
 	}
 	r.Gallery, err = gallery(texts, queries, volumes, p)
@@ -102,7 +102,7 @@ func gallery(texts [][]float32, queries []string, volumes [][]float32, p *pool) 
 		q := i * len(queries) / n
 		some, out = append(some, texts[q]), append(out, result.Query{Study: queries[q]})
 	}
-	hits, err := metrics.TopK(some, volumes, galleryHits, nil)
+	hits, err := metrics.TopK(some, volumes, metrics.Cosine, galleryHits, nil)
 	for i, hs := range hits {
 		for _, h := range hs {
 			out[i].Hits = append(out[i].Hits, result.Hit{Volume: p.rows[h.Row].Volume, Study: p.rows[h.Row].Study, Score: h.Score})

@@ -149,7 +149,7 @@ func (src *source) retrievalTable() *html.Retrieval {
 		Figure: html.Estimate{Value: r.Reports.MedianRank, N: r.Reports.NQueries}, Chance: half(r.Reports.NPool)})
 	for _, k := range sortedInts(r.Volumes.JaccardAtK) {
 		t.Rows = append(t.Rows, html.RetrievalRow{Name: fmt.Sprintf("volume → volume, label Jaccard@%d", k), Protocol: "clean",
-			Figure: html.Estimate{Value: r.Volumes.JaccardAtK[k], N: r.Volumes.NQueries}, Chance: r.Volumes.ChanceAtK[k], Note: "without the query's own patient"})
+			Figure: html.Estimate{Value: r.Volumes.JaccardAtK[k], N: r.Volumes.NQueries}, Chance: r.Volumes.Chance.JaccardAtK[k], Note: "without the query's own patient"})
 	}
 	for _, k := range sortedInts(r.CTCLIP.MapAtK) {
 		t.Rows = append(t.Rows, html.RetrievalRow{Name: fmt.Sprintf("volume → volume, “MAP@%d” as published", k), Protocol: "ctclip-volume-map",
