@@ -49,8 +49,11 @@ type Config struct {
 	Batch  int     `json:"batch"`
 	LR     float64 `json:"lr"`
 	Seed   uint64  `json:"seed"`
+	Sample string  `json:"sample,omitempty"`
+	Share  float64 `json:"share,omitempty"`  // of the training patients; left out: all
+	Window int     `json:"window,omitempty"` // studies that are mixed; left out: all
 
-	Studies  int     `json:"studies"` // of the training split
+	Studies  int     `json:"studies"` // that it was trained on
 	Steps    int     `json:"steps"`
 	Identity string  `json:"identity"` // hex SHA-256 of everything above
 	Weights  string  `json:"weights"`  // hex SHA-256 of model.safetensors; "" while in training

@@ -1,8 +1,12 @@
 package fit
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 
 	"silverbeam/pkg/shard"
 	"silverbeam/pkg/taxonomy"
@@ -19,13 +23,20 @@ type corpus struct {
 
 // study is one report with the reconstructions of its scan.
 type study struct {
-	id      string
-	report  string
-	labels  []taxonomy.Label // by finding; nil: none are known
-	volumes [][]int16        // HU, z y x of the preset; read-only (memory of the file)
+	id, patient string
+	file        string // that its volumes are in
+	report      string
+	labels      []taxonomy.Label // by finding; nil: none are known
+	volumes     []scan
 }
 
-// newCorpus groups the rows of the training split by study.
+// scan is a volume of the data set, which is read when it is used: a shard.Row.
+type scan interface {
+	Crop(dst []int16, at, size [3]int) error // HU, z y x of the preset
+	Release()
+}
+
+// newCorpus groups the rows of the training split by study. No voxel is read.
 func newCorpus(d *shard.Dataset, t *taxonomy.Taxonomy) (*corpus, error) {
 	if !slices.Equal(d.Findings(), t.Names()) {
 		return nil, fmt.Errorf("the data set's findings %q are not those of taxonomy %s %q", d.Findings(), t.Name, t.Names())
@@ -41,18 +52,60 @@ func newCorpus(d *shard.Dataset, t *taxonomy.Taxonomy) (*corpus, error) {
 		if !ok {
 			i = len(c.studies)
 			at[r.Study] = i
-			c.studies = append(c.studies, study{id: r.Study, report: r.Report, labels: r.Labels})
+			c.studies = append(c.studies, study{id: r.Study, patient: cmp.Or(r.Patient, r.Study), file: r.File(), report: r.Report, labels: r.Labels})
 		}
-		hu, err := r.Voxels()
-		if err != nil {
-			return nil, err
-		}
-		c.studies[i].volumes = append(c.studies[i].volumes, hu)
+		c.studies[i].volumes = append(c.studies[i].volumes, r)
 	}
 	if len(c.studies) == 0 {
 		return nil, fmt.Errorf("the data set has no studies in the split train")
 	}
 	return c, nil
+}
+
+// share keeps the studies of some of the patients, rounded up: the first by a hash, so that a share holds all smaller ones.
+func (c *corpus) share(of float64) *corpus {
+	rank := func(patient string) string {
+		sum := sha256.Sum256([]byte("share " + patient))
+		return string(sum[:])
+	}
+	patients := map[string]bool{}
+	var order []string
+	for _, s := range c.studies {
+		if !patients[s.patient] {
+			patients[s.patient] = true
+			order = append(order, s.patient)
+		}
+	}
+	slices.SortFunc(order, func(a, b string) int { return strings.Compare(rank(a), rank(b)) })
+	for _, p := range order[int(math.Ceil(of*float64(len(order)))):] {
+		delete(patients, p)
+	}
+	out := *c
+	out.studies = slices.DeleteFunc(slices.Clone(c.studies), func(s study) bool { return !patients[s.patient] })
+	return &out
+}
+
+// balance weighs studies so that rare findings are met more often: a study's weight is that of the rarest finding present in it,
+// 1/sqrt of the share of studies that have it, as in repeat factor sampling (Gupta et al. 2019, LVIS); 1 without any.
+func (c *corpus) balance() []float64 {
+	present := make([]float64, len(c.findings))
+	for _, s := range c.studies {
+		for f, l := range s.labels {
+			if target(l) == 1 {
+				present[f]++
+			}
+		}
+	}
+	weights := make([]float64, len(c.studies))
+	for i, s := range c.studies {
+		weights[i] = 1
+		for f, l := range s.labels {
+			if target(l) == 1 {
+				weights[i] = max(weights[i], math.Sqrt(float64(len(c.studies))/present[f]))
+			}
+		}
+	}
+	return weights
 }
 
 // unknown is the label that the loss leaves out.

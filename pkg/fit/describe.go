@@ -23,11 +23,11 @@ const (
 func (j *job) describe(c *corpus, taxonomy string) (start map[string]net.Tensor, err error) {
 	o := j.options
 	if o.Batch > len(c.studies) {
-		return nil, fmt.Errorf("batch %d: the training split has %d studies", o.Batch, len(c.studies))
+		return nil, fmt.Errorf("batch %d: there are %d studies to train on", o.Batch, len(c.studies))
 	}
 	j.config = &Config{Method: method, Recipe: o.Recipe, Width: cmp.Or(o.Width, 16), Stem: cmp.Or(o.Stem, 4),
 		Preset: c.preset, PresetDigest: c.preset.Digest(), Findings: c.findings, Taxonomy: taxonomy, Dataset: c.digest,
-		Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed, Studies: len(c.studies), Steps: o.Epochs * (len(c.studies) / o.Batch)}
+		Sample: o.Sample, Share: pick(o.Share < 1, o.Share, 0), Window: o.Window, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed, Studies: len(c.studies), Steps: o.Epochs * (len(c.studies) / o.Batch)}
 	if o.Init != "" {
 		if start, err = j.startFrom(o.Init); err != nil {
 			return nil, fmt.Errorf("init: %w", err)

@@ -86,6 +86,22 @@ func (p *fakeProgram) Load(all map[string]net.Tensor) error {
 	return nil
 }
 
+// memory is a volume that is in no file.
+type memory struct {
+	hu    []int16
+	shape [3]int
+}
+
+func (m memory) Crop(dst []int16, at, size [3]int) error {
+	for i := range dst {
+		z, y, x := i/size[2]/size[1], i/size[2]%size[1], i%size[2]
+		dst[i] = m.hu[((at[0]+z)*m.shape[1]+at[1]+y)*m.shape[2]+at[2]+x]
+	}
+	return nil
+}
+
+func (memory) Release() {}
+
 // toy is a corpus that logistic regression can learn: finding c is present where plane c is bright. Its voxels are larger
 // than any augmenting shift.
 func toy(studies int) *corpus {
@@ -95,11 +111,12 @@ func toy(studies int) *corpus {
 		r := stream(7, uint64(i))
 		s := study{id: fmt.Sprintf("toy_%d", i), report: "The lungs are clear. There is no effusion."}
 		for range 1 + i%2 {
-			s.volumes = append(s.volumes, make([]int16, p.Len()))
+			s.volumes = append(s.volumes, memory{make([]int16, p.Len()), p.Shape})
 		}
 		for f := range c.findings {
 			state := taxonomy.State(r.IntN(2))
-			for _, hu := range s.volumes {
+			for _, v := range s.volumes {
+				hu := v.(memory).hu
 				for k := range hu[f*30 : f*30+30] {
 					hu[f*30+k] = int16(-600 + 400*int(state) + r.IntN(100))
 				}

@@ -2,23 +2,56 @@ package fit
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"silverbeam/pkg/net"
 )
 
-// loader prepares batches ahead of the training step.
+// loader prepares batches ahead of the training step. It holds no volume beside those that its workers are reading.
 type loader struct {
 	corpus  *corpus
 	order   order
 	views   []view
 	seed    uint64
 	workers int
+	ahead   int // batches in memory, that of the step too
+}
+
+// newLoader has as many workers and batches as fit into o.Memory, at most maxAhead; without a bound two batches, so that while
+// one is trained on the next is filled. What it makes is the same.
+func newLoader(c *corpus, cfg *Config, views []view, o Options) (*loader, error) {
+	l := &loader{corpus: c, order: newOrder(c, cfg), views: views, seed: cfg.Seed, workers: min(o.Workers, cfg.Batch), ahead: 2}
+	if o.Memory == 0 {
+		return l, nil
+	}
+	batch, worker := l.batchBytes(), int64(perWorker*2*c.preset.Len())
+	if least := batch + worker; o.Memory < least {
+		return nil, fmt.Errorf("memory of %d bytes: a batch of %d and one volume that is read need %d", o.Memory, cfg.Batch, least)
+	}
+	for l.workers > 1 && o.Memory < 2*batch+int64(l.workers)*worker {
+		l.workers--
+	}
+	l.ahead = int(min(maxAhead, (o.Memory-int64(l.workers)*worker)/batch))
+	return l, nil
+}
+
+// maxAhead bounds the batches in memory: more change nothing, for one volume takes as long as another.
+const maxAhead = 8
+
+// batchBytes is the memory of a batch.
+func (l *loader) batchBytes() (n int64) {
+	for _, i := range l.inputs() {
+		n += 4 * int64(net.Size(i.shape))
+	}
+	return n
 }
 
 // batch is the inputs of one step.
 type batch struct {
 	step, epoch int
 	in          map[string]net.Tensor
+	err         error // a volume could not be read
 }
 
 // inputs are the tensors of a batch.
@@ -38,12 +71,13 @@ func shapes(inputs []input) map[string][]int {
 	return out
 }
 
-// run sends the batches of steps from to to-1 in order and closes ready. Two batches take turns: while one is trained
-// on, the next is filled; the reader hands each back by done. When ctx ends it stops, and ready is closed early.
+// run sends the batches of steps from to to-1 in order and closes ready. The reader hands each back by done, to be filled
+// again. When ctx ends it stops, and ready is closed early.
 func (l *loader) run(ctx context.Context, from, to int) (ready <-chan *batch, done func(*batch)) {
-	free, out := make(chan *batch, 2), make(chan *batch)
-	free <- &batch{in: blank(l.inputs())}
-	free <- &batch{in: blank(l.inputs())}
+	free, out := make(chan *batch, l.ahead), make(chan *batch, l.ahead)
+	for range l.ahead {
+		free <- &batch{in: blank(l.inputs())}
+	}
 	go func() {
 		defer close(out)
 		for step := from; step < to; step++ {
@@ -65,12 +99,15 @@ func (l *loader) run(ctx context.Context, from, to int) (ready <-chan *batch, do
 
 // fill makes the batch of a step. Every row depends on its own study and epoch alone.
 func (l *loader) fill(b *batch, step int) {
-	studies, epoch := l.order.at(step)
+	turns, epoch := l.order.at(step)
 	b.step, b.epoch = step, epoch
-	parallelOn(l.workers, len(studies), func(row int) {
-		d := draw{study: &l.corpus.studies[studies[row]], seed: l.seed, epoch: epoch, index: studies[row]}
+	errs := make([]error, len(turns))
+	parallelOn(l.workers, len(turns), func(row int) {
+		t := turns[row]
+		d := draw{study: &l.corpus.studies[t.study], seed: l.seed, epoch: epoch, index: t.study, nth: t.nth}
 		for _, v := range l.views {
-			v.fill(b.in, row, d)
+			errs[row] = errors.Join(errs[row], v.fill(b.in, row, d))
 		}
 	})
+	b.err = errors.Join(errs...)
 }

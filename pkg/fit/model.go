@@ -55,9 +55,9 @@ func (m *Model) Accepts(d *shard.Dataset) error {
 	return nil
 }
 
-// Logits classifies volumes: a row of len(Config.Findings) a volume, before the sigmoid. Volumes are HU in z, y, x of
-// the model's preset, as shard.Row has them. A clip model has no classifier: an error.
-func (m *Model) Logits(ctx context.Context, volumes [][]int16) ([][]float32, error) {
+// Logits classifies volumes: a row of len(Config.Findings) a volume, before the sigmoid. Volumes are rows of a
+// data set that the model Accepts; they are read one after the other. A clip model has no classifier: an error.
+func (m *Model) Logits(ctx context.Context, volumes []shard.Row) ([][]float32, error) {
 	if m.Config.Recipe != Supervised {
 		return nil, fmt.Errorf("a %s model has no classifier", m.Config.Recipe)
 	}
@@ -66,7 +66,7 @@ func (m *Model) Logits(ctx context.Context, volumes [][]int16) ([][]float32, err
 
 // EmbedVolumes gives a vector a volume: of length 1 in the space shared with texts for a clip model, the pooled features
 // for a supervised one.
-func (m *Model) EmbedVolumes(ctx context.Context, volumes [][]int16) ([][]float32, error) {
+func (m *Model) EmbedVolumes(ctx context.Context, volumes []shard.Row) ([][]float32, error) {
 	return m.volumes(ctx, pick(m.Config.Recipe == Clip, "image_embedding", "pooled"), volumes)
 }
 
@@ -103,7 +103,7 @@ func (m *Model) EmbedTexts(ctx context.Context, texts []string) ([][]float32, er
 	})
 }
 
-func (m *Model) volumes(ctx context.Context, output string, volumes [][]int16) ([][]float32, error) {
+func (m *Model) volumes(ctx context.Context, output string, volumes []shard.Row) ([][]float32, error) {
 	v := newImageView(m.Config.Preset, augment{})
 	if m.image == nil {
 		g, err := m.imageGraph()
@@ -114,12 +114,12 @@ func (m *Model) volumes(ctx context.Context, output string, volumes [][]int16) (
 			return nil, err
 		}
 	}
-	n := m.Config.Preset.Len()
+	n, hu := m.Config.Preset.Len(), v.borrow()
 	return each(ctx, m.image, output, blank(v.inputs(evalVolumes)), evalVolumes, len(volumes), func(in map[string]net.Tensor, row, i int) error {
-		if len(volumes[i]) != n {
-			return fmt.Errorf("volume %d has %d voxels, preset %s %d", i, len(volumes[i]), m.Config.Preset.Name, n)
+		if err := v.read(hu, volumes[i], [3]int{}); err != nil {
+			return err
 		}
-		m.Config.Preset.Window(in["x"].F32[row*n:][:n], volumes[i])
+		m.Config.Preset.Window(in["x"].F32[row*n:][:n], hu)
 		return nil
 	})
 }

@@ -21,6 +21,9 @@ const (
 	Clip       = "clip"       // vision and text towers, InfoNCE, from a supervised model's vision weights
 )
 
+// Balanced is a value of Options.Sample.
+const Balanced = "balanced"
+
 // Options say how a model is trained. Zero means the default of the recipe.
 type Options struct {
 	Recipe string  // supervised or clip
@@ -30,9 +33,13 @@ type Options struct {
 	Batch  int     // studies a step; 8, clip 24
 	LR     float64 // highest learning rate; 0.002, clip 0.0005
 	Seed   uint64  // of weights, order and augmentation; 0 is 1
+	Sample string  // Balanced: studies of rare findings have more turns, others fewer; "": each has one an epoch
+	Share  float64 // of the training patients, the first by a hash; 0 is 1: all
+	Window int     // studies that are mixed, of whole files in a random order; 0: all of them
 	Init   string  // clip: folder of the model whose vision tower it starts from; "": from random weights
 
 	Workers    int           // goroutines that prepare batches; GOMAXPROCS; changes no result
+	Memory     int64         // bytes of prepared batches and of volumes that are read; 0: two batches; changes no result
 	Checkpoint time.Duration // between checkpoints within an epoch; 30 s; negative: after every step; changes no result
 }
 
@@ -45,6 +52,12 @@ func (o Options) defaults() (Options, error) {
 		errs = append(errs, fmt.Errorf("width %d, stem %d, epochs %d, batch %d, workers %d, lr %v: none may be negative, nor lr above 1",
 			o.Width, o.Stem, o.Epochs, o.Batch, o.Workers, o.LR))
 	}
+	if o.Sample != "" && (o.Sample != Balanced || o.Recipe == Clip) { // a study twice in a batch would be taken for two in CLIP
+		errs = append(errs, fmt.Errorf("sample %q: want %s, only for recipe %s", o.Sample, Balanced, Supervised))
+	}
+	if o.Share < 0 || o.Share > 1 || o.Window < 0 || o.Memory < 0 {
+		errs = append(errs, fmt.Errorf("share %v, window %d, memory %d: none may be negative, nor share above 1", o.Share, o.Window, o.Memory))
+	}
 	if o.Recipe != Clip && o.Init != "" {
 		errs = append(errs, fmt.Errorf("init %q: only for recipe %s", o.Init, Clip))
 	}
@@ -52,7 +65,7 @@ func (o Options) defaults() (Options, error) {
 	o.Epochs = cmp.Or(o.Epochs, pick(clip, 8, 10))
 	o.Batch = cmp.Or(o.Batch, pick(clip, 24, 8))
 	o.LR = cmp.Or(o.LR, pick(clip, 0.0005, 0.002))
-	o.Seed = cmp.Or(o.Seed, 1)
+	o.Seed, o.Share = cmp.Or(o.Seed, 1), cmp.Or(o.Share, 1)
 	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
 	o.Checkpoint = cmp.Or(o.Checkpoint, 30*time.Second)
 	return o, errors.Join(errs...)

@@ -21,7 +21,7 @@ func (v textView) inputs(n int) []input {
 	return []input{{"input_ids", []int{n, v.length}, true}, {"attention_mask", []int{n, v.length}, true}}
 }
 
-func (v textView) fill(in map[string]net.Tensor, row int, d draw) {
+func (v textView) fill(in map[string]net.Tensor, row int, d draw) error {
 	r := stream(d.seed, d.key(forText)...)
 	text := d.study.report
 	if v.parts {
@@ -38,6 +38,7 @@ func (v textView) fill(in map[string]net.Tensor, row int, d draw) {
 			ids[i] = v.tokens.Unknown()
 		}
 	}
+	return nil
 }
 
 // encode writes a text into a row and gives its ids, [CLS] and [SEP] included.

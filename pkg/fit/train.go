@@ -78,6 +78,9 @@ func train(ctx context.Context, e engine.Engine, c *corpus, taxonomyDigest, dir 
 		return Result{}, err
 	}
 	defer unlock()
+	if o.Share < 1 {
+		c = c.share(o.Share)
+	}
 	j := &job{dir: dir, options: o, progress: progress}
 	start, err := j.describe(c, taxonomyDigest)
 	if err != nil {
@@ -108,8 +111,9 @@ func (j *job) prepare(e engine.Engine, c *corpus, start map[string]net.Tensor) (
 	if j.recipe, err = newRecipe(j.config, j.tokens, start); err != nil {
 		return err
 	}
-	j.loader = &loader{corpus: c, views: j.recipe.views, seed: j.config.Seed, workers: j.options.Workers,
-		order: order{seed: j.config.Seed, studies: len(c.studies), batch: j.config.Batch}}
+	if j.loader, err = newLoader(c, j.config, j.recipe.views, j.options); err != nil {
+		return err
+	}
 	if j.program, err = e.Compile(j.recipe.graph, shapes(j.loader.inputs()), true); err != nil {
 		return err
 	}
@@ -128,8 +132,12 @@ func (j *job) prepare(e engine.Engine, c *corpus, start map[string]net.Tensor) (
 // run takes the steps that are left. When ctx ends, it keeps a checkpoint and returns ctx's error.
 func (j *job) run(ctx context.Context) error {
 	loading, stop := context.WithCancel(ctx)
-	defer stop()
 	ready, done := j.loader.run(loading, j.step, j.config.Steps)
+	defer func() {
+		stop()
+		for range ready { // whoever called may close the data set, so nothing may be reading it
+		}
+	}()
 	for b := range ready {
 		err := j.take(b)
 		done(b)
@@ -148,6 +156,9 @@ func (j *job) run(ctx context.Context) error {
 
 // take is one step of training.
 func (j *job) take(b *batch) error {
+	if b.err != nil {
+		return fmt.Errorf("step %d: %w", b.step, b.err)
+	}
 	out, err := j.program.Run(b.in)
 	if err != nil {
 		return fmt.Errorf("step %d: %w", b.step, err)

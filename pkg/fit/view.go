@@ -8,7 +8,7 @@ type view interface {
 	inputs(n int) []input
 	// fill writes one study into a row of those tensors. It may be called for several rows at once, and must draw its
 	// random numbers from d alone.
-	fill(in map[string]net.Tensor, row int, d draw)
+	fill(in map[string]net.Tensor, row int, d draw) error
 }
 
 // input declares one tensor.
@@ -24,11 +24,15 @@ type draw struct {
 	seed  uint64
 	epoch int
 	index int // of the study in the corpus
+	nth   int // turn of the study in this epoch, from 0
 }
 
 // key is what the turn's random streams are drawn from, beside their purpose.
 func (d draw) key(purpose uint64) []uint64 {
-	return []uint64{purpose, uint64(d.epoch), uint64(d.index)}
+	if d.nth == 0 {
+		return []uint64{purpose, uint64(d.epoch), uint64(d.index)}
+	}
+	return []uint64{purpose, uint64(d.epoch), uint64(d.index), uint64(d.nth)}
 }
 
 // labelView is the known answers: labels [N, C] int32 in 1, 0 and -1 for the unknown, which the loss leaves out.
@@ -36,7 +40,7 @@ type labelView struct{ findings int }
 
 func (v labelView) inputs(n int) []input { return []input{{"labels", []int{n, v.findings}, true}} }
 
-func (v labelView) fill(in map[string]net.Tensor, row int, d draw) {
+func (v labelView) fill(in map[string]net.Tensor, row int, d draw) error {
 	dst := in["labels"].I32[row*v.findings:][:v.findings]
 	for i := range dst {
 		dst[i] = unknown
@@ -44,6 +48,7 @@ func (v labelView) fill(in map[string]net.Tensor, row int, d draw) {
 			dst[i] = target(d.study.labels[i])
 		}
 	}
+	return nil
 }
 
 // blank makes the tensors of inputs, all zero.

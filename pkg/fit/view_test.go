@@ -13,6 +13,14 @@ import (
 	"pgregory.net/rapid"
 )
 
+// shift moves a volume by whole voxels.
+func shift(dst, src []int16, shape, by [3]int) {
+	v := newImageView(volume.Preset{Shape: shape}, augment{})
+	if err := v.read(dst, memory{src, shape}, by); err != nil {
+		panic(err)
+	}
+}
+
 func TestShift(t *testing.T) {
 	shape := [3]int{2, 2, 3}
 	src := []int16{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
@@ -60,7 +68,7 @@ func TestImageViewWithoutAugmentIsTheWindow(t *testing.T) {
 	in := blank(v.inputs(2))
 	v.fill(in, 1, draw{study: &c.studies[0], seed: 1})
 	want := make([]float32, c.preset.Len())
-	c.preset.Window(want, c.studies[0].volumes[0])
+	c.preset.Window(want, c.studies[0].volumes[0].(memory).hu)
 	if !slices.Equal(in["x"].F32[len(want):], want) || slices.Max(in["x"].F32[:len(want)]) != 0 {
 		t.Error("row 1 is not the windowed volume, or row 0 was written")
 	}
@@ -74,7 +82,7 @@ func TestAugmentStaysInBounds(t *testing.T) {
 	dst := make([]int16, p.Len())
 	var seen [3][2]int
 	for epoch := range uint64(300) {
-		v.change(dst, src, stream(1, forImage, epoch))
+		v.change(dst, memory{src, p.Shape}, stream(1, forImage, epoch))
 		at := slices.Index(dst, slices.Max(dst))
 		if peak := float64(dst[at]); peak < math.Min(900-20-0.05*1900, 1000)-1 || peak > 1000 {
 			t.Fatalf("epoch %d: the bright voxel has %v HU", epoch, peak)
@@ -164,11 +172,13 @@ func TestOrderVisitsEveryStudyOnce(t *testing.T) {
 	for epoch := range 3 {
 		var seen []int
 		for b := range o.steps() {
-			studies, e := o.at(epoch*o.steps() + b)
+			turns, e := o.at(epoch*o.steps() + b)
 			if e != epoch {
 				t.Fatalf("epoch %d, want %d", e, epoch)
 			}
-			seen = append(seen, studies...)
+			for _, u := range turns {
+				seen = append(seen, u.study)
+			}
 		}
 		if epoch == 0 {
 			first = seen
@@ -192,8 +202,9 @@ func TestOrderVisitsEveryStudyOnce(t *testing.T) {
 func TestEveryReconstructionIsDrawn(t *testing.T) {
 	c := toy(2)
 	s := &c.studies[1] // has two
-	s.volumes[1] = slices.Clone(s.volumes[0])
-	fill(s.volumes[1], 100)
+	bright := make([]int16, c.preset.Len())
+	fill(bright, 100)
+	s.volumes[1] = memory{bright, c.preset.Shape}
 	v := newImageView(c.preset, augment{})
 	in := blank(v.inputs(1))
 	sharp := 0

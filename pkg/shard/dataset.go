@@ -133,7 +133,7 @@ func (s *mapped) open(dir string, m Manifest) error {
 		if at := s.bytes[t.At:][:t.Bytes]; unsafe.SliceData(at) != unsafe.SliceData(r.kept.bytes) || len(at) != len(r.kept.bytes) {
 			return fmt.Errorf("volume %s: its tensor is not where the manifest says", r.Volume)
 		}
-		s.rows[i].Scan, r.kept.sha256 = t.Scan, t.SHA256
+		s.rows[i].Scan, r.kept.sha256, r.kept.file = t.Scan, t.SHA256, s.ref.File
 	}
 	return nil
 }

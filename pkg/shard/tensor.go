@@ -15,6 +15,7 @@ const (
 // kept is a row's tensor in a mapped file.
 type kept struct {
 	volume     string
+	file       string // as the manifest names it
 	shape      [3]int
 	compressed bool
 	bytes      []byte // raw: int16, little-endian
@@ -77,6 +78,17 @@ func (r Row) Crop(dst []int16, at, size [3]int) error {
 	}
 	return nil
 }
+
+// Release takes a read row's voxels out of the process's memory, where they came by reading the mapped file. They may be
+// used again, and are then read again. Whoever copies voxels out of a data set larger than memory calls it behind.
+func (r Row) Release() {
+	if r.kept != nil {
+		letGo(r.kept.bytes)
+	}
+}
+
+// File is where a read row stands, as the manifest names it.
+func (r Row) File() string { return r.kept.file }
 
 func (k *kept) unpack(dst []int16, part box) error {
 	if err := unpack(dst, k.bytes, k.shape, part); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -79,7 +80,7 @@ func (f *modelFn) evaluate(ctx context.Context, m schemas.Model) (out schemas.Mo
 	if err != nil {
 		return out, err
 	}
-	if err := f.open(p); err != nil {
+	if err := errors.Join(model.Accepts(p.data), f.open(p)); err != nil {
 		return out, err
 	}
 	var r any
@@ -179,18 +180,6 @@ func silver(rows []shard.Row, findings int) [][]int8 {
 		}
 	}
 	return y
-}
-
-// voxels are the volumes of rows.
-func voxels(rows []shard.Row) ([][]int16, error) {
-	hu := make([][]int16, len(rows))
-	for i, r := range rows {
-		var err error
-		if hu[i], err = r.Voxels(); err != nil {
-			return nil, err
-		}
-	}
-	return hu, nil
 }
 
 func (f *modelFn) resampling() metrics.Resampling {

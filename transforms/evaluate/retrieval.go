@@ -19,11 +19,7 @@ const galleryQueries, galleryHits = 4, 5
 
 // retrieval finds volumes by report and by volume.
 func (f *modelFn) retrieval(ctx context.Context, m *fit.Model, p *pool) (*result.Retrieval, error) {
-	hu, err := voxels(p.rows)
-	if err != nil {
-		return nil, err
-	}
-	volumes, err := m.EmbedVolumes(ctx, hu)
+	volumes, err := m.EmbedVolumes(ctx, p.rows)
 	if err != nil {
 		return nil, err
 	}

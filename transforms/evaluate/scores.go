@@ -6,6 +6,7 @@ import (
 
 	"silverbeam/pkg/fit"
 	"silverbeam/pkg/metrics"
+	"silverbeam/pkg/shard"
 	"silverbeam/transforms/internal/result"
 )
 
@@ -15,11 +16,7 @@ const histogramBins = 50
 // classifier scores a supervised model by its own outputs, beside a logistic regression on the HU histogram that learned
 // from the same labels of the same training volumes. Rows are volumes, resampled by patient.
 func (f *modelFn) classifier(ctx context.Context, m *fit.Model, p *pool) (*result.Scores, error) {
-	hu, err := voxels(p.rows)
-	if err != nil {
-		return nil, err
-	}
-	logits, err := m.Logits(ctx, hu)
+	logits, err := m.Logits(ctx, p.rows)
 	if err != nil {
 		return nil, err
 	}
@@ -27,11 +24,15 @@ func (f *modelFn) classifier(ctx context.Context, m *fit.Model, p *pool) (*resul
 	if err != nil {
 		return nil, err
 	}
-	trained, err := voxels(train)
+	trained, err := histograms(train)
 	if err != nil {
 		return nil, err
 	}
-	base, err := metrics.Baseline(histograms(trained), silver(train, len(p.y)), histograms(hu), metrics.BaselineLambda)
+	held, err := histograms(p.rows)
+	if err != nil {
+		return nil, err
+	}
+	base, err := metrics.Baseline(trained, silver(train, len(p.y)), held, metrics.BaselineLambda)
 	if err != nil {
 		return nil, err
 	}
@@ -44,11 +45,7 @@ func (f *modelFn) classifier(ctx context.Context, m *fit.Model, p *pool) (*resul
 
 // zeroShot scores a finding by how much nearer a volume lies to its positive prompt than to its negative one.
 func (f *modelFn) zeroShot(ctx context.Context, m *fit.Model, p *pool) (*result.Scores, error) {
-	hu, err := voxels(p.rows)
-	if err != nil {
-		return nil, err
-	}
-	volumes, err := m.EmbedVolumes(ctx, hu)
+	volumes, err := m.EmbedVolumes(ctx, p.rows)
 	if err != nil {
 		return nil, err
 	}
@@ -110,12 +107,17 @@ func curves(t metrics.Scores) (map[string][]metrics.Point, error) {
 	return out, nil
 }
 
-func histograms(hu [][]int16) [][]float64 {
-	out := make([][]float64, len(hu))
-	for i, v := range hu {
-		out[i] = metrics.HistogramFeatures(v, histogramBins)
+func histograms(rows []shard.Row) ([][]float64, error) {
+	out := make([][]float64, len(rows))
+	for i, r := range rows {
+		hu, err := r.Voxels()
+		if err != nil {
+			return nil, err
+		}
+		out[i] = metrics.HistogramFeatures(hu, histogramBins)
+		r.Release()
 	}
-	return out
+	return out, nil
 }
 
 // columns turns row → finding into finding → row.

@@ -40,6 +40,11 @@ type Options struct {
 	LR     float64 `yaml:"lr"`     // the schedule's highest learning rate; default 0.002, for clip 0.0005
 	Seed   uint64  `yaml:"seed"`   // of weights, order and augmentation; default 1
 	Init   string  `yaml:"init"`   // clip: the step whose vision encoder it starts from
+
+	Sample   string  `yaml:"sample"`    // balanced: studies of rare findings have more turns in an epoch, others fewer; default: each has one
+	Share    float64 `yaml:"share"`     // of the training patients, the first by a hash, so that a share holds all smaller ones; default 1
+	Window   int     `yaml:"window"`    // studies that are mixed, of whole files in a random order: for data far away; default: all
+	MemoryMB int     `yaml:"memory_mb"` // of prepared batches and of volumes that are read; default: two batches; changes no result
 }
 
 // Validate names every setting that cannot work.
@@ -65,6 +70,21 @@ func (o Options) Validate() error {
 	}
 	if o.LR < 0 || o.LR > 1 {
 		bad("lr", o.LR, "more than 0, at most 1")
+	}
+	if o.Sample != "" && o.Sample != fit.Balanced {
+		bad("sample", o.Sample, "one of "+fit.Balanced)
+	}
+	if o.Sample != "" && o.Recipe == fit.Clip {
+		bad("sample", o.Sample, "only for recipe supervised: the same study twice in a batch would be taken for two")
+	}
+	if o.Share < 0 || o.Share > 1 {
+		bad("share", o.Share, "more than 0, at most 1")
+	}
+	if o.Window < 0 {
+		bad("window", o.Window, "0 (all studies) or more")
+	}
+	if o.MemoryMB < 0 {
+		bad("memory_mb", o.MemoryMB, "0 (two batches) or more")
 	}
 	if o.Recipe != "clip" && o.Init != "" {
 		bad("init", o.Init, "only for recipe clip")
@@ -104,7 +124,8 @@ func (t trainer) train(ctx context.Context) (m schemas.Model, err error) {
 	}
 	defer data.Close()
 	o := t.Options
-	fo := fit.Options{Recipe: o.Recipe, Width: o.Width, Stem: o.Stem, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed}
+	fo := fit.Options{Recipe: o.Recipe, Width: o.Width, Stem: o.Stem, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed,
+		Sample: o.Sample, Share: o.Share, Window: o.Window, Memory: int64(o.MemoryMB) << 20}
 	if o.Init != "" {
 		fo.Init = filepath.Join(t.Run.Dir, "models", o.Init)
 	}
