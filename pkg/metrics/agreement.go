@@ -34,6 +34,7 @@ type McNemar struct {
 	OnlyA int     `json:"only_a_right"`
 	OnlyB int     `json:"only_b_right"`
 	P     float64 `json:"p_exact"` // two-sided, of a binomial with a half; 1 where they never differ
+	Chi2  float64 `json:"-"`       // p by the chi-square with Edwards' correction (Psychometrika 1948); 1 where they never differ
 	Holm  float64 `json:"p_holm"`  // corrected over the findings by Holm; set by Holm
 }
 
@@ -49,7 +50,10 @@ func NewMcNemar(truth, a, b []int8) (m McNemar) {
 			m.OnlyB++
 		}
 	}
-	m.P = 1
+	m.P, m.Chi2 = 1, 1
+	if d, n := math.Abs(float64(m.OnlyA-m.OnlyB))-1, float64(m.OnlyA+m.OnlyB); n > 0 {
+		m.Chi2 = math.Erfc(math.Abs(d) / math.Sqrt(2*n)) // of one degree of freedom
+	}
 	if k, n := float64(min(m.OnlyA, m.OnlyB)), float64(m.OnlyA+m.OnlyB); 2*k < n {
 		m.P = min(1, 2*mathext.RegIncBeta(n-k, k+1, 0.5))
 	}

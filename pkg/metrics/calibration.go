@@ -43,7 +43,10 @@ func ECE(y []int8, p []float64, bins int, mass bool) (ece float64, ok bool) {
 	edges := make([]float64, bins+1)
 	sorted := slices.Sorted(slices.Values(known))
 	for b := range edges {
-		edges[b] = float64(b) / float64(bins)
+		edges[b] = float64(b) * (1 / float64(bins)) // as numpy's linspace has it, to the last bit
+		if b == bins {
+			edges[b] = 1
+		}
 		if mass {
 			edges[b] = quantile(sorted, edges[b])
 		}
@@ -59,13 +62,17 @@ func ECE(y []int8, p []float64, bins int, mass bool) (ece float64, ok bool) {
 	return ece / float64(len(known)), true
 }
 
-// quantile is numpy's default (linear interpolation) on sorted values.
+// quantile is numpy's default (linear interpolation) on sorted values, to the last bit: the conversions keep a compiler
+// from fusing.
 func quantile(sorted []float64, q float64) float64 {
-	at := q * float64(len(sorted)-1)
+	at := float64(q * float64(len(sorted)-1))
 	i := int(math.Floor(at))
 	if i+1 >= len(sorted) {
 		return sorted[len(sorted)-1]
 	}
-	f := at - float64(i)
-	return sorted[i] + (sorted[i+1]-sorted[i])*f
+	f, d := at-float64(i), sorted[i+1]-sorted[i]
+	if f >= 0.5 {
+		return sorted[i+1] - float64(d*(1-f))
+	}
+	return sorted[i] + float64(d*f)
 }

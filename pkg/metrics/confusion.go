@@ -59,6 +59,11 @@ func (c *Confusion) Add(truth, predicted bool) {
 	}
 }
 
+// AddAll counts the rows of another.
+func (c *Confusion) AddAll(o Confusion) {
+	c.TP, c.FP, c.TN, c.FN = c.TP+o.TP, c.FP+o.FP, c.TN+o.TN, c.FN+o.FN
+}
+
 // N is the number of rows counted.
 func (c Confusion) N() int { return c.TP + c.FP + c.TN + c.FN }
 
@@ -87,6 +92,20 @@ func (c Confusion) Rates() Rates {
 		r.BalancedAccuracy = Defined((*r.Sensitivity+*r.Specificity)/2, true)
 	}
 	return r
+}
+
+// F1Weighted is the mean of the F1 of present and of absent, weighted by rows, 0/0 = 0; nil without rows.
+func (c Confusion) F1Weighted() *float64 {
+	present, absent := c.Rates().F1, Confusion{TP: c.TN, FP: c.FN, FN: c.FP}.Rates().F1
+	pos, neg := float64(c.TP+c.FN), float64(c.TN+c.FP)
+	return Defined((pos*orZero(present)+neg*orZero(absent))/(pos+neg), c.N() > 0)
+}
+
+// MCC is Matthews' correlation; nil where a class is empty in truth or prediction.
+func (c Confusion) MCC() *float64 {
+	tp, fp, tn, fn := float64(c.TP), float64(c.FP), float64(c.TN), float64(c.FN)
+	d := (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+	return Defined((tp*tn-fp*fn)/math.Sqrt(d), d > 0)
 }
 
 func ratio(a, b int) *float64 { return Defined(float64(a)/float64(b), b > 0) }

@@ -18,13 +18,18 @@ type Placement struct {
 // Place computes the components in O(n log n) by midranks (DeLong 1988; Sun and Xu, IEEE Signal Process. Lett. 2014).
 // Both slices are empty when a class is.
 func Place(y []int8, s []float64) (Placement, error) {
+	p, _, err := place(y, s)
+	return p, err
+}
+
+func place(y []int8, s []float64) (Placement, Ranked, error) {
 	r, err := Rank(y, s)
 	if err != nil {
-		return Placement{}, err
+		return Placement{}, r, err
 	}
 	auc, ok := r.AUC()
 	if !ok {
-		return Placement{}, nil
+		return Placement{}, r, nil
 	}
 	share := make([]float64, len(y))
 	var negBelow, posBelow int
@@ -55,7 +60,7 @@ func Place(y []int8, s []float64) (Placement, error) {
 			p.Neg = append(p.Neg, share[i])
 		}
 	}
-	return p, nil
+	return p, r, nil
 }
 
 // Covariance is DeLong's covariance of two AUCs measured on the same rows; Covariance(p, p) is the variance. It is
@@ -86,13 +91,17 @@ type DeLong struct {
 // DeLongAUC computes the AUC and, from two rows a class on, its variance and intervals.
 func DeLongAUC(y []int8, s []float64) (DeLong, error) {
 	p, err := Place(y, s)
-	if err != nil || len(p.Pos) == 0 {
-		return DeLong{}, err
+	return p.interval(), err
+}
+
+func (p Placement) interval() (d DeLong) {
+	if len(p.Pos) == 0 {
+		return d
 	}
-	d := DeLong{AUC: &p.AUC}
+	d.AUC = &p.AUC
 	variance, ok := Covariance(p, p)
 	if !ok {
-		return d, nil
+		return d
 	}
 	half := Z95 * math.Sqrt(variance)
 	d.Var = &variance
@@ -102,7 +111,7 @@ func DeLongAUC(y []int8, s []float64) (DeLong, error) {
 		half /= p.AUC * (1 - p.AUC)
 		d.Logit = &[2]float64{sigmoid(centre - half), sigmoid(centre + half)}
 	}
-	return d, nil
+	return d
 }
 
 // Paired compares two scores on the same rows.
@@ -112,7 +121,8 @@ type Paired struct {
 	Z, P float64 // two-sided; P is 1 for scores of identical order
 }
 
-// DeLongPaired tests the difference of two correlated AUCs; ok is false below two rows a class.
+// DeLongPaired tests the difference of two correlated AUCs; ok is false below two rows a class, and for AUCs that differ
+// without any variance.
 func DeLongPaired(y []int8, a, b []float64) (p Paired, ok bool, err error) {
 	pa, err := Place(y, a)
 	if err != nil {
@@ -132,6 +142,8 @@ func DeLongPaired(y []int8, a, b []float64) (p Paired, ok bool, err error) {
 	if d := va + vb - 2*cov; d > 0 {
 		p.Z = (pa.AUC - pb.AUC) / math.Sqrt(d)
 		p.P = math.Erfc(math.Abs(p.Z) / math.Sqrt2)
+	} else if p.A != p.B {
+		return Paired{}, false, nil
 	}
 	return p, true, nil
 }

@@ -16,7 +16,8 @@ type layout struct {
 
 // find places the columns in a header, or says which one is missing and what comes near.
 func (c Columns) find(path string, line int64, header []string) (l layout, err error) {
-	if c.Study == "" {
+	unnamed := c.Study == "" && len(header) > 0 && header[0] == "" // pandas writes its index so
+	if c.Study == "" && !unnamed {
 		return l, fmt.Errorf("table: %s: no column is named for the study's id", path)
 	}
 	at := func(name string) int {
@@ -33,6 +34,9 @@ func (c Columns) find(path string, line int64, header []string) (l layout, err e
 		return i
 	}
 	l = layout{study: at(c.Study), patient: at(c.Patient), volume: at(c.Volume), split: at(c.Split)}
+	if unnamed {
+		l.study = 0
+	}
 	for _, n := range c.Report {
 		l.report = append(l.report, at(n))
 	}

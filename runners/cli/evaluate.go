@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -18,11 +17,13 @@ import (
 
 func evaluateCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "evaluate labels", Short: "measure labels against what people have read",
-		Example: "  silverbeam evaluate labels --truth todo.csv --labels labels.csv --json figures.json",
-		RunE:    onlyVerbs,
+		Use: "evaluate VERB", Short: "measure labels and scores, whoever made them",
+		Example: "  silverbeam evaluate labels --truth todo.csv --labels labels.csv --json figures.json\n" +
+			"  silverbeam evaluate scores --labels truth.csv --scores model.csv --protocol clean --json figures.json",
+		RunE: onlyVerbs,
 	}
 	c.AddCommand(evaluateLabelsCommand())
+	c.AddCommand(evaluateScoresCommand())
 	return c
 }
 
@@ -106,20 +107,22 @@ func (f *evaluateFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return usage(cmd, "--require: %v", err)
 	}
-	err = replace(f.json, 0o644, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", " ")
-		return e.Encode(out)
-	})
-	if err != nil {
-		return fmt.Errorf("--json: %w", err)
+	if err := writeFigures(f.json, out); err != nil {
+		return err
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	if len(missed) > 0 {
 		return &Exit{codeRejects, fmt.Errorf("required and missed: %s", strings.Join(missed, "; ")), ""}
+	}
+	return nil
+}
+
+// writeFigures writes what --json asks for.
+func writeFigures(path string, figures any) error {
+	if err := replace(path, 0o644, func(w io.Writer) error { return writeJSON(w, figures) }); err != nil {
+		return fmt.Errorf("--json: %w", err)
 	}
 	return nil
 }

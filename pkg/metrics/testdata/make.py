@@ -105,3 +105,5 @@ out = dict(versions=dict(sklearn=sklearn.__version__, scipy=scipy.__version__, n
            survey=survey)
 json.dump(out, open("golden.json", "w"), separators=(",", ":"))
 import rankings  # writes its own file
+
+import scores  # writes scores.json

@@ -1,0 +1,101 @@
+"""Writes scores.json: what scikit-learn and scipy say of CASES random labels (200; `make test-oracles`: 10,000) and of
+one table. Called by make.py. Scores are given in thousandths.
+"""
+import json, os, warnings
+import numpy as np
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit, logit
+from scipy.stats import binomtest, chi2, norm
+from sklearn.isotonic import IsotonicRegression
+from sklearn.metrics import (accuracy_score, average_precision_score, balanced_accuracy_score, brier_score_loss, cohen_kappa_score,
+                             f1_score, hamming_loss, matthews_corrcoef, precision_score, recall_score, roc_auc_score)
+warnings.simplefilter("ignore")
+
+state = 77
+def u():
+    global state
+    state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+    return (state >> 11) / 2**53
+
+def draw(y, signal, grid):
+    return [min(999, max(1, round((0.3 + 0.4 * u() + signal * (v - .5)) * grid) * (1000 // grid))) for v in y]
+
+def places(y, s):  # DeLong's components, pair by pair
+    p, n = s[y == 1], s[y == 0]
+    m = (p[:, None] > n) + .5 * (p[:, None] == n)
+    return m.mean(1), m.mean(0)
+
+def delong(y, a, b):
+    (pa, na), (pb, nb) = places(y, a), places(y, b)
+    if len(pa) < 2 or len(na) < 2:
+        return None
+    c = lambda p, q, m, n: float(np.cov(p, q)[0, 1] / len(p) + np.cov(m, n)[0, 1] / len(m))
+    va, vb, cov = c(pa, pa, na, na), c(pb, pb, nb, nb), c(pa, pb, na, nb)
+    d = va + vb - 2 * cov
+    return [va, cov, float(2 * norm.sf(abs(pa.mean() - pb.mean()) / np.sqrt(d))) if d > 1e-14 else None]
+
+def ece(y, s, edges):
+    bin = np.searchsorted(edges[1:-1], s, side="left")
+    return float(sum(abs(s[bin == b].mean() - y[bin == b].mean()) * (bin == b).sum() for b in set(bin)) / len(s))
+
+def newton(x, t):  # logistic regression on targets, to the last digits
+    X, w = np.c_[x, np.ones(len(x))], np.zeros(2)
+    w = minimize(lambda w: np.sum(np.logaddexp(0, X @ w) - t * (X @ w)), w, jac=lambda w: X.T @ (expit(X @ w) - t), method="BFGS", options=dict(gtol=1e-9)).x
+    for _ in range(20):
+        p = expit(X @ w)
+        w = w - np.linalg.solve(X.T @ (X * (p * (1 - p))[:, None]), X.T @ (p - t))
+    return w.tolist()
+
+def temper(y, s):
+    x, m = logit(s), (2 * y - 1) * logit(s)
+    if m.min() >= 0 or m.max() <= 0 or ((.5 - y) @ x) >= 0:
+        return None
+    r = minimize_scalar(lambda b: np.logaddexp(0, -np.exp(b) * m).sum(), bounds=(-12, 12), method="bounded", options=dict(xatol=1e-12))
+    return float(np.exp(-r.x)) if abs(r.x) < 10 else None
+
+def case(n, prevalence, signal, grid):
+    y = [int(u() < prevalence) for _ in range(n)]
+    s, b = draw(y, signal, grid), draw(y, signal / 2, grid)
+    Y, S, B = np.array(y), np.array(s) / 1000, np.array(b) / 1000
+    P = (S >= .5).astype(int)
+    both, some = 0 < sum(y) < n, sum(y) > 0
+    out = dict(y="".join(map(str, y)), s=s, b=b,
+               auc=roc_auc_score(Y, S) if both else None, ap=average_precision_score(Y, S) if some else None,
+               brier=float(np.mean((S - Y)**2)), ece=[ece(Y, S, np.linspace(0, 1, 16)), ece(Y, S, np.quantile(S, np.linspace(0, 1, 16)))],
+               f1=f1_score(Y, P) if some or P.any() else None, f1_weighted=f1_score(Y, P, average="weighted"),
+               kappa=cohen_kappa_score(Y, P) if both or P.any() != P.all() or P[0] != Y[0] else None,
+               mcc=matthews_corrcoef(Y, P) if both and 0 < P.sum() < n else None,
+               balanced_accuracy=balanced_accuracy_score(Y, P) if both else None, delong=delong(Y, S, B))
+    x = out["kappa"]
+    out["kappa"] = None if x is None or np.isnan(x) else x
+    A, C = int(((P == Y) & ((B >= .5) != Y)).sum()), int(((P != Y) & ((B >= .5) == Y)).sum())
+    out["mcnemar"] = [A, C, binomtest(A, A + C).pvalue if A + C else 1., float(chi2.sf((abs(A - C) - 1)**2 / (A + C), 1)) if A + C else 1.]
+    if both and len(set(s)) > 1:
+        out["platt"] = [-v for v in newton(S, np.where(Y == 1, (sum(y) + 1) / (sum(y) + 2), 1 / (n - sum(y) + 2)))]
+        out["isotonic"] = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(S, Y).predict(B[:8]).tolist()
+        out["t"] = temper(Y, S)
+        if S[Y == 1].min() < S[Y == 0].max() and S[Y == 0].min() < S[Y == 1].max():
+            out["recalibration"] = newton(logit(S), Y)
+    return out
+
+cases = [case(2 + int(u() * 44), [.5, .3, .05, 0, 1, .9][int(u() * 6)], u() * .6 - .1, [4, 20, 1000][int(u() * 3)])
+         for _ in range(int(os.environ.get("CASES", 200)))]
+
+# a table of four findings without unknown cells, one of them without positives
+n, f = 80, 4
+Y = np.array([[int(u() < p) for p in (.4, .15, .03, 0)] for _ in range(n)])
+S = np.array([draw(r, .3, 40) for r in Y.tolist()]) / 1000
+P = (S >= .5).astype(int)
+defined = [k for k in range(f) if 0 < Y[:, k].sum() < n]
+table = dict(y=Y.T.tolist(), s=S.T.tolist(), n_labels=len(defined),
+             macro=[roc_auc_score(Y[:, defined], S[:, defined]), average_precision_score(Y[:, defined], S[:, defined]), f1_score(Y, P, average="macro")],
+             weighted=[roc_auc_score(Y[:, defined], S[:, defined], average="weighted"), f1_score(Y, P, average="weighted")],
+             micro=[roc_auc_score(Y, S, average="micro"), average_precision_score(Y, S, average="micro"), f1_score(Y, P, average="micro"),
+                    precision_score(Y, P, average="micro"), recall_score(Y, P, average="micro")],
+             subset_accuracy=accuracy_score(Y, P), hamming_loss=hamming_loss(Y, P))
+
+def plain(v):
+    return v.item() if hasattr(v, "item") else v
+with open("scores.json", "w") as out:
+    out.write('{"table":' + json.dumps(table, default=plain, separators=(",", ":")) + ',\n"cases":[\n')
+    out.write(",\n".join(json.dumps(c, default=plain, separators=(",", ":")) for c in cases) + "\n]}\n")
