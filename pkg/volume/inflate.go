@@ -11,8 +11,8 @@ import (
 // memory does not grow with the stream. Its speed decides that of reading a .nii.gz, three quarters of which is this.
 //
 // The design is libdeflate's (Eric Biggers, decompress_template.h): a bit buffer of 64 bits filled without a branch, one
-// table look-up a symbol with subtables for the long codes, matches copied eight bytes at a time past their end.
-// Entries of two literals, as ISA-L has them, were tried and are not here: of CT voxels too few such pairs fit.
+// table look-up a symbol with subtables for the long codes, matches copied eight bytes at a time past their end. Entries
+// of two literals, as ISA-L has them, or of a literal and a length were slower: of CT voxels too few fit, and blocks are short.
 // Every index into the fixed arrays is masked, so that the compiler leaves out its bounds checks and corrupt input can
 // read or write nothing else.
 type inflater struct {
@@ -446,9 +446,11 @@ func (d *inflater) turns(stop int) (ok bool) {
 		{
 			length := int(e>>16&0x1ff) + int(was&(1<<(e&63)-1)>>(e>>8&15))
 			valid := e != 0
-			bits |= d.load(ip) << (left & 63)
-			ip += int(7 - left>>3&7)
-			left |= 56
+			if left&63 < 28+codeBits { // an offset takes up to 28, and the next look-up
+				bits |= d.load(ip) << (left & 63)
+				ip += int(7 - left>>3&7)
+				left |= 56
+			}
 			e = d.offsets[bits&offsetMask]
 			if e&isOther != 0 {
 				bits >>= offsetBits

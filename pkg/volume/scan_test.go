@@ -115,3 +115,26 @@ func TestScanReadsToTheEnd(t *testing.T) {
 		s.Close()
 	}
 }
+
+// BenchmarkFileToTensor makes the mps-ct tensor of the .nii.gz that SILVERBEAM_GZIP names.
+func BenchmarkFileToTensor(b *testing.B) {
+	path := os.Getenv("SILVERBEAM_GZIP")
+	if path == "" {
+		b.Skip("SILVERBEAM_GZIP names no file")
+	}
+	p, err := PresetByName("mps-ct")
+	if err != nil {
+		b.Fatal(err)
+	}
+	values := make([]float32, p.Len())
+	for b.Loop() {
+		s, err := OpenScan(path, Options{}, "")
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := p.Values(values, s); err != nil {
+			b.Fatal(err)
+		}
+		s.Close()
+	}
+}

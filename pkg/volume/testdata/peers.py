@@ -1,10 +1,11 @@
 """Makes one mps-ct tensor of a .nii.gz as we do it and as others do, one thread each, in turns, and prints medians.
 
 Usage: python peers.py BIN VOLUME_TEST FILE ROUNDS   (from the project's root; see `make bench-volumes`)
-BIN is silverbeam, VOLUME_TEST the compiled test of pkg/volume, which inflates the same file with our reader, klauspost's and
-Go's own. CPU is user and system time: of the whole process for ours, start and writing the tensor included; of the second of
-two conversions for the others, their imports not counted. Peak is the resident memory at its highest, in flight is that
-less the resident memory after the imports (ours: of `silverbeam version`).
+VOLUME_TEST is the compiled test of pkg/volume, which makes the tensor, and inflates the same file with our reader, klauspost's
+and Go's own; BIN is silverbeam. CPU is user and system time: of one of five conversions, start counted, for ours; of the
+whole `silverbeam volume convert`, which writes the tensor too, in the line below; of the second of two conversions for the
+others, their imports not counted. Peak is the resident memory at its highest, in flight is that less the resident memory
+after the imports (of `volume convert`: less that of `silverbeam version`).
 """
 import os
 import statistics
@@ -106,7 +107,8 @@ def monai():
     return lambda path: chain(path)[0].permute(2, 1, 0).numpy()
 
 
-PEERS = {"SimpleITK": simpleitk, "isal + torch float32": isal, "MONAI": monai, "CT-CLIP's own (nibabel, torch float64)": ctclip}
+PEERS = {"SimpleITK": simpleitk, "isal + torch float32": isal, "MONAI": monai, "CT-CLIP's arithmetic": ctclip}
+INFLATES = {"silverbeam": "silverbeam", "klauspost/compress": "klauspost", "Go's compress/gzip": "std"}  # with their names in BenchmarkGunzip
 
 
 def memory(key):
@@ -137,9 +139,10 @@ def spent(args, env={}):
     return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
-def inflate(test, name, path):
-    """CPU seconds of one of five passes over the file."""
-    return spent([test, "-test.run", "^$", "-test.bench", f"Gunzip/{name}$", "-test.benchtime", "5x"], {"SILVERBEAM_GZIP": path})[0] / 5
+def five(test, benchmark, path):
+    """CPU seconds of one of five turns of a benchmark, and peak MiB."""
+    cpu, peak = spent([test, "-test.run", "^$", "-test.bench", f"^Benchmark{benchmark}$", "-test.benchtime", "5x"], {"SILVERBEAM_GZIP": path})
+    return cpu / 5, peak
 
 
 def main(binary, test, path, rounds):
@@ -148,24 +151,26 @@ def main(binary, test, path, rounds):
     for _ in range(int(rounds)):
         idle = spent([binary, "version"])[1]
         cpu, peak = spent([binary, "volume", "convert", path, "--preset", "mps-ct", "--out", OUT])
-        rows.setdefault("silverbeam", []).append((cpu, peak, peak - idle, 0, 0))
+        rows.setdefault("silverbeam", []).append((*five(test, "FileToTensor", path), peak - idle, 0, 0))
+        rows.setdefault("`volume convert`, its start and writing the file counted", []).append((cpu, peak, peak - idle, 0, 0))
         for name in PEERS:
             out = subprocess.run([sys.executable, __file__, "-child", name, path], capture_output=True, text=True)
             if out.returncode != 0:
                 sys.exit(f"{name}: {out.stderr}")
             rows.setdefault(name, []).append(tuple(float(x) for x in out.stdout.split()[-5:]))
-        for name in ("silverbeam", "klauspost", "std"):
-            inflates.setdefault(name, []).append(inflate(test, name, path))
+        for name, own in INFLATES.items():
+            inflates.setdefault(name, []).append(five(test, f"Gunzip$/^{own}", path)[0])
     ours = rows["silverbeam"]
-    print("| | CPU ms | CPU, ours = 1 | peak MiB | in flight MiB | largest and mean difference from ours |\n|---|---|---|---|---|---|")
+    print("| | CPU ms | ours = 1 | peak MiB | in flight MiB | difference from ours, largest and mean |\n|---|---|---|---|---|---|")
     for name, r in rows.items():
         cpu, peak, flight, most, mean = (statistics.median(x) for x in zip(*r))
         ratio = statistics.median(a[0] / b[0] for a, b in zip(r, ours))
-        print(f"| {name} | {1000 * cpu:.0f} | {ratio:.2f} | {peak:.0f} | {flight:.0f} | {most:.1g}, {mean:.1g} |")
-    print("\n| inflate alone | CPU ms | CPU, ours = 1 |\n|---|---|---|")
+        off = f"{most:.1g}, {mean:.1g}" if name in PEERS else ""
+        print(f"| {name} | {1000 * cpu:.0f} | {ratio:.3g} | {peak:.0f} | {f'{flight:.0f}' if flight > 0 else ''} | {off} |")
+    print("\n| inflate alone | CPU ms | ours = 1 |\n|---|---|---|")
     for name, r in inflates.items():
         ratio = statistics.median(a / b for a, b in zip(r, inflates["silverbeam"]))
-        print(f"| {name} | {1000 * statistics.median(r):.0f} | {ratio:.2f} |")
+        print(f"| {name} | {1000 * statistics.median(r):.0f} | {ratio:.3g} |")
 
 
 if sys.argv[1] == "-child":
