@@ -44,20 +44,6 @@ func near(t *testing.T, name string, got, want []float32, bound float64) {
 	}
 }
 
-// gradients gives every parameter's gradient in PyTorch's layout.
-func gradients(p Program) map[string]net.Tensor {
-	all := map[string]net.Tensor{}
-	for _, q := range p.(*program).params {
-		if q.Buffer {
-			continue
-		}
-		g := *q
-		g.Value = q.Grad
-		all[q.Name] = g.tensor()
-	}
-	return all
-}
-
 // against runs one training step and compares it with PyTorch's in float64.
 func against(t *testing.T, file string, g *net.Graph, err error) {
 	if err != nil {
@@ -75,7 +61,7 @@ func against(t *testing.T, file string, g *net.Graph, err error) {
 	for name, want := range o["out"] {
 		near(t, name, out[name].F32, want.F32, 2e-5)
 	}
-	grads := gradients(p)
+	grads := p.Gradients()
 	if len(grads) != len(o["grad"]) {
 		t.Errorf("%d gradients, want %d", len(grads), len(o["grad"]))
 	}

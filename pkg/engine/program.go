@@ -39,6 +39,18 @@ func (p *program) Export() map[string]net.Tensor {
 	return all
 }
 
+func (p *program) Gradients() map[string]net.Tensor {
+	all := map[string]net.Tensor{}
+	for _, q := range p.params {
+		if q.Grad != nil {
+			g := *q
+			g.Value = q.Grad
+			all[q.Name] = g.tensor()
+		}
+	}
+	return all
+}
+
 func (p *program) Load(all map[string]net.Tensor) error {
 	for _, q := range p.params {
 		if err := q.load(all); err != nil {

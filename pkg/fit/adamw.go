@@ -9,12 +9,13 @@ import (
 )
 
 // AdamW is Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2), in place on a program's
-// parameters. Tensors of one dimension or none (biases, norms, temperatures) do not decay. It runs on all processors;
+// parameters. Tensors of one dimension or none (biases, norms, temperatures) do not decay, unless DecayAll. It runs on all processors;
 // every element is computed on its own, so their number changes nothing.
 type AdamW struct {
 	Beta1, Beta2 float64
 	Eps          float64
 	Decay        float64 // of the weights, per step and unit of learning rate
+	DecayAll     bool
 
 	updates int64
 	slots   []slot
@@ -37,7 +38,7 @@ func (a *AdamW) Bind(params []*engine.Param, rate func(name string) float64) {
 			continue
 		}
 		s := slot{p: p, rate: 1, decay: a.Decay, m: make([]float32, len(p.Value)), v: make([]float32, len(p.Value))}
-		if len(p.Shape) < 2 {
+		if len(p.Shape) < 2 && !a.DecayAll {
 			s.decay = 0
 		}
 		if rate != nil {

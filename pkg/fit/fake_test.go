@@ -68,6 +68,8 @@ func (p *fakeProgram) Run(in map[string]net.Tensor) (map[string]net.Tensor, erro
 	return map[string]net.Tensor{"loss": {Shape: []int{}, F32: []float32{float32(loss)}}}, nil
 }
 
+func (p *fakeProgram) Gradients() map[string]net.Tensor { return nil }
+
 func (p *fakeProgram) Export() map[string]net.Tensor {
 	out := map[string]net.Tensor{"count.num_batches_tracked": {Shape: []int{}, I64: []int64{1}}}
 	for _, q := range p.Params() {

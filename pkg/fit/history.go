@@ -3,6 +3,8 @@ package fit
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -19,6 +21,14 @@ type Record struct {
 	LR       float64 `json:"lr"`
 	Seconds  float64 `json:"seconds"`     // of training so far, over all its processes
 	CPU      float64 `json:"cpu_seconds"` // likewise, of the whole process
+}
+
+// finite is the error of a step whose loss or gradient is no longer a number.
+func (r Record) finite() error {
+	if x := r.Loss + r.GradNorm; math.IsNaN(x) || math.IsInf(x, 0) {
+		return fmt.Errorf("step %d: loss %v, gradient norm %v at learning rate %.3g: training diverged", r.Step, r.Loss, r.GradNorm, r.LR)
+	}
+	return nil
 }
 
 // Progress is what a training tells while it runs, after every step; progress.json holds the newest, at most a second old.

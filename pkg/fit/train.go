@@ -3,7 +3,6 @@ package fit
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -163,13 +162,14 @@ func (j *job) take(b *batch) error {
 	if err != nil {
 		return fmt.Errorf("step %d: %w", b.step, err)
 	}
-	loss, norm, lr := float64(out["loss"].F32[0]), j.adam.Norm(), j.schedule.At(b.step)
-	if math.IsNaN(loss+norm) || math.IsInf(loss+norm, 0) {
-		return fmt.Errorf("step %d: loss %v, gradient norm %v at learning rate %.3g: training diverged", b.step, loss, norm, lr)
+	r := Record{Step: b.step, Epoch: b.epoch, Loss: float64(out["loss"].F32[0]), GradNorm: j.adam.Norm(), LR: j.schedule.At(b.step)}
+	if err := r.finite(); err != nil {
+		return err
 	}
-	j.adam.Step(lr, clip(norm, j.recipe.hyper.MaxNorm))
+	j.adam.Step(r.LR, clip(r.GradNorm, j.recipe.hyper.MaxNorm))
 	j.step = b.step + 1
-	return j.tell(Record{Step: b.step, Epoch: b.epoch, Loss: loss, GradNorm: norm, LR: lr, Seconds: j.seconds(), CPU: j.cpu()})
+	r.Seconds, r.CPU = j.seconds(), j.cpu()
+	return j.tell(r)
 }
 
 // seconds is the time of training so far.

@@ -13,11 +13,11 @@ import (
 
 func netCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "net inspect|forward", Short: "the engine on plain tensors: a net's layers, its results",
+		Use: "net inspect|forward|fit", Short: "the engine on plain tensors: a net's layers, its results, some steps of training",
 		Example: "  silverbeam net inspect --net net.json\n  silverbeam net forward --net net.json --weights w.safetensors --in x.safetensors --out y.safetensors",
 		RunE:    onlyVerbs,
 	}
-	c.AddCommand(netInspectCommand(), netForwardCommand())
+	c.AddCommand(netInspectCommand(), netForwardCommand(), netFitCommand())
 	return c
 }
 
@@ -38,7 +38,7 @@ func (f *netFlags) bind(c *cobra.Command) {
 
 // check names what is missing or not there yet.
 func (f *netFlags) check(cmd *cobra.Command) error {
-	for _, need := range []string{"net", "weights", "in", "out"} {
+	for _, need := range []string{"net", "weights", "in", "out", "optimizer", "history"} {
 		if v, err := cmd.Flags().GetString(need); err == nil && v == "" {
 			return usage(cmd, "--%s: a file is needed", need)
 		}
@@ -69,15 +69,11 @@ func (f *netFlags) spec() (net.Spec, error) {
 	return s, nil
 }
 
-// inputs reads --in, holds it to what a graph takes, and tells stderr what it does not take.
-func (f *netFlags) inputs(g *net.Graph, stderr io.Writer) (in map[string]net.Tensor, shapes map[string][]int, err error) {
-	in, _, err = net.LoadSafetensors(f.in)
-	if err != nil {
-		return nil, nil, unreadable(err)
-	}
+// match holds the tensors of --in to what a graph takes, tells stderr what it does not take, and gives their shapes.
+func (f *netFlags) match(g *net.Graph, in map[string]net.Tensor, stderr io.Writer) (shapes map[string][]int, err error) {
 	unused, err := g.MatchInputs(in)
 	if err != nil {
-		return nil, nil, badInput("%s: %w", f.in, err)
+		return nil, badInput("%s: %w", f.in, err)
 	}
 	if len(unused) > 0 {
 		line(stderr, "%s: not used: %s", f.in, strings.Join(unused, ", "))
@@ -86,14 +82,14 @@ func (f *netFlags) inputs(g *net.Graph, stderr io.Writer) (in map[string]net.Ten
 	for name, t := range in {
 		shapes[name] = t.Shape
 	}
-	return in, shapes, nil
+	return shapes, nil
 }
 
 // compile reads --weights and readies the net for inputs of these shapes.
 func (f *netFlags) compile(g *net.Graph, shapes map[string][]int, train bool) (engine.Program, error) {
-	w, _, err := net.LoadSafetensors(f.weights)
+	w, err := tensors(f.weights)
 	if err != nil {
-		return nil, unreadable(err)
+		return nil, err
 	}
 	if err := g.Match(w); err != nil {
 		return nil, badInput("%s: %w", f.weights, err)
@@ -103,6 +99,15 @@ func (f *netFlags) compile(g *net.Graph, shapes map[string][]int, train bool) (e
 		return nil, badInput("%s: %w", f.in, err)
 	}
 	return p, p.Load(w)
+}
+
+// tensors reads a safetensors file that was given.
+func tensors(path string) (map[string]net.Tensor, error) {
+	all, _, err := net.LoadSafetensors(path)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	return all, nil
 }
 
 // save writes tensors to --out or another file.
@@ -157,7 +162,11 @@ func (f *netFlags) forward(cmd *cobra.Command, train, features bool) error {
 	if err != nil {
 		return badInput("%s: %w", f.net, err)
 	}
-	in, shapes, err := f.inputs(g, cmd.ErrOrStderr())
+	in, err := tensors(f.in)
+	if err != nil {
+		return err
+	}
+	shapes, err := f.match(g, in, cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}

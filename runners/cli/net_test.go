@@ -109,7 +109,7 @@ func TestNetForward(t *testing.T) {
 		t.Errorf("%d tensors without --features, want the logits alone", len(out))
 	}
 
-	l = newNetLab(t, "r3d_18.safetensors", `{"arch": "r3d_18", "width": 3, "stem": {"kernel": [2, 2, 2], "stride": [2, 2, 2], "in": 1}, "classes": 5}`)
+	l = newNetLab(t, "r3d_18.safetensors", ctStem)
 	out, stderr := l.run(0, "forward", "--mode", "train")
 	l.near("logits of the batch's statistics", out["logits"], l.golden["out"]["logits"], 1e-5)
 	if !strings.Contains(stderr, "not used: labels, pos_weight") {
@@ -187,4 +187,57 @@ func TestNetRefuses(t *testing.T) {
 	}
 	l.run(3, "forward", "--weights", l.path("none"))
 	l.run(3, "forward", "--weights", l.path("net.json"))
+}
+
+const ctStem = `{"arch": "r3d_18", "width": 3, "stem": {"kernel": [2, 2, 2], "stride": [2, 2, 2], "in": 1}, "classes": 5}`
+
+func TestNetFit(t *testing.T) {
+	l := newNetLab(t, "r3d_18.safetensors", ctStem)
+	l.write("opt.json", []byte(`{"name": "adamw", "lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.05, "no_decay": "1d", "clip": null, "schedule": null}`))
+	args := []string{"fit", "--steps", "3", "--optimizer", l.path("opt.json"), "--history", l.path("h.jsonl"), "--grads", l.path("g")}
+	out, _ := l.run(0, args...)
+	if n := out["stem.1.num_batches_tracked"].I64; len(n) != 1 || n[0] != l.golden["w"]["stem.1.num_batches_tracked"].I64[0]+3 {
+		t.Errorf("num_batches_tracked is %v after three steps", n)
+	}
+	grads, _, err := net.LoadSafetensors(l.path("g"))
+	if err != nil || len(grads) != len(l.golden["grad"]) {
+		t.Fatalf("%d gradients, want %d: %v", len(grads), len(l.golden["grad"]), err)
+	}
+	for _, name := range []string{"fc.weight", "stem.0.weight", "layer4.0.downsample.0.weight"} {
+		l.near("gradient of "+name, grads[name], l.golden["grad"][name], 3e-5)
+	}
+	h, err := os.ReadFile(l.path("h.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(h)), "\n")
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], `{"step":0,"loss":0.80055`) || !strings.HasSuffix(lines[2], `"lr":0.001}`) {
+		t.Errorf("history %q", lines)
+	}
+
+	out, _ = l.run(0, append(args, "--frozen-bn")...)
+	l.near("statistics under --frozen-bn", out["stem.1.running_mean"], l.golden["w"]["stem.1.running_mean"], 0)
+	if got, was := out["stem.1.weight"].F32[0], l.golden["w"]["stem.1.weight"].F32[0]; got == was {
+		t.Errorf("--frozen-bn trains no affine parameter: %v", got)
+	}
+
+	in := maps.Clone(l.golden["in"])
+	in["labels"] = net.Tensor{Shape: []int{3, 5}, I32: append([]int32{2}, make([]int32, 14)...)}
+	l.tensors("in", in)
+	if _, message := l.run(3, args...); !strings.Contains(message, "tensor labels: shape [3 5], element 0 is 2: want -1 to 1") {
+		t.Error(message)
+	}
+	delete(in, "labels")
+	l.tensors("in", in)
+	if _, message := l.run(3, args...); !strings.Contains(message, "tensor labels: missing, want shape [any 5]") {
+		t.Error(message)
+	}
+	l.tensors("in", l.golden["in"])
+	l.write("opt.json", []byte(`{"name": "adamw", "lr": 1e30}`))
+	if _, message := l.run(2, args...); !strings.Contains(message, "training diverged") {
+		t.Error(message)
+	}
+	l.write("opt.json", []byte(`{"name": "lion"}`))
+	l.run(3, args...)
+	l.run(2, append(args, "--steps", "0")...)
 }

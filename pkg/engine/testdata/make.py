@@ -148,7 +148,29 @@ def supervised(m):
 
 
 net.train()
+start = {n: v.clone() for n, v in net.state_dict().items()}
 write("r3d_18.safetensors", net, {"x": x, "labels": labels, "pos_weight": weight}, supervised, lambda o: o["loss"])
+
+
+def trajectory(frozen):
+    """Losses and gradient norms of 20 steps of AdamW from the weights of r3d_18.safetensors on its batch."""
+    net.load_state_dict(start)
+    net.train(not frozen)
+    groups = [[p for p in net.parameters() if (p.dim() == 1) == flat] for flat in (False, True)]
+    opt = torch.optim.AdamW([dict(params=groups[0], weight_decay=0.05), dict(params=groups[1], weight_decay=0)], lr=1e-3)
+    losses, norms = [], []
+    for _ in range(20):
+        opt.zero_grad()
+        loss = supervised(net)["loss"]
+        loss.backward()
+        losses.append(loss.detach())
+        norms.append(torch.nn.utils.clip_grad_norm_(net.parameters(), math.inf))
+        opt.step()
+    after = {n: net.state_dict()[n].clone() for n in ("fc.weight", "layer1.0.conv1.0.weight", "layer1.0.conv1.1.running_var")}
+    return {"loss": torch.stack(losses), "grad_norm": torch.stack(norms)} | after
+
+
+free, frozen = trajectory(False), trajectory(True)
 
 x = torch.randn(4, 1, 12, 16, 20).float().double()
 ids, mask = torch.randint(0, 30, (4, 10)), torch.ones(4, 10)
@@ -188,3 +210,4 @@ mask[1, 5:], mask[2, 1], mask[2, 7] = 0, 0, 0
 x = bert(ids, mask)
 save("bert.safetensors", under("w", bert.state_dict()) | {"in/input_ids": ids, "in/attention_mask": mask.long()}
      | under("out", {"last_hidden_state": x, "cls": x[:, 0], "meanpool": pool(x, mask)}))
+save("adamw.safetensors", under("free", free) | under("frozen", frozen))

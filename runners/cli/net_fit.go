@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+
+	"silverbeam/pkg/fit"
+	"silverbeam/pkg/net"
+
+	"github.com/spf13/cobra"
+)
+
+// netFitFlags are those of net fit.
+type netFitFlags struct {
+	netFlags
+	optimizer, history, grads string
+	steps                     int
+	frozen                    bool
+}
+
+func netFitCommand() *cobra.Command {
+	var f netFitFlags
+	c := &cobra.Command{
+		Use: "fit --net FILE --weights FILE --in FILE --steps N --optimizer FILE --out FILE --history FILE", Short: "train a net on one batch, step after step", Args: exactly(),
+		Long: "r3d_18 only. The batch: x [N,C,D,H,W] F32, labels [N,classes] I32 (1, 0, or -1: left out of the loss) and, if wanted, pos_weight\n" +
+			"[classes] F32. The loss is the mean of binary cross entropies over the labels that are not -1. The optimizer is a JSON file:\n" +
+			"  {\"name\": \"adamw\", \"lr\": 1e-3, \"betas\": [0.9, 0.999], \"eps\": 1e-8, \"weight_decay\": 0.05, \"no_decay\": \"1d\", \"clip\": null, \"schedule\": null}\n" +
+			"A loss that is no longer a number stops it; weights are written at the end alone.",
+		Example: "  silverbeam net fit --net net.json --weights w.safetensors --in data.safetensors --steps 20 --optimizer opt.json --out w2.safetensors --history h.jsonl\n" +
+			"  silverbeam net fit --net net.json --weights w.safetensors --in data.safetensors --steps 1 --optimizer opt.json --out w2.safetensors --history h.jsonl --frozen-bn --grads g.safetensors",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(cmd); err != nil {
+				return err
+			}
+			if f.steps < 1 {
+				return usage(cmd, "--steps: %d: a number from 1 is needed", f.steps)
+			}
+			return f.fit(cmd)
+		},
+	}
+	f.bind(c)
+	c.Flags().IntVar(&f.steps, "steps", 0, "take `N` steps, all on the same batch (needed)")
+	c.Flags().StringVar(&f.optimizer, "optimizer", "", "the optimizer's `FILE`, JSON (needed)")
+	c.Flags().StringVar(&f.history, "history", "", "write step, loss, grad_norm (before clipping) and lr of each step to `FILE`, a JSON object a line (needed)")
+	c.Flags().BoolVar(&f.frozen, "frozen-bn", false, "normalise by the running statistics and leave them; their weights and biases are trained")
+	c.Flags().StringVar(&f.grads, "grads", "", "write the first step's gradients, before clipping, to `FILE`, safetensors by parameter name")
+	return c
+}
+
+func (f *netFitFlags) fit(cmd *cobra.Command) error {
+	s, err := f.spec()
+	if err != nil {
+		return err
+	}
+	if s.R3D18 == nil {
+		return usage(cmd, "%s: only r3d_18 can be trained so yet", f.net)
+	}
+	b, err := os.ReadFile(f.optimizer)
+	if err != nil {
+		return unreadable(err)
+	}
+	o, err := fit.ParseOptimizer(b)
+	if err != nil {
+		return badInput("%s: %w", f.optimizer, err)
+	}
+	in, err := tensors(f.in)
+	if err != nil {
+		return err
+	}
+	s.R3D18.FrozenBN = f.frozen
+	_, weighted := in["pos_weight"]
+	g, err := net.Supervised(*s.R3D18, true, weighted)
+	if err != nil {
+		return badInput("%s: %w", f.net, err)
+	}
+	shapes, err := f.match(g, in, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	p, err := f.compile(g, shapes, true)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(f.history), 0o755); err != nil {
+		return err
+	}
+	h, err := os.Create(f.history)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	err = fit.Repeat(cmd.Context(), p, in, o, f.steps, func(r fit.Record) error {
+		if r.Step == 0 && f.grads != "" {
+			if err := save(f.grads, p.Gradients()); err != nil {
+				return err
+			}
+		}
+		return json.NewEncoder(h).Encode(fitStep{r.Step, r.Loss, r.GradNorm, r.LR})
+	})
+	if err != nil {
+		return err
+	}
+	if err := h.Close(); err != nil {
+		return err
+	}
+	return save(f.out, p.Export())
+}
+
+// fitStep is one line of --history.
+type fitStep struct {
+	Step     int     `json:"step"` // from 0
+	Loss     float64 `json:"loss"` // before the step
+	GradNorm float64 `json:"grad_norm"`
+	LR       float64 `json:"lr"`
+}
