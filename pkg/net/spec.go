@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Spec is a net by name and sizes, as a NET.json of `silverbeam net` describes it: one of its fields is set.
@@ -19,6 +20,24 @@ func (s Spec) Graph() (*Graph, error) {
 		return BertEncoder(*s.Bert)
 	}
 	return Supervised(*s.R3D18, false, false)
+}
+
+// Weights gives a file's tensors their names in this net. Those of Hugging Face's BERT models stand under "bert." where
+// the model has a head, and beside them what the encoder does not have: the pooler, a head, position_ids. Files of old
+// call a LayerNorm's weight and bias gamma and beta.
+func (s Spec) Weights(all map[string]Tensor) map[string]Tensor {
+	if s.Bert == nil {
+		return all
+	}
+	named := map[string]Tensor{}
+	old := strings.NewReplacer("LayerNorm.gamma", "LayerNorm.weight", "LayerNorm.beta", "LayerNorm.bias")
+	for name, t := range all {
+		name = old.Replace(strings.TrimPrefix(name, "bert."))
+		if !strings.HasPrefix(name, "pooler.") && !strings.HasPrefix(name, "cls.") && name != "embeddings.position_ids" {
+			named[name] = t
+		}
+	}
+	return named
 }
 
 // ParseSpec reads the JSON of a NET.json. Its error joins all that is wrong. An unknown key is an error; no size may be

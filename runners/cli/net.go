@@ -86,11 +86,12 @@ func (f *netFlags) match(g *net.Graph, in map[string]net.Tensor, stderr io.Write
 }
 
 // compile reads --weights and readies the net for inputs of these shapes.
-func (f *netFlags) compile(g *net.Graph, shapes map[string][]int, train bool) (engine.Program, error) {
+func (f *netFlags) compile(s net.Spec, g *net.Graph, shapes map[string][]int, train bool) (engine.Program, error) {
 	w, err := tensors(f.weights)
 	if err != nil {
 		return nil, err
 	}
+	w = s.Weights(w)
 	if err := g.Match(w); err != nil {
 		return nil, badInput("%s: %w", f.weights, err)
 	}
@@ -170,7 +171,7 @@ func (f *netFlags) forward(cmd *cobra.Command, train, features bool) error {
 	if err != nil {
 		return err
 	}
-	p, err := f.compile(g, shapes, train)
+	p, err := f.compile(s, g, shapes, train)
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ func (f *netFitFlags) fit(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	p, err := f.compile(g, shapes, true)
+	p, err := f.compile(s, g, shapes, true)
 	if err != nil {
 		return err
 	}

@@ -121,6 +121,14 @@ func TestNetForward(t *testing.T) {
 	for name, want := range l.golden["out"] {
 		l.near(name, out[name], want, 1e-5)
 	}
+	headed := map[string]net.Tensor{"cls.predictions.bias": l.golden["w"]["embeddings.LayerNorm.bias"], "bert.pooler.dense.bias": l.golden["w"]["embeddings.LayerNorm.bias"]}
+	for name, w := range l.golden["w"] { // as bert-base-uncased's file has them
+		name = strings.Replace(strings.Replace(name, "LayerNorm.weight", "LayerNorm.gamma", 1), "LayerNorm.bias", "LayerNorm.beta", 1)
+		headed["bert."+name] = w
+	}
+	l.tensors("w", headed)
+	same, _ := l.run(0, "forward")
+	l.near("cls of a model with a head", same["cls"], out["cls"], 0)
 }
 
 // What is wrong is named, with the shape that is there and the one that is wanted.
