@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"reflect"
@@ -101,11 +102,21 @@ func output(s Step, config string) intake.Output {
 	case label.TableName:
 		return label.TableOutput(s.Name, config)
 	case dataset.Name:
-		return dataset.Output(s.Name, config)
+		return dataset.Output(s.Name, config, *s.Options.(*dataset.Options))
 	case evaluate.LabelsName:
 		return evaluate.LabelsOutput(s.Name, config)
 	}
 	return intake.Output{}
+}
+
+// Sync finds what earlier runs, of this folder or another, have put into buckets.
+func (g *Graph) Sync(ctx context.Context, run schemas.Run) error {
+	for _, o := range g.Sinks {
+		if err := o.Sync(ctx, run.Dir, g.Batches); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Build makes the Beam graph. Every Beam scope, counter, error and reject of a step carries the step's name.

@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net"
@@ -9,9 +10,11 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
@@ -104,3 +107,44 @@ func kindOf(err error) error {
 
 // noKeys says whether the driver found no keys to sign with.
 func noKeys(err error) bool { return strings.Contains(err.Error(), "get identity: ") }
+
+// replacing lets a write fail where the object is another than that of the tag.
+func replacing(tag string) func(as func(any) bool) error {
+	return func(as func(any) bool) error {
+		var in *transfermanager.UploadObjectInput
+		if !as(&in) {
+			return errors.New("this kind of bucket has no way to replace one version of an object")
+		}
+		in.IfMatch = aws.String(tag)
+		return nil
+	}
+}
+
+// Sweep ends uploads below a URL that were begun so long ago that their writer must have been killed: they are no objects, and
+// are paid for. A server that knows no such uploads has none.
+func Sweep(ctx context.Context, s string, age time.Duration) error {
+	b, p, err := open(s)
+	if err != nil {
+		return err
+	}
+	var client *s3.Client
+	if !b.As(&client) {
+		return nil
+	}
+	list, err := client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &p.u.Host, Prefix: aws.String(p.key)})
+	if err != nil {
+		if code := codeOf(err); code == "NotImplemented" || code == "AccessDenied" {
+			return nil
+		}
+		return named(p, err)
+	}
+	for _, u := range list.Uploads {
+		if u.Initiated == nil || time.Since(*u.Initiated) < age {
+			continue
+		}
+		if _, err := client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &p.u.Host, Key: u.Key, UploadId: u.UploadId}); err != nil {
+			return named(p, err)
+		}
+	}
+	return nil
+}

@@ -136,6 +136,11 @@ func ReadManifest(dir string) (m Manifest, err error) {
 	if err != nil {
 		return m, fmt.Errorf("shard: %w", err)
 	}
+	return parseManifest(path, b)
+}
+
+// parseManifest holds a manifest's bytes to what Commit writes. path is what errors say.
+func parseManifest(path string, b []byte) (m Manifest, err error) {
 	if err := json.Unmarshal(b, &m); err != nil {
 		return m, fmt.Errorf("shard: %s: %w: %w", path, ErrDamaged, err)
 	}

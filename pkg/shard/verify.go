@@ -1,11 +1,14 @@
 package shard
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"silverbeam/pkg/bucket"
 )
 
 // Verified is what Verify found.
@@ -17,8 +20,11 @@ type Verified struct {
 }
 
 // Verify reads every byte that dir's manifest names and holds it to its digests before it is parsed, every tensor by itself
-// too. It goes on after a problem. The error is that of a manifest that cannot be read.
+// too. It goes on after a problem. The error is that of a manifest that cannot be read. dir may be a place in a bucket.
 func Verify(dir string) (v Verified, err error) {
+	if bucket.Is(dir) {
+		return verifyRemote(context.Background(), dir)
+	}
 	m, err := ReadManifest(dir)
 	if err != nil {
 		return v, err
@@ -58,14 +64,20 @@ func (s *mapped) verify(dir string, m Manifest) error {
 	return s.ref.check(s.bytes)
 }
 
-// orphans lists what looks like a part of the data set and is none, by path below dir.
-func orphans(dir string, m Manifest) (found []string, err error) {
+// files are the names of all shards.
+func (m Manifest) files() map[string]bool {
 	named := map[string]bool{}
 	for _, s := range m.Splits {
 		for _, b := range s.Batches {
 			named[b.File] = true
 		}
 	}
+	return named
+}
+
+// orphans lists what looks like a part of the data set and is none, by path below dir.
+func orphans(dir string, m Manifest) (found []string, err error) {
+	named := m.files()
 	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return err

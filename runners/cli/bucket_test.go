@@ -2,15 +2,21 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"silverbeam/pkg/bucket"
+	"silverbeam/pkg/shard"
 
 	"gocloud.dev/blob"
 )
@@ -169,6 +175,194 @@ func TestBucketInputAgainstVersityGW(t *testing.T) {
 	if rejects, err := os.ReadFile(filepath.Join(l.dir, "bucket/rejects.jsonl")); err != nil || !strings.Contains(string(rejects), "s3://scans/in here/"+filepath.ToSlash(vanished)+": file does not exist") {
 		t.Errorf("the vanished volume is not named: %s %v", rejects, err)
 	}
+}
+
+// bucketRun is a run whose data set goes to a place in the bucket.
+func bucketRun(out, dir string, more ...string) []string {
+	return append([]string{"run", "bucket.yaml", "--set", "out=" + out, "--run", dir}, more...)
+}
+
+func bucketOut(t *testing.T, studies string) *lab {
+	l := &lab{T: t, dir: t.TempDir()}
+	l.write("bucket.yaml", strings.NewReplacer("{preset: demo}", `{preset: demo, out: "${out}"}`, "{data: data}", `{data: data, out: ""}`).Replace(bucketPipeline))
+	l.succeed("phantom", "--studies", studies, "--size", "32", "--seed", "3", "--out", "data")
+	return l
+}
+
+// A data set in a bucket is the one that a folder would hold; another machine finds what is done; what is damaged is named.
+func TestBucketOutputAgainstVersityGW(t *testing.T) {
+	g := newGateway(t, t.TempDir())
+	b := g.open(t)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	l := bucketOut(t, "24")
+	l.succeed(bucketRun("", "local")...)
+	said := l.succeed(bucketRun(g.url("out"), "first")...)
+	l.quiet("first", said)
+	if got, want := l.report("first").Digest, l.report("local").Digest; got != want || got == "" {
+		t.Errorf("the bucket's data set is %s, the folder's %s", got, want)
+	}
+	for _, name := range []string{"manifest.json", "manifest.parquet", "labels.parquet"} {
+		there, err := b.ReadAll(t.Context(), "out/"+name)
+		here, herr := os.ReadFile(filepath.Join(l.dir, "first/dataset", name))
+		if err != nil || herr != nil || string(there) != string(here) {
+			t.Errorf("%s: %v %v, %d bytes there, %d here", name, err, herr, len(there), len(here))
+		}
+	}
+	if said := l.succeed("dataset", "verify", g.url("out")); !strings.Contains(said, "whole: ") || strings.Contains(said, "not in the manifest") {
+		t.Errorf("verify: %s", said)
+	}
+	if got, want := l.succeed("dataset", "inspect", g.url("out")), l.succeed("dataset", "inspect", "first/dataset"); got != want {
+		t.Errorf("inspect says of the bucket\n%s\nand of the folder\n%s", got, want)
+	}
+	before, _ := b.Attributes(t.Context(), "out/manifest.json")
+	if said := l.succeed(bucketRun(g.url("out"), "elsewhere")...); !strings.Contains(said, "24 studies in, 24 out, 0 rejects, 24 done before") {
+		t.Errorf("another run folder: %s", said)
+	}
+	if after, err := b.Attributes(t.Context(), "out/manifest.json"); err != nil || after.ETag != before.ETag || !after.ModTime.Equal(before.ModTime) {
+		t.Errorf("the same data set was committed again: %v", err)
+	}
+	l.succeed("dataset", "verify", "elsewhere/dataset")
+	// A study that is forgotten is so in the bucket too.
+	objects, _ := filepath.Glob(filepath.Join(g.dir, "scans/out/*/*.arrow"))
+	l.succeed("forget", "train_1_a", "--run", "elsewhere", "--yes")
+	left, _ := filepath.Glob(filepath.Join(g.dir, "scans/out/*/*.arrow"))
+	if ok, err := b.Exists(t.Context(), "out/manifest.json"); ok || err != nil || len(left) != len(objects)-1 {
+		t.Errorf("forgotten, the bucket has %d of %d shards; its manifest is there: %v %v", len(left), len(objects), ok, err)
+	}
+	l.succeed(bucketRun(g.url("out"), "elsewhere")...)
+	// One bit is not what it was; one object is gone.
+	objects, _ = filepath.Glob(filepath.Join(g.dir, "scans/out/*/*.arrow"))
+	content, err := os.ReadFile(objects[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	content[len(content)/2] ^= 4
+	rel := func(object string) string {
+		r, _ := filepath.Rel(filepath.Join(g.dir, "scans"), object)
+		return "s3://scans/" + r
+	}
+	if err := b.WriteAll(t.Context(), strings.TrimPrefix(rel(objects[0]), "s3://scans/"), content, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Delete(t.Context(), strings.TrimPrefix(rel(objects[1]), "s3://scans/")); err != nil {
+		t.Fatal(err)
+	}
+	said = l.exits(codeInput, "dataset", "verify", g.url("out"))
+	if !strings.Contains(said, rel(objects[0])+": ") || !strings.Contains(said, rel(objects[1])+": file does not exist") || !strings.Contains(said, "2 problems") {
+		t.Errorf("of a flipped bit and a lost shard: %s", said)
+	}
+	// A run makes anew what the bucket has lost.
+	l.succeed(bucketRun(g.url("out"), "first")...)
+	if ok, err := b.Exists(t.Context(), strings.TrimPrefix(rel(objects[1]), "s3://scans/")); !ok || err != nil {
+		t.Errorf("the lost shard is not there again: %v", err)
+	}
+}
+
+// Killed at any time, also in the commit, the same command leads to the same data set.
+func TestBucketKilledAgainstVersityGW(t *testing.T) {
+	g := newGateway(t, t.TempDir())
+	b := g.open(t)
+	l := bucketOut(t, "40")
+	l.succeed(bucketRun("", "local")...)
+	began := time.Now()
+	l.succeed(bucketRun(g.url("whole"), "whole")...)
+	took := time.Since(began)
+	kills := 0
+	for try := range 12 {
+		c := l.command(bucketRun(g.url("out"), "killed")...)
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- c.Wait() }()
+		if try == 0 { // in the commit: the folder has its manifest, the bucket is about to
+			for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+				if _, err := os.Stat(filepath.Join(l.dir, "killed/dataset/manifest.json")); err == nil {
+					break
+				}
+			}
+		} else {
+			select {
+			case err := <-ended:
+				ended <- err
+			case <-time.After(time.Duration(rand.Int64N(int64(took)))):
+			}
+		}
+		if c.Process.Kill() == nil {
+			kills++
+		}
+		if <-ended; try == 0 { // then from nothing, so that there is something to kill
+			os.RemoveAll(filepath.Join(l.dir, "killed"))
+		}
+	}
+	t.Logf("%d kills; undisturbed it takes %v", kills, took)
+	l.succeed(bucketRun(g.url("out"), "killed")...)
+	if got, want := l.report("killed").Digest, l.report("local").Digest; got != want {
+		t.Errorf("after kills %s, undisturbed %s", got, want)
+	}
+	if said := l.succeed("dataset", "verify", g.url("out")); strings.Contains(said, "not in the manifest") {
+		t.Errorf("orphans after kills: %s", said)
+	}
+	there, err := b.ReadAll(t.Context(), "out/manifest.json")
+	whole, werr := b.ReadAll(t.Context(), "whole/manifest.json")
+	if err != nil || werr != nil || string(there) != string(whole) {
+		t.Errorf("the manifest after kills is another: %v %v", err, werr)
+	}
+}
+
+// Of writers who began with the same data set, or none, one wins, and the others' errors name the manifest.
+func TestBucketRaceAgainstVersityGW(t *testing.T) {
+	g := newGateway(t, t.TempDir())
+	b := g.open(t)
+	const writers = 8
+	var base []byte
+	for round := range 3 {
+		dirs, errs := make([]string, writers), make([]error, writers)
+		for i := range dirs {
+			dirs[i] = t.TempDir()
+			if _, err := shard.Commit(dirs[i], shard.Manifest{Preset: fmt.Sprint(round, i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var wg sync.WaitGroup
+		for i, dir := range dirs {
+			wg.Go(func() { errs[i] = shard.Push(t.Context(), dir, g.url("out"), base) })
+		}
+		wg.Wait()
+		won := -1
+		for i, err := range errs {
+			switch {
+			case err == nil && won < 0:
+				won = i
+			case err == nil:
+				t.Errorf("round %d: writers %d and %d both won", round, won, i)
+			case !errors.Is(err, bucket.ErrRaced) || !strings.Contains(err.Error(), "s3://scans/out/manifest.json: another writer was here"):
+				t.Errorf("round %d: writer %d: %v", round, i, err)
+			}
+		}
+		if won < 0 {
+			t.Fatalf("round %d: nobody won: %v", round, errs)
+		}
+		mine, _ := os.ReadFile(filepath.Join(dirs[won], "manifest.json"))
+		there, err := b.ReadAll(t.Context(), "out/manifest.json")
+		if err != nil || string(there) != string(mine) {
+			t.Errorf("round %d: the winner's manifest is not there: %v", round, err)
+		}
+		base = there
+	}
+}
+
+// A bucket that may not be written to is one line, before or after a batch.
+func TestBucketReadOnlyAgainstVersityGW(t *testing.T) {
+	dir := t.TempDir()
+	newGateway(t, dir).open(t)
+	g := newGateway(t, dir, "--readonly")
+	l := bucketOut(t, "8")
+	said := l.exits(codeProvider, bucketRun(g.url("out"), "run")...)
+	if !strings.Contains(said, "s3://scans/out/") || !strings.Contains(said, "access refused: AccessDenied") {
+		t.Errorf("of a bucket that is read only: %s", said)
+	}
+	l.quiet("run", said)
 }
 
 // What stands between a run and its bucket is one line that names the bucket, and no key.

@@ -29,12 +29,16 @@ func datasetInspectCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "inspect DIR", Short: "splits, patients, volumes, bytes, preset, what the scans were, and how often each finding is present", Args: exactly("DIR"),
-		Long: "DIR is a run's folder dataset, with a manifest.json. Everything but the voxels is read, and checked against its digests. Shares of\n" +
+		Long: "DIR is a run's folder dataset, with a manifest.json, or s3://BUCKET/KEY: that is copied into the user's cache. Everything but the voxels is read, and checked against its digests. Shares of\n" +
 			"findings are of studies, with 95 % Wilson intervals. Shape, spacing and HU are those of the files, before the preset: least, middle\n" +
 			"and greatest of the split. Volumes with the same voxels in one split are named; in two splits no data set is made of them.",
 		Example: "  silverbeam dataset inspect out/demo/dataset --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := shard.Open(args[0])
+			dir, err := shard.Local(cmd.Context(), args[0])
+			if err != nil {
+				return unreadable(err)
+			}
+			d, err := shard.Open(dir)
 			if err != nil {
 				return unreadable(err)
 			}
@@ -190,7 +194,7 @@ func tellScans(w io.Writer, st shard.Stats) {
 func datasetVerifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "verify DIR", Short: "read every byte of a data set and hold it to its digests", Args: exactly("DIR"),
-		Long: "DIR is a run's folder dataset, with a manifest.json. Every file that the manifest names must be what was written, no patient may\n" +
+		Long: "DIR is a run's folder dataset, with a manifest.json, or s3://BUCKET/KEY, of which one file at a time is copied. Every file that the manifest names must be what was written, no patient may\n" +
 			"stand in two splits; what is wrong is named, all of it, and exits with 3. Files that look like shards and are in no manifest are named\n" +
 			"too, but they are no part of the data set and no fault of it.",
 		Example: "  silverbeam dataset verify out/demo/dataset",

@@ -42,7 +42,7 @@ func volumeInspectCommand() *cobra.Command {
 
 // unreadable is the error of a volume or data set that was given: bad input, but for what is this machine's fault.
 func unreadable(err error) error {
-	if code(err) == codeTemporary {
+	if c := code(err); c == codeTemporary || c == codeProvider {
 		return err
 	}
 	return badInput("%w", err)

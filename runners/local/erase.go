@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,11 +19,21 @@ import (
 // Forget removes files of a run, as publish.Holding names them, and the study's name from what tells of the run, which is
 // then one that was interrupted: the same command makes anew what is missing. The folder must be held.
 func Forget(dir, study string, files []string) error {
+	t, err := publish.Count(dir)
+	if err == nil {
+		for _, o := range t.Sinks {
+			if err := o.Forget(context.Background(), files); err != nil {
+				return err
+			}
+		}
+	}
 	var errs []error
 	for _, f := range files {
 		errs = append(errs, os.Remove(f))
 	}
-	t, err := publish.Count(dir)
+	if err == nil {
+		t, err = publish.Count(dir) // without what was removed
+	}
 	if err == nil {
 		err = t.WriteRejects(dir)
 	}

@@ -75,6 +75,9 @@ func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report
 	if err != nil {
 		return nil, err
 	}
+	if err := g.Sync(ctx, o.Run); err != nil {
+		return nil, err
+	}
 	if err := o.plan(p, g); err != nil {
 		return nil, err
 	}

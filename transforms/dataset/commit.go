@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"silverbeam/pkg/shard"
@@ -23,8 +24,8 @@ type commitFn struct {
 	Run      schemas.Run
 }
 
-func (f *commitFn) ProcessElement(_ context.Context, g batch.Gathered, emit func(schemas.Shard)) error {
-	sh, err := f.commit(g)
+func (f *commitFn) ProcessElement(ctx context.Context, g batch.Gathered, emit func(schemas.Shard)) error {
+	sh, err := f.commit(ctx, g)
 	if err != nil {
 		return batch.Stop(f.Run, fmt.Errorf("%s: %w", f.Name, err))
 	}
@@ -32,7 +33,7 @@ func (f *commitFn) ProcessElement(_ context.Context, g batch.Gathered, emit func
 	return nil
 }
 
-func (f *commitFn) commit(g batch.Gathered) (out schemas.Shard, err error) {
+func (f *commitFn) commit(ctx context.Context, g batch.Gathered) (out schemas.Shard, err error) {
 	dir := filepath.Join(f.Run.Dir, "dataset")
 	id, err := f.Options.Identity()
 	if err != nil {
@@ -56,9 +57,18 @@ func (f *commitFn) commit(g batch.Gathered) (out schemas.Shard, err error) {
 		sp.Batches = append(sp.Batches, ref)
 		m.Splits[s.Split], rows = sp, rows+s.Rows
 	}
+	base, _ := os.ReadFile(filepath.Join(dir, shard.ManifestName)) // the bucket's, since Sync
+	if f.Options.Out != "" {
+		if err := shard.Pull(ctx, f.Options.Out, dir, m); err != nil {
+			return out, err
+		}
+	}
 	digest, err := shard.Commit(dir, m)
 	if err == nil {
 		err = f.tables(dir)
+	}
+	if err == nil && f.Options.Out != "" {
+		err = shard.Push(ctx, dir, f.Options.Out, base)
 	}
 	return schemas.Shard{Step: f.Name, File: "dataset/manifest.json", Rows: rows, Digest: digest}, err
 }

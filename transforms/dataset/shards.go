@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"silverbeam/pkg/bucket"
 	"silverbeam/pkg/shard"
 	"silverbeam/pkg/volume"
 	"silverbeam/schemas"
@@ -40,6 +41,7 @@ type Options struct {
 	Preset   string `yaml:"preset"`    // how a training tensor is made; default demo
 	HUSource string `yaml:"hu_source"` // header (default: the file's own slope and intercept) or already-hu
 	Storage  string `yaml:"storage"`   // raw (default: fastest to read) or compressed (about 0.4 of the bytes)
+	Out      string `yaml:"out"`       // s3://BUCKET/KEY where the data set goes, with a copy in the run folder; default the run folder alone
 }
 
 // Validate names every setting that cannot work.
@@ -53,6 +55,13 @@ func (o Options) Validate() error {
 	}
 	if !slices.Contains(Storages, o.withDefaults().Storage) {
 		errs = append(errs, schemas.FieldError{Field: "storage", Value: o.Storage, Bound: "one of " + strings.Join(Storages, ", ")})
+	}
+	if err := bucket.Check(o.Out); err != nil || o.Out != "" && !bucket.Is(o.Out) {
+		bound := "s3://BUCKET/KEY"
+		if err != nil {
+			bound = err.Error()
+		}
+		errs = append(errs, schemas.FieldError{Field: "out", Value: bucket.Name(o.Out), Bound: bound})
 	}
 	return errors.Join(errs...)
 }
@@ -78,8 +87,8 @@ func (o Options) Identity() (string, error) {
 }
 
 // Output is where the step's files go. config is the digest of the chain down to the step.
-func Output(name, config string) batch.Output {
-	return batch.Output{Step: name, Dir: "dataset", Ext: "arrow", Config: config}
+func Output(name, config string, o Options) batch.Output {
+	return batch.Output{Step: name, Dir: "dataset", Ext: "arrow", Config: config, Store: o.Out}
 }
 
 // Shards writes every batch's shard, then the manifest: PCollection<Batch> → PCollection<Shard>, whose one element is

@@ -67,6 +67,9 @@ func holds(path, study string) bool {
 		return err != nil || slices.ContainsFunc(rows, func(r shard.LabelRow) bool { return r.ID == study })
 	case ".arrow":
 		s, err := readSummary(path + ".summary.json")
+		if i := strings.LastIndexByte(path, '-'); err != nil && i > 0 { // one that is in a bucket has its digest in its name
+			s, err = readSummary(path[:i] + ".arrow.summary.json")
+		}
 		if err != nil {
 			return true
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"silverbeam/pkg/bucket"
 	"silverbeam/pkg/shard"
 	"silverbeam/schemas"
 
@@ -30,6 +31,7 @@ type Output struct {
 	Dir    string // below the run folder
 	Ext    string
 	Config string // digest of all that decides the file beside the batch's rows
+	Store  string // URL of the place in a bucket where the files go too; "": nowhere. Then what is there is done
 }
 
 // File is the batch's file, relative to the run folder.
@@ -45,15 +47,17 @@ type Summary struct {
 	Labels  *Counts           `json:"labels,omitempty"`
 }
 
+// summary ends the name of a batch's summary, after that of its file.
+const summary = ".summary.json"
+
 // Done reads the batch's summary, if the sink finished it.
 func (o Output) Done(dir string, b schemas.Batch) (s Summary, ok bool) {
-	path := filepath.Join(dir, o.File(b))
-	p, err := os.ReadFile(path + ".summary.json")
+	p, err := os.ReadFile(filepath.Join(dir, o.File(b)) + summary)
 	if err != nil || json.Unmarshal(p, &s) != nil {
 		return s, false
 	}
-	if s.Shard.File != "" {
-		_, err = os.Stat(path)
+	if s.Shard.File != "" && o.Store == "" {
+		_, err = os.Stat(filepath.Join(dir, s.Shard.File))
 	}
 	s.Shard.Index = b.Index // the same rows may since have moved
 	return s, err == nil
@@ -120,9 +124,15 @@ func (f *sinkFn) write(ctx context.Context, b schemas.Batch) (schemas.Shard, err
 	if p.Step, p.Seconds = f.Output.Step, time.Since(start).Seconds(); sh.Rows > 0 {
 		sh.File = f.Output.File(b)
 	}
+	if sh, err = f.Output.store(ctx, f.Run.Dir, sh); err != nil {
+		return sh, err
+	}
 	sum, err := json.Marshal(Summary{sh, append(slices.Clip(b.Trail), p), b.Rejects, count(b.Studies)})
 	if err == nil {
-		err = shard.WriteFile(path+".summary.json", sum)
+		err = shard.WriteFile(path+summary, sum)
+	}
+	if err == nil && f.Output.Store != "" {
+		err = bucket.Put(ctx, f.Output.url(f.Output.File(b)+summary), path+summary)
 	}
 	return sh, err
 }
