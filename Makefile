@@ -18,7 +18,7 @@ need = $(1) >/dev/null 2>&1 || { echo "installing $(2)"; apt-get update -qq && a
 # fresh PYTHON,FOLDERS makes the goldens of these packages anew in a copy of the sources, and runs their tests there.
 define fresh
 	@rm -rf .cache/tree && mkdir -p .cache/tree && cp -r go.mod go.sum pkg .cache/tree
-	@for p in $(2); do (cd .cache/tree/pkg/$$p/testdata && if [ -e make.py ]; then $(CURDIR)/$(1) make.py; fi) || exit 1; done
+	@for p in $(2); do (cd .cache/tree/pkg/$$p/testdata && if [ -e make.py ]; then CASES=10000 $(CURDIR)/$(1) make.py; fi) || exit 1; done
 	cd .cache/tree && SILVERBEAM_PYTHON=$(CURDIR)/$(1) $(GO) test -vet=off -short -count=1 $(addprefix ./pkg/,$(2))
 endef
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"reflect"
 	"testing"
 )
 
@@ -20,6 +21,7 @@ type scored struct {
 	McNemar                        [4]float64
 	Platt, Isotonic, Recalibration []float64
 	T                              *float64
+	Published                      []*float64 // threshold, weighted F1, accuracy, precision
 }
 
 func thousandths(v []int) []float64 {
@@ -38,6 +40,12 @@ func readScored(t *testing.T) (g struct {
 		Macro, Weighted, Micro []float64
 		SubsetAccuracy         float64 `json:"subset_accuracy"`
 		HammingLoss            float64 `json:"hamming_loss"`
+	}
+	Classes []struct {
+		Y, Predicted           []int
+		Scores                 [][]float64
+		Confusion              [][]int
+		Figures, Probabilities []*float64
 	}
 	Cases []scored
 }) {
@@ -89,6 +97,13 @@ func TestScoresAgainstScikitLearn(t *testing.T) {
 			same("covariance", p.Cov, c.DeLong[1], 1e-12)
 			if c.DeLong[2] != nil {
 				same("p", p.P, c.DeLong[2], 1e-9)
+			}
+		}
+		if c.Published != nil {
+			got, _ := NewPublished(y, s)
+			same("published AUC", got.AUC, c.AUC, 1e-12)
+			for k, v := range []*float64{got.Threshold, got.F1Weighted, got.Accuracy, got.Precision} {
+				same(fmt.Sprint("published ", k), v, c.Published[k], 1e-12)
 			}
 		}
 		m := p.McNemar
@@ -152,5 +167,42 @@ func TestAveragesAgainstScikitLearn(t *testing.T) {
 	}
 	if out.Macro.NLabels != g.NLabels || out.Labels["d"].Status != "undefined" {
 		t.Errorf("%d labels in the mean, want %d; d is %+v", out.Macro.NLabels, g.NLabels, out.Labels["d"])
+	}
+}
+
+func TestClassesAgainstScikitLearn(t *testing.T) {
+	for i, g := range readScored(t).Classes {
+		c, err := NewClasses(g.Y, Highest(g.Scores), len(g.Scores))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(c.Confusion, g.Confusion) {
+			t.Errorf("case %d: confusion %v, want %v", i, c.Confusion, g.Confusion)
+		}
+		p, err := NewClassProbabilities(g.Y, g.Scores)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := []*float64{c.Accuracy, c.BalancedAccuracy, c.F1Macro, c.F1Weighted, c.MAE, c.Kappa, c.KappaLinear, c.KappaQuadratic, c.MCC, c.Spearman, c.KendallTauB,
+			p.TopK, p.AUCOvR, p.AUCOvO, p.Brier, p.LogLoss}
+		for k, want := range append(g.Figures, g.Probabilities...) {
+			if (want == nil) != (got[k] == nil) || want != nil && !(math.Abs(*got[k]-*want) <= 1e-12) {
+				t.Errorf("case %d: figure %d = %s, want %s", i, k, shown(got[k]), shown(want))
+			}
+		}
+	}
+}
+
+// What could not be read is wrong, and says nothing about distance: the example of a published grading task.
+func TestUnparsed(t *testing.T) {
+	c, err := NewClasses([]int{0, 0, 1, 2, 2, Unparsed}, []int{0, 1, 1, 2, 0, 1}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near(t, "quadratic kappa", *c.KappaQuadratic, 0.285714, 1e-6)
+	near(t, "balanced accuracy", *c.BalancedAccuracy, 0.666667, 1e-6)
+	c, _ = NewClasses([]int{0, 0, 1, 2}, []int{0, Unparsed, 1, Unparsed}, 3)
+	if *c.Accuracy != .5 || *c.MAE != 0 || *c.UnparsedRate != .5 || *c.F1PerClass[2] != 0 || *c.Kappa != 1 {
+		t.Errorf("%+v", c)
 	}
 }

@@ -27,12 +27,19 @@ type scoresFlags struct {
 	uncertain                   string
 }
 
-// protocols by name, with what each does.
-var protocols = []struct {
+// protocol is an arithmetic by name: it prints a table and gives the figures.
+type protocol struct {
 	name string
 	run  func(f *scoresFlags, w io.Writer) (any, error)
-}{
+}
+
+var protocols = []protocol{
 	{"clean", (*scoresFlags).clean},
+	{"ctclip-zeroshot", (*scoresFlags).ctclip},
+	{"fvlm", (*scoresFlags).fvlm},
+	{"radchestct-16", (*scoresFlags).radchest},
+	{"multiclass", (*scoresFlags).multiclass},
+	{"ordinal", (*scoresFlags).ordinal},
 }
 
 func protocolNames() (names []string) {
@@ -73,12 +80,7 @@ func evaluateScoresCommand() *cobra.Command {
 }
 
 func (f *scoresFlags) run(cmd *cobra.Command) error {
-	i := slices.IndexFunc(protocols, func(p struct {
-		name string
-		run  func(f *scoresFlags, w io.Writer) (any, error)
-	}) bool {
-		return p.name == f.protocol
-	})
+	i := slices.IndexFunc(protocols, func(p protocol) bool { return p.name == f.protocol })
 	switch {
 	case f.labels == "" || f.scores == "" || f.json == "":
 		return usage(cmd, "--labels, --scores, --json: all three are needed")
@@ -205,12 +207,16 @@ func (f *scoresFlags) fit(s *metrics.Scores) error {
 	return nil
 }
 
-func (f *scoresFlags) resampling() (metrics.Resampling, error) {
-	o := metrics.Resampling{N: f.bootstrap, Seed: f.seed, BCa: true}
+func (f *scoresFlags) resampling() (o metrics.Resampling, err error) {
+	o = metrics.Resampling{N: f.bootstrap, Seed: f.seed, BCa: true}
 	if o.N == 0 {
 		o.N = -1
 	}
-	return o, nil
+	if f.resamples != "" {
+		o.Resamples, err = readResamples(f.resamples)
+		o.N = len(o.Resamples)
+	}
+	return o, err
 }
 
 // tellScores prints a line a label: rows, positives, AUC with its interval by patient, AP, F1.

@@ -71,7 +71,7 @@ type truth struct {
 	patient   []string // nil: each row its own
 }
 
-// scoreColumns are the columns of a table of labels that are none.
+// notLabels are the columns of a table of labels that are none.
 var notLabels = []string{"patient_id", "scan_id"}
 
 // readTruth reads 1, 0, -1 (uncertain, which becomes as) and empty (unknown). The patient is in the column cluster, or
@@ -176,10 +176,15 @@ func readScores(path string, columns []string, of *idTable) ([][]float64, error)
 	if err != nil {
 		return nil, err
 	}
-	for i, id := range of.ids {
-		if _, ok := t.row[id]; !ok {
-			return nil, of.cellError(of.lines[i], of.id, "%q is not in %s", id, path)
+	return out, of.in(t)
+}
+
+// in says which row another table has not.
+func (t *idTable) in(other *idTable) error {
+	for i, id := range t.ids {
+		if _, ok := other.row[id]; !ok {
+			return t.cellError(t.lines[i], t.id, "%q is not in %s", id, other.path)
 		}
 	}
-	return out, nil
+	return nil
 }

@@ -1,14 +1,15 @@
-"""Writes scores.json: what scikit-learn and scipy say of CASES random labels (200; `make test-oracles`: 10,000) and of
+"""Writes scores.json: what scikit-learn and scipy say of CASES random labels (150; `make test-oracles`: 10,000) and of
 one table. Called by make.py. Scores are given in thousandths.
 """
 import json, os, warnings
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, logit
-from scipy.stats import binomtest, chi2, norm
+from scipy.stats import binomtest, chi2, kendalltau, norm, spearmanr
 from sklearn.isotonic import IsotonicRegression
-from sklearn.metrics import (accuracy_score, average_precision_score, balanced_accuracy_score, brier_score_loss, cohen_kappa_score,
-                             f1_score, hamming_loss, matthews_corrcoef, precision_score, recall_score, roc_auc_score)
+from sklearn.metrics import (accuracy_score, average_precision_score, balanced_accuracy_score, cohen_kappa_score, confusion_matrix,
+                             f1_score, hamming_loss, log_loss, matthews_corrcoef, precision_score, recall_score,
+                             roc_auc_score, top_k_accuracy_score)
 warnings.simplefilter("ignore")
 
 state = 77
@@ -53,6 +54,17 @@ def temper(y, s):
     r = minimize_scalar(lambda b: np.logaddexp(0, -np.exp(b) * m).sum(), bounds=(-12, 12), method="bounded", options=dict(xatol=1e-12))
     return float(np.exp(-r.x)) if abs(r.x) < 10 else None
 
+def published(y, s):  # threshold on numpy's grid, nearest corner of ROC space, the last of equals
+    best, at = 9, None
+    for t in np.linspace(0, 1, 100):
+        p = (s > t).astype(int)
+        tpr, fpr = ((p == 1) & (y == 1)).sum() / (y == 1).sum(), ((p == 1) & (y == 0)).sum() / (y == 0).sum()
+        d = np.sqrt((1 - tpr)**2 + fpr**2)
+        if d <= best:
+            best, at = d, t
+    p = (s > at).astype(int)
+    return [float(at), f1_score(y, p, average="weighted"), accuracy_score(y, p), precision_score(y, p)]
+
 def case(n, prevalence, signal, grid):
     y = [int(u() < prevalence) for _ in range(n)]
     s, b = draw(y, signal, grid), draw(y, signal / 2, grid)
@@ -70,6 +82,8 @@ def case(n, prevalence, signal, grid):
     out["kappa"] = None if x is None or np.isnan(x) else x
     A, C = int(((P == Y) & ((B >= .5) != Y)).sum()), int(((P != Y) & ((B >= .5) == Y)).sum())
     out["mcnemar"] = [A, C, binomtest(A, A + C).pvalue if A + C else 1., float(chi2.sf((abs(A - C) - 1)**2 / (A + C), 1)) if A + C else 1.]
+    if both:
+        out["published"] = published(Y, S)
     if both and len(set(s)) > 1:
         out["platt"] = [-v for v in newton(S, np.where(Y == 1, (sum(y) + 1) / (sum(y) + 2), 1 / (n - sum(y) + 2)))]
         out["isotonic"] = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(S, Y).predict(B[:8]).tolist()
@@ -79,7 +93,26 @@ def case(n, prevalence, signal, grid):
     return out
 
 cases = [case(2 + int(u() * 44), [.5, .3, .05, 0, 1, .9][int(u() * 6)], u() * .6 - .1, [4, 20, 1000][int(u() * 3)])
-         for _ in range(int(os.environ.get("CASES", 200)))]
+         for _ in range(int(os.environ.get("CASES", 150)))]
+
+def classes(n, k):
+    y = [int(u() * k) for _ in range(n)]
+    raw = np.array([[.2 + u() + (u() if j == v else 0) for j in range(k)] for v in y])
+    P = np.round(raw / raw.sum(1, keepdims=True), 2)
+    P[:, 0] = np.round(1 - P[:, 1:].sum(1), 2)
+    p = P.argmax(1)
+    every = list(range(k))
+    out = dict(y=y, scores=P.T.tolist(), predicted=p.tolist(), confusion=confusion_matrix(y, p, labels=every).tolist(),
+               figures=[accuracy_score(y, p), balanced_accuracy_score(y, p), f1_score(y, p, average="macro"), f1_score(y, p, average="weighted"),
+                        float(np.abs(np.array(y) - p).mean())] + [cohen_kappa_score(y, p, labels=every, weights=w) for w in (None, "linear", "quadratic")]
+               + [matthews_corrcoef(y, p), spearmanr(y, p)[0], kendalltau(y, p)[0]],
+               probabilities=[top_k_accuracy_score(y, P, k=2, labels=every), None, None, float(((P - np.eye(k)[y])**2).sum(1).mean()), log_loss(y, P, labels=every)])
+    if len(set(y)) == k:
+        out["probabilities"][1:3] = [roc_auc_score(y, P, multi_class=m, labels=every) for m in ("ovr", "ovo")]
+    out["figures"] = [None if np.isnan(v) else float(v) for v in out["figures"]]
+    return out
+
+multi = [classes(20 + int(u() * 40), 3 + int(u() * 3)) for _ in range(30)]
 
 # a table of four findings without unknown cells, one of them without positives
 n, f = 80, 4
@@ -97,5 +130,5 @@ table = dict(y=Y.T.tolist(), s=S.T.tolist(), n_labels=len(defined),
 def plain(v):
     return v.item() if hasattr(v, "item") else v
 with open("scores.json", "w") as out:
-    out.write('{"table":' + json.dumps(table, default=plain, separators=(",", ":")) + ',\n"cases":[\n')
+    out.write('{"table":' + json.dumps(table, default=plain, separators=(",", ":")) + ',\n"classes":' + json.dumps(multi, default=plain, separators=(",", ":")) + ',\n"cases":[\n')
     out.write(",\n".join(json.dumps(c, default=plain, separators=(",", ":")) for c in cases) + "\n]}\n")
