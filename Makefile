@@ -96,6 +96,10 @@ flink-demo: build ## the demo on a Flink cluster, beside the demo here
 test-storm: # twenty thousand reports against a server on its worst day; two hundred kills
 	SILVERBEAM_STORM=20000 SILVERBEAM_KILLS=200 $(GO) test -vet=off -count=1 -timeout 2h -run 'Storm|Killed|RunsGoOn|Term|BudgetHolds' -v ./pkg/llm ./runners/cli
 
+.PHONY: test-volumes
+test-volumes: # a data set of two thousand volumes, killed ten times; memory over time, busy cores, and volumes read twice
+	SILVERBEAM_VOLUMES=2000 $(GO) test -vet=off -count=1 -timeout 1h -run ManyVolumes -v ./runners/cli
+
 .PHONY: test-postgres
 test-postgres: # ledger and store on a Postgres of its own
 	@$(call need,ls /usr/lib/postgresql/*/bin/initdb,postgresql)
@@ -127,7 +131,7 @@ test-fuzz: ## every reader of foreign volumes is given bytes that are none, FUZZ
 	  $(GO) test -vet=off -run '^$$' -fuzz "^$$f$$" -fuzzminimizetime 1s -fuzztime $$((60*$(FUZZ_MINUTES)/n))s . || exit 1; done
 
 .PHONY: test-all
-test-all: test test-flink test-exports test-storm test-oracles test-litellm test-fuzz ## the tests, and those that install something heavy
+test-all: test test-flink test-exports test-storm test-volumes test-oracles test-litellm test-fuzz ## the tests, and those that install something heavy
 
 # Python environments: made again, from nothing, when this file changes. PIP_EXTRA_INDEX_URL may name an index of CPU wheels: torch is then 200 MB.
 .cache/%/done: Makefile

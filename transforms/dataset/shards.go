@@ -139,6 +139,10 @@ type done struct {
 	err  error
 }
 
+// making are the shards that this process makes at a time, of all batches that the runner hands it: two, since one that ends
+// and waits for the disk leaves the cores to the other. What a kill costs is the volumes of these.
+var making = make(chan struct{}, 2)
+
 // Write makes the batch's shard. A few volumes are read ahead of the one that is written, so that a few are in memory.
 func (w *shards) Write(ctx context.Context, path string, b *schemas.Batch) (schemas.Shard, schemas.Passage, error) {
 	p := schemas.Passage{Unit: "volumes"}
@@ -147,6 +151,12 @@ func (w *shards) Write(ctx context.Context, path string, b *schemas.Batch) (sche
 		for _, v := range b.Studies[i].Volumes {
 			jobs = append(jobs, job{study: &b.Studies[i], volume: v})
 		}
+	}
+	select {
+	case making <- struct{}{}:
+		defer func() { <-making }()
+	case <-ctx.Done():
+		return schemas.Shard{}, p, ctx.Err()
 	}
 	defer fetch(ctx, filepath.Dir(path), jobs)()
 	rows := func(yield func(shard.Row, error) bool) {

@@ -42,7 +42,7 @@ func indexCTRATE(o Options) (batches []schemas.Batch, err error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("%s: %w: %w", Name, ErrInput, err)
 		}
-		one, err := indexSplit(files, sp.split, reports, rowsOr(o.BatchRows, 64))
+		one, err := indexSplit(files, sp.split, reports, rowsOr(o.BatchRows, 16))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w: %w", Name, ErrInput, err)
 		}

@@ -38,7 +38,7 @@ type Options struct {
 	Root      string  `yaml:"root"`       // ct-rate: the folder that holds dataset/, or is it; also s3://BUCKET/KEY
 	Path      string  `yaml:"path"`       // table: a CSV, JSONL or Parquet file, also .gz; also s3://BUCKET/KEY
 	Columns   Columns `yaml:"columns"`    // table: where things are; default study: id, report: report
-	BatchRows int     `yaml:"batch_rows"` // studies a batch; default 5000, with volumes 64
+	BatchRows int     `yaml:"batch_rows"` // studies a batch; default 5000, with volumes 16
 	Limit     int     `yaml:"limit"`      // only the first studies; 0: all
 }
 
