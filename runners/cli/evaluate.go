@@ -24,6 +24,7 @@ func evaluateCommand() *cobra.Command {
 	}
 	c.AddCommand(evaluateLabelsCommand())
 	c.AddCommand(evaluateScoresCommand())
+	c.AddCommand(evaluateRetrievalCommand(), evaluateAgreementCommand(), evaluateMasksCommand())
 	return c
 }
 

@@ -104,6 +104,6 @@ out = dict(versions=dict(sklearn=sklearn.__version__, scipy=scipy.__version__, n
                           bca=bca.tolist(), se=float(draws.std(ddof=1))),
            survey=survey)
 json.dump(out, open("golden.json", "w"), separators=(",", ":"))
-import rankings  # writes its own file
+import rankings, raters  # each writes its own file
 
 import scores  # writes scores.json
