@@ -48,9 +48,9 @@ func writeTable(path string, fields []arrow.Field, add func(*parquetTable) error
 }
 
 // volumeFields are the columns of VolumesName: a volume's ids, where it lies, its grid, and two columns a finding.
-func (d *Dataset) volumeFields() (fields []arrow.Field) {
+func (d *Dataset) volumeFields() []arrow.Field {
 	text, small, large := arrow.BinaryTypes.String, arrow.PrimitiveTypes.Int32, arrow.PrimitiveTypes.Int64
-	for _, f := range []arrow.Field{
+	fields := []arrow.Field{
 		{Name: "patient", Type: text}, {Name: "study", Type: text}, {Name: "volume", Type: text}, {Name: "split", Type: text},
 		{Name: "batch", Type: text}, {Name: "file", Type: text}, {Name: "row", Type: small},
 		{Name: "at", Type: large}, {Name: "bytes", Type: large}, {Name: "sha256", Type: text}, {Name: "storage", Type: text},
@@ -58,8 +58,6 @@ func (d *Dataset) volumeFields() (fields []arrow.Field) {
 		{Name: "spacing_z_mm", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
 		{Name: "spacing_y_mm", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
 		{Name: "spacing_x_mm", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
-	} {
-		fields = append(fields, f)
 	}
 	return append(fields, findingFields(d.Findings(), fields)...)
 }
