@@ -110,7 +110,7 @@ func BenchmarkDigest(b *testing.B) {
 	hu := make([]int16, 128*128*128)
 	b.SetBytes(int64(2 * len(hu)))
 	for b.Loop() {
-		digestOf(raw(hu))
+		digestOf(volume.Bytes(hu))
 	}
 }
 

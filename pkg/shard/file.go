@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"syscall"
-	"unsafe"
 )
 
 // ErrDamaged says that a file of ours is not the one that was written. Without it, a run makes it anew.
@@ -46,7 +45,7 @@ func writeAtomic(path string, write func(io.Writer) error) (digest string, bytes
 			os.Remove(f.Name())
 		}
 	}()
-	w := &hashing{f: f, h: sha256.New(), head: sha256.New()}
+	w := &hashing{f: f, h: sha256.New()}
 	err = write(w)
 	if err == nil {
 		err = f.Sync()
@@ -85,23 +84,16 @@ func syncDir(dir string) error {
 	return nil
 }
 
-// hashing digests what is written: all of it, and what is no tensor.
+// hashing digests what is written.
 type hashing struct {
-	f       *os.File
-	h, head hash.Hash
-	n       int64
-	tensor  []byte   // the next tensor, known by its memory
-	tensors []Tensor // those that were written
+	f *os.File
+	h hash.Hash
+	n int64
 }
 
 func (w *hashing) Write(b []byte) (int, error) {
 	n, err := w.f.Write(b)
 	w.h.Write(b[:n])
-	if len(w.tensor) > 0 && unsafe.SliceData(b) == unsafe.SliceData(w.tensor) && len(b) == len(w.tensor) {
-		w.tensors, w.tensor = append(w.tensors, Tensor{At: w.n, Bytes: int64(len(b)), SHA256: digestOf(b)}), nil
-	} else {
-		w.head.Write(b[:n])
-	}
 	w.n += int64(n)
 	return n, err
 }
@@ -110,12 +102,4 @@ func (w *hashing) Write(b []byte) (int, error) {
 func digestOf(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
-}
-
-// Seek tells the position, which is all that the Arrow writer asks for.
-func (w *hashing) Seek(offset int64, whence int) (int64, error) {
-	if offset != 0 || whence != io.SeekCurrent {
-		return 0, errors.ErrUnsupported
-	}
-	return w.n, nil
 }

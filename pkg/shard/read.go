@@ -91,14 +91,18 @@ func specOf(schema *arrow.Schema) (s Spec, err error) {
 // footerSuffix is the length of the footer and the magic, at the file's end.
 const footerSuffix = 4 + len("ARROW1")
 
-// batches are the offsets of the record batches' messages: File.fbs, Footer.recordBatches.
+// batches are the offsets of the record batches' messages.
 func batches(b []byte) (at []int64) {
-	end := len(b) - footerSuffix
-	footer := root(b[end-int(binary.LittleEndian.Uint32(b[end:])) : end])
-	for e := range vector(footer, 3, 24) {
-		at = append(at, int64(binary.LittleEndian.Uint64(e)))
+	for block := range footerBlocks(b) {
+		at = append(at, int64(binary.LittleEndian.Uint64(block)))
 	}
 	return at
+}
+
+// footerBlocks say where the record batches lie, in the file that ends with b: File.fbs, Footer.recordBatches.
+func footerBlocks(b []byte) func(func([]byte) bool) {
+	end := len(b) - footerSuffix
+	return vector(root(b[end-int(binary.LittleEndian.Uint32(b[end:])):end]), 3, 24)
 }
 
 // batch is one record batch: its nodes and buffers in the order of the columns.

@@ -2,20 +2,18 @@
 //
 // A shard is one Arrow IPC file a batch, a record batch a row: text columns patient, study, volume and
 // report; state and p, fixed-size lists over the findings; ct, an arrow.fixed_shape_tensor of int16 HU in z, y, x, or
-// binary with compressed blocks of it. The same rows make the same bytes. A file is seen whole or not at all. The manifest
-// has digests of each tensor and of the rest of a file, and a reader checks them before it believes a byte: Arrow v17 ends
-// the process on a flipped bit.
+// binary with compressed blocks of it, at a multiple of 64 bytes. The same rows make the same bytes. A file is seen whole or
+// not at all. The manifest has digests of each tensor and of the rest of a file, and a reader checks them before it
+// believes a byte: Arrow v17 ends the process on a flipped bit.
 package shard
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
 	"strings"
-	"unsafe"
 
 	"silverbeam/pkg/taxonomy"
 	"silverbeam/pkg/volume"
@@ -27,7 +25,7 @@ import (
 )
 
 // Schema is the version of the shards' columns and metadata, and of the manifest; it is part of a manifest's digest.
-const Schema = "silverbeam.shard.3"
+const Schema = "silverbeam.shard.4"
 
 // Row is one reconstruction with its study's report and labels.
 type Row struct {
@@ -73,7 +71,7 @@ func write(path string, s Spec, rows iter.Seq2[Row, error], mem memory.Allocator
 		return f, err
 	}
 	f.Digest, f.Bytes, err = writeAtomic(path, func(w io.Writer) error {
-		file := w.(*hashing)
+		file := newArrowFile(w)
 		out, err := ipc.NewFileWriter(file, ipc.WithSchema(schema), ipc.WithAllocator(mem))
 		if err != nil {
 			return err
@@ -98,8 +96,9 @@ func write(path string, s Spec, rows iter.Seq2[Row, error], mem memory.Allocator
 		if err := out.Close(); err != nil {
 			return err
 		}
-		f.Head, f.Tensors = hex.EncodeToString(file.head.Sum(nil)), file.tensors
-		return nil
+		f.Tensors = file.tensors
+		f.Head, err = file.close()
+		return err
 	})
 	if err != nil {
 		return Written{}, fmt.Errorf("shard: %s: %w", path, err)
@@ -169,7 +168,7 @@ func (s Spec) bytes(r Row) ([]byte, error) {
 	if s.Storage == Compressed {
 		return pack(nil, r.HU, s.Preset.Shape), nil
 	}
-	return raw(r.HU), nil
+	return volume.Bytes(r.HU), nil
 }
 
 // writeRow writes one record batch. The tensor goes out as it lies in memory.
@@ -238,9 +237,4 @@ func tensor(t arrow.DataType, ct []byte) arrow.Array {
 	list := array.NewData(t, 1, []*memory.Buffer{nil}, []arrow.ArrayData{values}, 0, 0)
 	defer list.Release()
 	return array.NewFixedSizeListData(list)
-}
-
-// raw are the bytes of voxels, where they lie.
-func raw(hu []int16) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(hu))), 2*len(hu))
 }

@@ -111,6 +111,13 @@ func roundTrip(t *testing.T, storage string) {
 	}
 	defer d.Close()
 	for split, rows := range want {
+		for _, b := range d.Manifest().Splits[split].Batches {
+			for _, at := range b.Tensors {
+				if at.At%64 != 0 {
+					t.Errorf("%s: a tensor at %d, which is %d beyond a multiple of 64", b.File, at.At, at.At%64)
+				}
+			}
+		}
 		got, err := d.Rows(split)
 		for i := range got {
 			hu, err := got[i].Voxels()

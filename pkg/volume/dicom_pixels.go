@@ -100,7 +100,7 @@ func (t *toHU) apply(hu []int16, p *dicomSlice) {
 		t.layout, t.slope, t.inter = l, p.slope, p.inter
 		t.scale = scaled16(binary.NativeEndian, p.slope, p.inter, func(w uint16) float64 { return float64(l.value(int(w))) })
 	}
-	t.scale(hu, bytesOf(hu))
+	t.scale(hu, Bytes(hu))
 }
 
 // lanes does hu = clip(int16(word&mask^flip) + add) to four words at a time; each field holds its number four times.
@@ -130,7 +130,7 @@ func (l *pixelLayout) sum(p *dicomSlice) (lanes, bool) {
 }
 
 func (a lanes) all(hu []int16) {
-	b := bytesOf(hu)
+	b := Bytes(hu)
 	for ; len(b) >= 8; b = b[8:] {
 		binary.NativeEndian.PutUint64(b, a.one(binary.NativeEndian.Uint64(b)))
 	}
@@ -190,7 +190,7 @@ func (r *frameReader) native(p *dicomSlice) error {
 	for left := l.rows * l.cols; left > 0; {
 		hu := r.hu.next(min(left, pieceMost))
 		left -= len(hu)
-		b := bytesOf(hu)
+		b := Bytes(hu)
 		if l.allocated == 8 {
 			b = b[len(hu):] // widened from the front
 		}

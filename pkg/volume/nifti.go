@@ -119,7 +119,7 @@ func (n *nifti) bytes() int  { return n.voxels() * n.kind.size }
 
 // read makes HU of the file's next voxels.
 func (n *nifti) read(hu []int16) error {
-	stored := bytesOf(hu) // in place
+	stored := Bytes(hu) // in place
 	if size := len(hu) * n.kind.size; size != len(stored) {
 		if cap(n.stored) < size {
 			n.stored = make([]byte, size)

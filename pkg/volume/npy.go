@@ -70,10 +70,10 @@ func readNPY(in io.Reader, most int64, src HUSource) (*Volume, error) {
 	hu, scale := growing{most: n}, kind{size: 2, dtype: "int16"}.hu(order, slope, inter)
 	for len(hu.hu) < n {
 		piece := hu.next(min(n-len(hu.hu), pieceMost))
-		if got, err := io.ReadFull(r, bytesOf(piece)); err != nil {
+		if got, err := io.ReadFull(r, Bytes(piece)); err != nil {
 			return nil, fmt.Errorf("npy: %w", short("voxels", 2*(len(hu.hu)-len(piece))+got, 2*n, err))
 		}
-		if err := scale(piece, bytesOf(piece)); err != nil {
+		if err := scale(piece, Bytes(piece)); err != nil {
 			return nil, err
 		}
 	}

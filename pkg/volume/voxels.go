@@ -51,8 +51,8 @@ func (k kind) hu(o binary.ByteOrder, slope, inter float64) func(hu []int16, stor
 // float says whether a stored value may be NaN.
 func (k kind) float() bool { return k.dtype == "float32" || k.dtype == "float64" }
 
-// bytesOf is the memory of voxels.
-func bytesOf(hu []int16) []byte {
+// Bytes is the memory of voxels, in the machine's byte order. It copies nothing.
+func Bytes(hu []int16) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(hu))), 2*len(hu))
 }
 

@@ -52,6 +52,9 @@ for split, content in sorted(manifest["splits"].items()):
             assert isinstance(ct, pa.FixedShapeTensorType), ct
             assert list(ct.shape) == shape and ct.dim_names == ["z", "y", "x"] and ct.value_type == pa.int16(), ct
             tensors = np.concatenate([c.to_numpy_ndarray() for c in table["ct"].chunks])
+        for c in table["ct"].chunks:
+            voxels = (c.storage if "silverbeam.blocks" not in meta else c).buffers()[-1]
+            assert voxels.address % 64 == 0, (path, voxels.address % 64)
         for c, t in zip(table["ct"], ref["tensors"]):
             stored = open(path, "rb").read()[t["at"]:][:t["bytes"]]
             assert hashlib.sha256(stored).hexdigest() == t["sha256"] and ("silverbeam.blocks" not in meta or c.as_py() == stored)
