@@ -98,24 +98,55 @@ func TestFindingsNamedAsColumns(t *testing.T) {
 
 // TestOthers opens tables and shards with the real libraries of others.
 func TestOthers(t *testing.T) {
-	if others == "" {
-		t.Skip("SILVERBEAM_OTHERS names no Python with these libraries: make test-exports")
-	}
 	for _, storage := range []string{Raw, Compressed} {
 		t.Run(storage, func(t *testing.T) {
 			dir := t.TempDir()
-			b, err := json.Marshal(map[string]any{"rows": tabled(t, dir, storage), "shape": spec("").Preset.Shape})
+			judge(t, "others.py", dir, map[string]any{"rows": tabled(t, dir, storage), "shape": spec("").Preset.Shape})
+		})
+	}
+}
+
+// judge has a script of testdata hold a folder to what is expected of it.
+func judge(t *testing.T, script, dir string, expect map[string]any) {
+	t.Helper()
+	if others == "" {
+		t.Skip("SILVERBEAM_OTHERS names no Python with these libraries: make test-exports")
+	}
+	b, err := json.Marshal(expect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "expect.json")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(others, "testdata/"+script, dir, path).CombinedOutput()
+	if t.Logf("%s", out); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOthersExport opens what is exported for Hugging Face with datasets and mlcroissant.
+func TestOthersExport(t *testing.T) {
+	for name, c := range map[string]struct {
+		storage string
+		e       Export
+	}{
+		"raw":                         {Raw, Export{Name: "phantoms", License: "CC-BY-NC-SA-4.0", Reports: true}},
+		"compressed, unknown licence": {Compressed, Export{Name: "phantoms"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, out := t.TempDir(), filepath.Join(t.TempDir(), "export")
+			_, rows := datasetOf(t, dir, c.storage)
+			d, err := Open(dir)
 			if err != nil {
 				t.Fatal(err)
 			}
-			expect := filepath.Join(t.TempDir(), "expect.json")
-			if err := os.WriteFile(expect, b, 0o600); err != nil {
-				t.Fatal(err)
+			defer d.Close()
+			if e, err := d.HuggingFace(out, c.e); err != nil || e.Rows != 8 {
+				t.Fatal(e, err)
 			}
-			out, err := exec.Command(others, "testdata/others.py", dir, expect).CombinedOutput()
-			if t.Logf("%s", out); err != nil {
-				t.Error(err)
-			}
+			judge(t, "exports.py", out, map[string]any{"rows": rows, "shape": spec("").Preset.Shape, "findings": findings, "license": c.e.License, "reports": c.e.Reports})
 		})
 	}
 }

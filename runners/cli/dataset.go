@@ -17,11 +17,11 @@ import (
 
 func datasetCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "dataset inspect|verify", Short: "what a data set holds, and whether it is whole",
+		Use: "dataset inspect|verify|export", Short: "what a data set holds, whether it is whole, and a copy for others",
 		Example: "  silverbeam dataset inspect out/demo/dataset\n  silverbeam dataset verify out/demo/dataset",
 		RunE:    onlyVerbs,
 	}
-	c.AddCommand(datasetInspectCommand(), datasetVerifyCommand())
+	c.AddCommand(datasetInspectCommand(), datasetVerifyCommand(), datasetExportCommand())
 	return c
 }
 
