@@ -16,7 +16,7 @@ func datasetExportCommand() *cobra.Command {
 	var to, out string
 	c := &cobra.Command{
 		Use: "export DIR --out FOLDER", Short: "write a data set as a folder that Hugging Face's datasets reads", Args: exactly("DIR"),
-		Long: "DIR is a run's folder dataset, with a manifest.json. FOLDER, which may not hold anything yet, gets data/SPLIT-*.parquet with ids, labels\n" +
+		Long: "DIR is a run's folder dataset, with a manifest.json, also in S3. FOLDER, which may not hold anything yet, gets data/SPLIT-*.parquet with ids, labels\n" +
 			"and voxels, README.md, the card, and croissant.json, the same by MLCommons' Croissant. Nothing is sent anywhere. Reports are left out\n" +
 			"unless --reports asks for them; patients' and studies' ids are written as they stand.",
 		Example: "  silverbeam dataset export out/demo/dataset --out phantoms --license CC0-1.0",
@@ -33,7 +33,11 @@ func datasetExportCommand() *cobra.Command {
 			case len(left) > 0:
 				return usage(cmd, "--out: %s: it holds %s already; name a new folder", out, count(len(left), "file"))
 			}
-			d, err := shard.Open(args[0])
+			dir, err := shard.Local(cmd.Context(), args[0])
+			if err != nil {
+				return unreadable(err)
+			}
+			d, err := shard.Open(dir)
 			if err != nil {
 				return unreadable(err)
 			}
