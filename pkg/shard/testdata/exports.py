@@ -61,4 +61,4 @@ for r in meta.records("volumes"):
     assert got["study"] == w["Study"] and np.array(got["ct"]).size == len(w["HU"]), got.keys()
     seen += 1
 assert seen == len(by), seen
-print(f"{seen} volumes: datasets {datasets.__version__} and mlcroissant {importlib.metadata.version("mlcroissant")} agree")
+print(f"{seen} volumes: datasets {datasets.__version__} and mlcroissant {importlib.metadata.version('mlcroissant')} agree")
