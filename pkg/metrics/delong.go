@@ -118,11 +118,10 @@ func (p Placement) interval() (d DeLong) {
 type Paired struct {
 	A, B float64 // AUCs
 	Cov  float64
-	Z, P float64 // two-sided; P is 1 for scores of identical order
+	Z, P float64 // two-sided; P is 1 for scores of identical order, both NaN for AUCs that differ without any variance
 }
 
-// DeLongPaired tests the difference of two correlated AUCs; ok is false below two rows a class, and for AUCs that differ
-// without any variance.
+// DeLongPaired tests the difference of two correlated AUCs; ok is false below two rows a class.
 func DeLongPaired(y []int8, a, b []float64) (p Paired, ok bool, err error) {
 	pa, err := Place(y, a)
 	if err != nil {
@@ -143,7 +142,7 @@ func DeLongPaired(y []int8, a, b []float64) (p Paired, ok bool, err error) {
 		p.Z = (pa.AUC - pb.AUC) / math.Sqrt(d)
 		p.P = math.Erfc(math.Abs(p.Z) / math.Sqrt2)
 	} else if p.A != p.B {
-		return Paired{}, false, nil
+		p.Z, p.P = math.NaN(), math.NaN()
 	}
 	return p, true, nil
 }

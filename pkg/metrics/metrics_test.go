@@ -55,6 +55,9 @@ func TestTextbook(t *testing.T) {
 	if p, _, _ := DeLongPaired(textY, textA, textA); p.P != 1 {
 		t.Errorf("identical scores: p = %g, want 1", p.P)
 	}
+	if p, ok, _ := DeLongPaired([]int8{0, 0, 1, 1}, []float64{1, 2, 3, 4}, []float64{4, 3, 2, 1}); !ok || p.Cov != 0 || !math.IsNaN(p.P) {
+		t.Errorf("perfect against reversed: %+v, want a covariance of 0 and no p", p)
+	}
 }
 
 type golden struct {

@@ -1,6 +1,9 @@
 package metrics
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // PairedScore compares two scores of one finding on the same rows.
 type PairedScore struct {
@@ -37,8 +40,9 @@ func (t Scores) paired(other [][]float64) (map[string]PairedScore, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		if ok {
-			p.Cov, p.Z, p.P = &test.Cov, &test.Z, &test.P
+		p.Cov = Defined(test.Cov, ok)
+		if ok && !math.IsNaN(test.P) {
+			p.Z, p.P = &test.Z, &test.P
 			ps, tested = append(ps, test.P), append(tested, f)
 		}
 		a, okA, _ := AUC(t.Y[f], t.S[f])

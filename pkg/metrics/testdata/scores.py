@@ -3,7 +3,7 @@ one table. Called by make.py. Scores are given in thousandths.
 """
 import json, os, warnings
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import brentq, minimize
 from scipy.special import expit, logit
 from scipy.stats import binomtest, chi2, kendalltau, norm, spearmanr
 from sklearn.isotonic import IsotonicRegression
@@ -51,8 +51,8 @@ def temper(y, s):
     x, m = logit(s), (2 * y - 1) * logit(s)
     if m.min() >= 0 or m.max() <= 0 or ((.5 - y) @ x) >= 0:
         return None
-    r = minimize_scalar(lambda b: np.logaddexp(0, -np.exp(b) * m).sum(), bounds=(-12, 12), method="bounded", options=dict(xatol=1e-12))
-    return float(np.exp(-r.x)) if abs(r.x) < 10 else None
+    slope = lambda b: (expit(np.exp(b) * x) - y) @ x  # its root: a minimum of the loss itself is too flat to place
+    return float(np.exp(-brentq(slope, -12, 12, xtol=1e-14, rtol=1e-14))) if slope(-12) < 0 < slope(12) else None
 
 def published(y, s):  # threshold on numpy's grid, nearest corner of ROC space, the last of equals
     best, at = 9, None
