@@ -22,7 +22,7 @@ type Batch struct {
 
 	Studies []Study   // nil in a descriptor
 	Rows    []string  // the id of every row that was read, in input order; FILE:LINE for a row that broke
-	Rejects []Reject  // so far; the sink stores them, so that a skipped batch still tells of them
+	Rejects []Reject  // so far, in a descriptor those that indexing found; the sink stores them, so that a skipped batch still tells of them
 	Trail   []Passage // one for each step passed
 }
 
@@ -54,7 +54,10 @@ type wire struct {
 // reports have no business there.
 func encodeBatch(b Batch) ([]byte, error) {
 	n := len(b.Studies)
-	b.Studies, b.Rows, b.Rejects, b.Trail = nil, nil, nil, nil
+	if b.Studies != nil {
+		b.Rejects = nil
+	}
+	b.Studies, b.Rows, b.Trail = nil, nil, nil
 	return json.Marshal(wire{b, n})
 }
 

@@ -20,8 +20,9 @@ type Study struct {
 
 // Volume names one reconstruction of a study and where its voxels lie. The voxels themselves never travel.
 type Volume struct {
-	ID   string // the file's name without its extensions
-	Path string
+	ID     string // the file's name without its extensions; of a DICOM series STUDY_UID, of a table's row STUDY_N
+	Path   string
+	Series string `json:",omitempty"` // SeriesInstanceUID, where the folder may hold others
 	// Slope and Intercept turn stored values into HU where hu_source is metadata; both zero elsewhere.
 	Slope, Intercept float64 `json:",omitempty"`
 }
@@ -35,10 +36,10 @@ type Reject struct {
 	Batch  string `json:"batch"`
 }
 
-// Of says whether it is a reject of a study, or of one of its reconstructions, which CT-RATE numbers.
+// Of says whether it is a reject of a study, or of one of its reconstructions, which have a number or UID after its id.
 func (r Reject) Of(study string) bool {
 	n, reconstruction := strings.CutPrefix(r.Study, study+"_")
-	return r.Study == study || reconstruction && n != "" && strings.Trim(n, "0123456789") == ""
+	return r.Study == study || reconstruction && n != "" && strings.Trim(n, ".0123456789") == ""
 }
 
 // Refusal makes one study leave: a step's Study method returns it as its error.

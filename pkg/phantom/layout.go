@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -27,11 +28,50 @@ const (
 	metadataHeader = "VolumeName,Manufacturer,SeriesDescription,ManufacturerModelName,PatientSex,PatientAge,ReconstructionDiameter,DistanceSourceToDetector,DistanceSourceToPatient,GantryDetectorTilt,TableHeight,RotationDirection,ExposureTime,XRayTubeCurrent,Exposure,FilterType,GeneratorPower,FocalSpots,ConvolutionKernel,PatientPosition,RevolutionTime,SingleCollimationWidth,TotalCollimationWidth,TableSpeed,TableFeedPerRotation,SpiralPitchFactor,DataCollectionCenterPatient,ReconstructionTargetCenterPatient,ExposureModulationType,CTDIvol,ImagePositionPatient,ImageOrientationPatient,SliceLocation,SamplesPerPixel,PhotometricInterpretation,Rows,Columns,XYSpacing,RescaleIntercept,RescaleSlope,RescaleType,NumberofSlices,ZSpacing,StudyDate"
 )
 
-// writeTables writes the CSVs of both splits and, last of all, truth.jsonl.
-func writeTables(dir string, o Options, list []Study, reports []Report) error {
+// writeCSV writes a table, its header first.
+func writeCSV(path string, rows [][]string) error {
+	var b bytes.Buffer
+	if err := csv.NewWriter(&b).WriteAll(rows); err != nil {
+		return err
+	}
+	if err := writeFile(path, b.Bytes()); err != nil {
+		return fmt.Errorf("phantom: %w", err)
+	}
+	return nil
+}
+
+// writeTables writes the layout's tables and, last of all, truth.jsonl.
+func writeTables(dir string, o Options, list []Study, reports []Report) (err error) {
+	switch o.Layout {
+	case "dicom":
+		err = writeReports(dir, list, reports)
+	case "radchestct":
+		err = errors.Join(writeReports(dir, list, reports), writeLocations(dir, list, reports))
+	default:
+		err = writeCTRATE(dir, o, list, reports)
+	}
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	for i, s := range list {
+		if err := enc.Encode(o.truthOf(s, reports[i])); err != nil {
+			return err
+		}
+	}
+	if err := writeFile(filepath.Join(dir, "truth.jsonl"), b.Bytes()); err != nil {
+		return fmt.Errorf("phantom: %w", err)
+	}
+	return nil
+}
+
+// writeCTRATE writes the CSVs of both splits.
+func writeCTRATE(dir string, o Options, list []Study, reports []Report) error {
 	for _, t := range []struct {
 		name, header string
-		row          func(s Study, r Report, k int) []string
+		row          func(s Study, r Report, k int) []string // without the first column, the volume's name
 	}{
 		{"radiology_text_reports/%s_reports.csv", reportHeader, reportRow},
 		{"multi_abnormality_labels/%s_predicted_labels.csv", "VolumeName," + strings.Join(Findings[:], ","), labelRow},
@@ -42,42 +82,24 @@ func writeTables(dir string, o Options, list []Study, reports []Report) error {
 			if split == "valid" && !strings.HasPrefix(t.name, "multi") {
 				name = "validation"
 			}
-			var b bytes.Buffer
-			w := csv.NewWriter(&b)
-			if err := w.Write(strings.Split(t.header, ",")); err != nil {
-				return err
-			}
+			rows := [][]string{strings.Split(t.header, ",")}
 			for i, s := range list {
 				for k := 1; s.Split == split && k <= s.Volumes; k++ {
-					if err := w.Write(append([]string{s.VolumeName(k)}, t.row(s, reports[i], k)...)); err != nil {
-						return err
-					}
+					rows = append(rows, append([]string{s.VolumeName(k)}, t.row(s, reports[i], k)...))
 				}
 			}
-			w.Flush()
-			if err := writeFile(filepath.Join(dir, "dataset", filepath.FromSlash(fmt.Sprintf(t.name, name))), b.Bytes()); err != nil {
-				return fmt.Errorf("phantom: %w", err)
+			if err := writeCSV(filepath.Join(dir, "dataset", filepath.FromSlash(fmt.Sprintf(t.name, name))), rows); err != nil {
+				return err
 			}
 		}
-	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	for i, s := range list {
-		if err := enc.Encode(truthOf(s, reports[i])); err != nil {
-			return err
-		}
-	}
-	if err := writeFile(filepath.Join(dir, "truth.jsonl"), b.Bytes()); err != nil {
-		return fmt.Errorf("phantom: %w", err)
 	}
 	return nil
 }
 
-func truthOf(s Study, r Report) Truth {
+func (o Options) truthOf(s Study, r Report) Truth {
 	t := Truth{Study: s.ID, Patient: s.Patient, Split: s.Split, Image: map[string]int8{}, Report: map[string]*int{}, Text: r.Mentions, Family: r.Family}
 	for k := 1; k <= s.Volumes; k++ {
-		t.Volumes = append(t.Volumes, s.VolumeName(k))
+		t.Volumes = append(t.Volumes, o.volumeName(s, k))
 	}
 	for f, name := range Findings {
 		t.Image[name] = 0

@@ -4,7 +4,7 @@
 // its own, keyed by seed, study and finding, so that two studies which differ in one finding differ only where that
 // finding is; body size, lung volume, fat, noise and kernel vary always. Reports come from a grammar with two template
 // families that share no template: one for the training split, one for the validation split. Write lays a data set out
-// as CT-RATE does and adds truth.jsonl.
+// as CT-RATE or RAD-ChestCT does, or as a tree of DICOM files, and adds truth.jsonl.
 //
 // Nothing here claims to be anatomy: it is a test object whose labels are known exactly.
 package phantom
@@ -22,9 +22,14 @@ type Options struct {
 	Shape         [3]int   // voxels, ordered z, y, x; default 128 x 128 x 128. The field of 330 to 420 mm and the height of 320 mm stay
 	Difficulty    float64  // (0, 1]: 1 makes findings 0.6 times as large and as contrasted as 0.5, near 0 makes them 1.4 times; 0 means 0.5
 	ValidFraction float64  // part of the patients in the valid split, [0, 1); 0 means 0.2
+	Layout        string   // of the folder, one of Layouts; "" is ct-rate
 	Findings      []string // the only findings that may occur, by name; nil: all eighteen
 	Workers       int      // goroutines; 0: one a processor. It changes no byte
 }
+
+// Layouts of the folder that Write makes. dicom: a tree of files, one a slice, and a table of reports; radchestct:
+// RAD-ChestCT's arrays and tables of labels, and a table of reports, which RAD-ChestCT itself does not come with.
+var Layouts = []string{"ct-rate", "dicom", "radchestct"}
 
 // defaults fills in zeros and reports every setting that cannot work.
 func (o Options) defaults() (Options, error) {
@@ -49,6 +54,12 @@ func (o Options) defaults() (Options, error) {
 			bad = append(bad, fmt.Errorf("phantom: shape %v, each axis must be 16..1024 voxels", o.Shape))
 			break
 		}
+	}
+	if o.Layout == "" {
+		o.Layout = Layouts[0]
+	}
+	if !slices.Contains(Layouts, o.Layout) {
+		bad = append(bad, fmt.Errorf("phantom: no layout is called %q: there are %v", o.Layout, Layouts))
 	}
 	if !(o.Difficulty > 0 && o.Difficulty <= 1) {
 		bad = append(bad, fmt.Errorf("phantom: difficulty = %g, must be above 0 and at most 1", o.Difficulty))

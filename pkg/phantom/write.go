@@ -13,11 +13,12 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zip"
 
 	"silverbeam/pkg/volume"
 )
 
-// Write makes a data set in CT-RATE's layout under dir:
+// Write makes a data set under dir, in CT-RATE's layout unless o says another:
 //
 //	dataset/train/train_1/train_1_a/train_1_a_1.nii.gz      and so on, also valid/
 //	dataset/radiology_text_reports/{train,validation}_reports.csv
@@ -41,6 +42,7 @@ func Write(ctx context.Context, dir string, o Options, progress func(done, total
 	if err != nil {
 		return err
 	}
+	o.rename(list)
 	if err := claimFolder(dir, o); err != nil {
 		return err
 	}
@@ -63,11 +65,15 @@ type stamp struct {
 	ValidFraction float64  `json:"valid_fraction"`
 	Findings      []string `json:"findings"`
 	Studies       int      `json:"studies"`
+	Layout        string   `json:"layout,omitempty"` // "": ct-rate
 }
 
 // claimFolder writes the stamp, or compares it with the one that is there.
 func claimFolder(dir string, o Options) error {
-	want := stamp{stampVersion, o.Seed, o.Shape, o.Difficulty, o.ValidFraction, o.Findings, o.Studies}
+	want := stamp{stampVersion, o.Seed, o.Shape, o.Difficulty, o.ValidFraction, o.Findings, o.Studies, ""}
+	if o.Layout != Layouts[0] {
+		want.Layout = o.Layout
+	}
 	path := filepath.Join(dir, "phantom.json")
 	old, err := os.ReadFile(path)
 	if err == nil {
@@ -138,45 +144,63 @@ feed:
 
 // writeStudy makes the volumes that are missing and the report.
 func (w *painter) writeStudy(dir string, s Study) (Report, error) {
-	folder := filepath.Join(dir, "dataset", s.Split, s.Patient, s.ID)
 	missing := false
 	for k := 1; k <= s.Volumes; k++ {
-		missing = missing || !w.whole(filepath.Join(folder, s.VolumeName(k)))
+		missing = missing || !w.whole(w.o.volumePath(dir, s, k))
 	}
 	report := s.report(w.o)
 	if !missing {
 		return report, nil
 	}
-	if err := os.MkdirAll(folder, 0o777); err != nil {
-		return report, err
-	}
 	for k, v := range w.study(s) {
-		path := filepath.Join(folder, s.VolumeName(k+1))
+		path := w.o.volumePath(dir, s, k+1)
 		if w.whole(path) {
 			continue
 		}
-		var b bytes.Buffer
-		b.Grow(len(v.HU) + len(v.HU)/2)
-		z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
-		if err != nil {
-			return report, err
-		}
-		if err := volume.WriteNIfTI(z, v); err != nil {
-			return report, err
-		}
-		if err := z.Close(); err != nil {
-			return report, err
-		}
-		if err := writeFile(path, b.Bytes()); err != nil {
+		if err := w.save(path, s, k+1, v); err != nil {
 			return report, err
 		}
 	}
 	return report, nil
 }
 
+// save writes a volume as the layout keeps it.
+func (w *painter) save(path string, s Study, k int, v *volume.Volume) error {
+	var b bytes.Buffer
+	switch w.o.Layout {
+	case "dicom":
+		return saveSeries(path, s, k, v)
+	case "radchestct":
+		if err := writeNPZ(&b, v); err != nil {
+			return err
+		}
+		return writeFile(path, b.Bytes())
+	}
+	b.Grow(len(v.HU) + len(v.HU)/2)
+	z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	if err != nil {
+		return err
+	}
+	if err := volume.WriteNIfTI(z, v); err != nil {
+		return err
+	}
+	if err := z.Close(); err != nil {
+		return err
+	}
+	return writeFile(path, b.Bytes())
+}
+
 // whole tells whether the file is a gzip whose trailer names the size of a volume of this shape (RFC 1952, 2.3.1): a
-// file that was cut short is not.
+// file that was cut short is not. Of DICOM the last slice is written last; an npz must have its directory.
 func (w *painter) whole(path string) bool {
+	switch w.o.Layout {
+	case "dicom":
+		_, err := os.Stat(slicePath(path, w.o.Shape[0]-1))
+		return err == nil
+	case "radchestct":
+		z, err := zip.OpenReader(path)
+		return err == nil && z.Close() == nil
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return false

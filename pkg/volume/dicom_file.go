@@ -98,6 +98,13 @@ var errNotDICOM = errors.New("not a DICOM file")
 // readHead reads a file up to its pixels, with a reader to use for that. Errors are errNotDICOM, those of the file's
 // disk, or what is wrong with it; with the last the file is given too, with what had been read.
 func readHead(s source, r *bufio.Reader) (*dicomFile, error) {
+	return readElements(s, r, func(f *dicomFile, e *elements) see {
+		return func(el element, depth int) (bool, error) { return f.see(e, el, depth) }
+	})
+}
+
+// readElements shows the elements of the data set.
+func readElements(s source, r *bufio.Reader, show func(*dicomFile, *elements) see) (*dicomFile, error) {
 	in, err := s.open()
 	if err != nil {
 		return nil, err
@@ -116,7 +123,7 @@ func readHead(s source, r *bufio.Reader) (*dicomFile, error) {
 	err = f.meta(e)
 	if err == nil {
 		e.implicit = f.head.text(tagSyntaxUID) == implicitLittle
-		err = e.level(0, -1, func(el element, depth int) (bool, error) { return f.see(e, el, depth) })
+		err = e.level(0, -1, show(f, e))
 	}
 	if err == errStop {
 		err = nil

@@ -181,12 +181,8 @@ func TestAFindingAddedLater(t *testing.T) {
 	}
 }
 
-// The shipped demo, made small, follows it all the way: shards, quality of labels, prompts, scores and retrieval.
-func TestOwnFindingsInTheDemo(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it trains two small models")
-	}
-	l := newOwnLab(t)
+// smallDemo is the shipped demo with trainings of seconds.
+func smallDemo(t *testing.T) string {
 	text, err := pipelines.Source("demo")
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +194,16 @@ func TestOwnFindingsInTheDemo(t *testing.T) {
 	if n := len(small.FindAllString(file, -1)); n != 5 {
 		t.Fatalf("the demo has %d settings of size, want 5", n)
 	}
-	l.write("demo.yaml", file)
+	return file
+}
+
+// The shipped demo, made small, follows it all the way: shards, quality of labels, prompts, scores and retrieval.
+func TestOwnFindingsInTheDemo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it trains two small models")
+	}
+	l := newOwnLab(t)
+	l.write("demo.yaml", smallDemo(t))
 	l.succeed("phantom", "--studies", "24", "--size", "32", "--seed", "4", "--out", "data")
 	l.succeed("run", "demo.yaml", "--set", "data=data", "--set", "findings=own.yaml", "--run", "run")
 	d, err := shard.Open(filepath.Join(l.dir, "run/dataset"))

@@ -207,7 +207,7 @@ func (w *shards) read(j job) (d done) {
 		d.err = err
 		return d
 	}
-	v, err := volume.OpenScan(path, volume.Options{HU: volume.HUSource{Kind: w.Options.HUSource}}, "")
+	v, err := volume.OpenScan(path, volume.Options{HU: volume.HUSource{Kind: w.Options.HUSource}, Series: j.volume.Series}, "")
 	if err != nil {
 		d.err = err
 		return d

@@ -31,7 +31,7 @@ func TestIndexCTRATE(t *testing.T) {
 		}
 		got += ";"
 	}
-	if want := "train: train_1/train_1_a train_1_a_1 train_1_a_2 train_1_a_3 train_2/train_2_a train_2_a_1;train:;"; got != want {
+	if want := "train: train_1/train_1_a train_1_a_1 train_1_a_2 train_1_a_3 train_2/train_2_a train_2_a_1;"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -6,6 +6,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,14 +31,14 @@ import (
 const Name = "intake.Studies"
 
 // Layouts are the input layouts that intake knows.
-var Layouts = []string{"table", "ct-rate"}
+var Layouts = []string{"table", "ct-rate", "dicom", "radchestct"}
 
 // Options is the config block of an intake.Studies step.
 type Options struct {
-	Layout    string  `yaml:"layout"`     // table or ct-rate; needed
-	Root      string  `yaml:"root"`       // ct-rate: the folder that holds dataset/, or is it; also s3://BUCKET/KEY
-	Path      string  `yaml:"path"`       // table: a CSV, JSONL or Parquet file, also .gz; also s3://BUCKET/KEY
-	Columns   Columns `yaml:"columns"`    // table: where things are; default study: id, report: report
+	Layout    string  `yaml:"layout"`     // table, ct-rate, dicom or radchestct; needed
+	Root      string  `yaml:"root"`       // the folder of the volumes; ct-rate: that holds dataset/, or is it; table: default that of the table; also s3://BUCKET/KEY, but for dicom
+	Path      string  `yaml:"path"`       // of the reports, a CSV, JSONL or Parquet file, also .gz; table: needed; dicom, radchestct: default ROOT/reports.csv; also s3://BUCKET/KEY
+	Columns   Columns `yaml:"columns"`    // where things are in path; default study: id, report: report
 	BatchRows int     `yaml:"batch_rows"` // studies a batch; default 5000, with volumes 16
 	Limit     int     `yaml:"limit"`      // only the first studies; 0: all
 }
@@ -47,8 +48,9 @@ type Output = batch.Output
 
 // Columns names the columns of a table.
 type Columns struct {
-	Study   string   `yaml:"study"`   // default id
-	Patient string   `yaml:"patient"` // default: each study is its own patient
+	Study   string   `yaml:"study"`   // default id; dicom: holds accession numbers or StudyInstanceUIDs
+	Patient string   `yaml:"patient"` // table: default each study is its own patient
+	Volume  string   `yaml:"volume"`  // table: a path from root to a NIfTI, npz or zip file, or a folder of one DICOM series; default: text alone
 	Report  []string `yaml:"report"`  // joined with a newline; default [report]
 }
 
@@ -61,8 +63,8 @@ func (o Options) Validate() error {
 	if !slices.Contains(Layouts, o.Layout) {
 		bad("layout", o.Layout, "one of "+strings.Join(Layouts, ", "))
 	}
-	if o.Layout == "ct-rate" && o.Root == "" {
-		bad("root", o.Root, "a folder, for layout ct-rate")
+	if slices.Contains(Layouts, o.Layout) && o.Layout != "table" && o.Root == "" {
+		bad("root", o.Root, "a folder, for layout "+o.Layout)
 	}
 	if o.Layout == "table" && o.Path == "" {
 		bad("path", o.Path, "a file, for layout table")
@@ -71,6 +73,12 @@ func (o Options) Validate() error {
 		if err := bucket.Check(f[1]); err != nil {
 			bad(f[0], bucket.Name(f[1]), err.Error())
 		}
+	}
+	if o.Layout == "dicom" && bucket.Is(o.Root) {
+		bad("root", bucket.Name(o.Root), "a folder of this machine, for layout dicom")
+	}
+	if o.Layout == "table" && o.Columns.Volume != "" && o.Root == "" && bucket.Is(o.Path) {
+		bad("root", o.Root, "a folder or s3 URL, where volumes are of a table in a bucket")
 	}
 	if o.BatchRows < 0 || o.BatchRows > 100_000 {
 		bad("batch_rows", o.BatchRows, "1 to 100000")
@@ -82,10 +90,16 @@ func (o Options) Validate() error {
 }
 
 func (o Options) columns() table.Columns {
-	if o.Layout == "ct-rate" {
+	switch {
+	case o.Layout == "ct-rate":
 		return ctrateColumns
+	case o.Layout == "radchestct" && !o.hasReports():
+		return radchestColumns
 	}
-	c := table.Columns{Study: o.Columns.Study, Patient: o.Columns.Patient, Report: o.Columns.Report}
+	c := table.Columns{Study: o.Columns.Study, Report: o.Columns.Report}
+	if o.Layout == "table" {
+		c.Patient, c.Volume = o.Columns.Patient, o.Columns.Volume
+	}
 	if c.Study == "" {
 		c.Study = "id"
 	}
@@ -95,10 +109,18 @@ func (o Options) columns() table.Columns {
 	return c
 }
 
-// Index cuts the input into descriptors of batches. It reads the tables once and opens no volume.
+// reports is the table of reports of a layout whose volumes lie in root.
+func (o Options) reports() string { return cmp.Or(o.Path, bucket.Join(o.Root, "reports.csv")) }
+
+// Index cuts the input into descriptors of batches. It reads the tables once, of DICOM files the heads, and no voxels.
 func Index(o Options) ([]schemas.Batch, error) {
-	if o.Layout == "ct-rate" {
+	switch o.Layout {
+	case "ct-rate":
 		return indexCTRATE(o)
+	case "dicom":
+		return indexDICOM(o)
+	case "radchestct":
+		return indexRadChest(o)
 	}
 	return indexTable(o)
 }
@@ -189,7 +211,7 @@ func read(tables *table.Reader, b *schemas.Batch, step string, c table.Columns) 
 		return err
 	}
 	if b.Scans != nil {
-		return joinScans(b, step, rows, bad)
+		return joinScans(b, step, rows) // bad rows are rejects since the index
 	}
 	if b.Take > 0 {
 		rows = rows[:min(b.Take, len(rows))]

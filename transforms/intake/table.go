@@ -1,8 +1,10 @@
 package intake
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"path/filepath"
 
 	"silverbeam/pkg/bucket"
 	"silverbeam/pkg/table"
@@ -11,6 +13,9 @@ import (
 
 // indexTable cuts a report table into batches of consecutive rows.
 func indexTable(o Options) (batches []schemas.Batch, err error) {
+	if o.Columns.Volume != "" {
+		return indexTableVolumes(o)
+	}
 	ranges, err := table.Cut(o.Path, o.columns(), rowsOr(o.BatchRows, 5000))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", Name, ErrInput, err)
@@ -31,6 +36,26 @@ func indexTable(o Options) (batches []schemas.Batch, err error) {
 		return nil, fmt.Errorf("%s: %w: %s has no rows", Name, ErrInput, bucket.Name(o.Path))
 	}
 	return batches, nil
+}
+
+// indexTableVolumes lists the studies of a table that names a volume in each row; rows of one id are one study.
+func indexTableVolumes(o Options) ([]schemas.Batch, error) {
+	files, err := openTree(cmp.Or(o.Root, filepath.Dir(o.Path)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", Name, ErrInput, err)
+	}
+	scan := func(row table.Row) (schemas.Scan, string, bool) {
+		s := schemas.Scan{Study: row.ID, Patient: cmp.Or(row.Patient, row.ID)}
+		if row.Volume != "" {
+			v := schemas.Volume{Path: row.Volume}
+			if !filepath.IsAbs(v.Path) {
+				v.Path = files.path(v.Path)
+			}
+			s.Volumes = []schemas.Volume{v}
+		}
+		return s, drawSplit(s.Patient), true
+	}
+	return indexVolumes(o, files, []reportTable{{o.Path, o.columns(), "train", scan}}, nil)
 }
 
 func rowsOr(n, def int) int {
