@@ -29,8 +29,8 @@ type LabelScore struct {
 	N          int      `json:"n"`
 	NPos       int      `json:"n_pos"`
 	NNeg       int      `json:"n_neg"`
-	NMissing   int      `json:"n_missing"`             // unknown, uncertain ones that are counted below aside
-	NUncertain *int     `json:"n_uncertain,omitempty"` // counted or left out, as the caller chose
+	NMissing   int      `json:"n_missing"`             // left out: empty cells, and uncertain ones unless they count as a class
+	NUncertain *int     `json:"n_uncertain,omitempty"` // of them, and of those that count as a class
 	DeLong              // independent rows assumed; Bootstrap is by patient
 	AP         *float64 `json:"ap"` // chance is NPos/N
 	Brier      *float64 `json:"brier,omitempty"`
