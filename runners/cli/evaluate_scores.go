@@ -74,8 +74,8 @@ func evaluateScoresCommand() *cobra.Command {
 	c.Flags().StringVar(&f.valLabels, "val-labels", "", "clean: labels of other rows, on which --threshold youden and --calibrate are fitted, `CSV`")
 	c.Flags().StringVar(&f.valScores, "val-scores", "", "clean: scores of those rows, `CSV`")
 	c.Flags().StringVar(&f.threshold, "threshold", "0.5", "clean: present is score >= `X`; youden: each label's own, the best of the validation rows")
-	c.Flags().StringVar(&f.calibrate, "calibrate", "", "clean: also figures of scores that were calibrated on the validation rows: `platt`, isotonic or temperature")
-	c.Flags().StringVar(&f.uncertain, "uncertain", "missing", "clean: what a label of -1 counts as: `missing`, zero or one")
+	c.Flags().StringVar(&f.calibrate, "calibrate", "", "clean: also figures of scores that were calibrated on the validation rows `HOW`: platt, isotonic or temperature")
+	c.Flags().StringVar(&f.uncertain, "uncertain", "missing", "clean: count a label of -1 `AS` missing, zero or one")
 	return c
 }
 
