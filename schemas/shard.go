@@ -1,7 +1,5 @@
 package schemas
 
-import "encoding/json"
-
 // Shard is what a sink wrote for one batch, or, after all of them, the manifest that names them.
 type Shard struct {
 	Step   string // the sink's step name
@@ -10,8 +8,8 @@ type Shard struct {
 	Split  string
 	File   string // relative to the run folder
 	Rows   int
-	Digest string          // hex SHA-256 of the file; of a manifest: its digest
-	Entry  json.RawMessage `json:",omitempty"` // what the manifest is to say of the file; nil where there is no manifest
+	Digest string // hex SHA-256 of the file; of a manifest: its digest
+	Entry  string // what the manifest is to say of the file, as JSON; "" where there is no manifest. Beam's row coder loses a json.RawMessage
 }
 
 // Model is a trained model, or the result of an evaluation of one: a folder or file of the run.

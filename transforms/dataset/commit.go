@@ -51,7 +51,7 @@ func (f *commitFn) commit(ctx context.Context, g batch.Gathered) (out schemas.Sh
 		}
 		sp := m.Splits[s.Split]
 		ref := shard.BatchRef{ID: s.Batch, File: rel}
-		if err := json.Unmarshal(s.Entry, &ref.Written); err != nil {
+		if err := json.Unmarshal([]byte(s.Entry), &ref.Written); err != nil {
 			return out, fmt.Errorf("%s: its summary: %w", s.File, err)
 		}
 		sp.Batches = append(sp.Batches, ref)

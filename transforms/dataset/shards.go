@@ -187,7 +187,7 @@ func (w *shards) Write(ctx context.Context, path string, b *schemas.Batch) (sche
 		return schemas.Shard{}, p, err
 	}
 	entry, err := json.Marshal(f)
-	return schemas.Shard{Rows: f.Rows, Digest: f.Digest, Entry: entry}, p, err
+	return schemas.Shard{Rows: f.Rows, Digest: f.Digest, Entry: string(entry)}, p, err
 }
 
 // read brings one reconstruction to the preset's grid.
