@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math"
@@ -34,13 +35,9 @@ func datasetInspectCommand() *cobra.Command {
 			"and greatest of the split. Volumes with the same voxels in one split are named; in two splits no data set is made of them.",
 		Example: "  silverbeam dataset inspect out/demo/dataset --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dir, err := shard.Local(cmd.Context(), args[0])
+			d, err := openDataset(cmd.Context(), args[0])
 			if err != nil {
-				return unreadable(err)
-			}
-			d, err := shard.Open(dir)
-			if err != nil {
-				return unreadable(err)
+				return err
 			}
 			defer d.Close()
 			v, err := look(d)
@@ -55,6 +52,19 @@ func datasetInspectCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return c
+}
+
+// openDataset opens the data set in a folder or bucket.
+func openDataset(ctx context.Context, place string) (*shard.Dataset, error) {
+	dir, err := shard.Local(ctx, place)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	d, err := shard.Open(dir)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	return d, nil
 }
 
 // datasetView is what dataset inspect --json prints.

@@ -33,13 +33,9 @@ func datasetExportCommand() *cobra.Command {
 			case len(left) > 0:
 				return usage(cmd, "--out: %s: it holds %s already; name a new folder", out, count(len(left), "file"))
 			}
-			dir, err := shard.Local(cmd.Context(), args[0])
+			d, err := openDataset(cmd.Context(), args[0])
 			if err != nil {
-				return unreadable(err)
-			}
-			d, err := shard.Open(dir)
-			if err != nil {
-				return unreadable(err)
+				return err
 			}
 			defer d.Close()
 			e.Name = filepath.Base(filepath.Clean(out))

@@ -50,7 +50,7 @@ func tellPublished(w io.Writer, s metrics.Scores) (any, error) {
 	row := func(name, n, pos string, figures ...*float64) {
 		text := fmt.Sprintf("%-36s %6s %6s  ", name, n, pos)
 		for _, v := range figures {
-			text += fmt.Sprintf("%-7s", cell3(metrics.Figure{Value: v}))
+			text += fmt.Sprintf("%-7s", short3(v))
 		}
 		line(w, "%s", strings.TrimRight(text, " "))
 	}
@@ -194,8 +194,7 @@ func (f *scoresFlags) ordinal(w io.Writer) (any, error) {
 		return nil, err
 	}
 	predicted := slices.Repeat([]int{metrics.Unparsed}, len(truth))
-	wanted := func(id string) bool { _, ok := t.row[id]; return ok }
-	err = p.each([]string{"pred"}, wanted, func(r table.Row) error {
+	err = p.each([]string{"pred"}, t.has, func(r table.Row) error {
 		if r.Extra[0] == "" {
 			return nil
 		}
@@ -245,7 +244,7 @@ func tellClasses(w io.Writer, c metrics.Classes) (any, error) {
 		name  string
 		value *float64
 	}{{"accuracy", c.Accuracy}, {"balanced accuracy", c.BalancedAccuracy}, {"F1, macro", c.F1Macro}, {"MAE", c.MAE}, {"kappa, quadratic", c.KappaQuadratic}} {
-		line(w, "%-20s%s", f.name, cell3(metrics.Figure{Value: f.value}))
+		line(w, "%-20s%s", f.name, short3(f.value))
 	}
 	line(w, "%-20s%d, %d of them unparsed", "rows", c.N, c.NUnparsed)
 	return c, nil

@@ -244,7 +244,7 @@ func (f *retrievalFlags) tellShared(w io.Writer, t *truth, queries int) {
 		}
 	}
 	if example != "" {
-		line(w, "%s: %s has several volumes in queries and pool (%s): %s counts them, clean does not", f.labels, "a patient", example, f.protocol)
+		line(w, "%s: a patient has several volumes in queries and pool (%s): %s counts them, clean does not", f.labels, example, f.protocol)
 	}
 }
 
@@ -316,6 +316,3 @@ func tellAtK(w io.Writer, queries int, pool string, figures []atK) {
 		line(w, "%s", row)
 	}
 }
-
-// short3 is a figure as .934; undefined is a dash.
-func short3(v *float64) string { return cell3(metrics.Figure{Value: v}) }

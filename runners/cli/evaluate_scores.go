@@ -223,7 +223,7 @@ func (f *scoresFlags) resampling() (o metrics.Resampling, err error) {
 func tellScores(w io.Writer, findings []string, s *metrics.Summary) {
 	line(w, "%-36s %6s %6s  %-20s%-7s%s", fmt.Sprintf("%s of %s", count(s.NRows, "row"), count(s.NPatients, "patient")), "n", "pos", "AUC", "AP", "F1")
 	row := func(name, n, pos string, auc metrics.Figure, ap, f1 *float64) {
-		line(w, "%s", strings.TrimRight(fmt.Sprintf("%-36s %6s %6s  %-20s%-7s%s", name, n, pos, cell3(auc), cell3(metrics.Figure{Value: ap}), cell3(metrics.Figure{Value: f1})), " "))
+		line(w, "%s", strings.TrimRight(fmt.Sprintf("%-36s %6s %6s  %-20s%-7s%s", name, n, pos, cell3(auc), short3(ap), short3(f1)), " "))
 	}
 	for _, name := range findings {
 		l := s.Labels[name]
@@ -255,3 +255,6 @@ func cell3(f metrics.Figure) string {
 	}
 	return fmt.Sprintf("%s (%s-%s)", short(*f.Value), short(f.Interval[0]), short(f.Interval[1]))
 }
+
+// short3 is a figure as .934; undefined is a dash.
+func short3(v *float64) string { return cell3(metrics.Figure{Value: v}) }

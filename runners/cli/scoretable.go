@@ -47,6 +47,11 @@ func (t *idTable) each(columns []string, wanted func(id string) bool, do func(r 
 
 func everyID(string) bool { return true }
 
+func (t *idTable) has(id string) bool {
+	_, ok := t.row[id]
+	return ok
+}
+
 // cellError names a cell. What it holds is not told: it may be anything.
 func (t *idTable) cellError(line int64, column, format string, args ...any) error {
 	return badInput("%s:%d: column %q: "+format, append([]any{t.path, line, column}, args...)...)
@@ -161,8 +166,7 @@ func readScores(path string, columns []string, of *idTable) ([][]float64, error)
 	for k := range out {
 		out[k] = make([]float64, len(of.ids))
 	}
-	wanted := func(id string) bool { _, ok := of.row[id]; return ok }
-	err = t.each(columns, wanted, func(r table.Row) error {
+	err = t.each(columns, of.has, func(r table.Row) error {
 		i := of.row[r.ID]
 		for k, cell := range r.Extra {
 			x, err := strconv.ParseFloat(cell, 64)
@@ -182,7 +186,7 @@ func readScores(path string, columns []string, of *idTable) ([][]float64, error)
 // in says which row another table has not.
 func (t *idTable) in(other *idTable) error {
 	for i, id := range t.ids {
-		if _, ok := other.row[id]; !ok {
+		if !other.has(id) {
 			return t.cellError(t.lines[i], t.id, "%q is not in %s", id, other.path)
 		}
 	}
