@@ -36,7 +36,7 @@ func (s *slow) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer s.now.Add(-1)
 	for m := s.most.Load(); n > m && !s.most.CompareAndSwap(m, n); m = s.most.Load() {
 	}
-	wait := 5 * time.Millisecond
+	wait := 50 * time.Millisecond // many times what is between two commits: calls that begin in several of them overlap
 	if s.held != nil {
 		s.hold.Do(func() { close(s.held); wait = time.Hour })
 	}
