@@ -22,7 +22,7 @@ import (
 var files embed.FS
 
 // Shipped names the files within the program.
-var Shipped = []string{"demo", "label-reports", "mps-ct"}
+var Shipped = []string{"demo", "label-reports", "mps-ct", "evaluate-only"}
 
 // Source is the text of a file that ships.
 func Source(name string) ([]byte, error) { return files.ReadFile(name + ".yaml") }

@@ -41,6 +41,15 @@ func (m Manifest) leaks() error {
 	return fmt.Errorf("%w: %s%s", ErrLeak, text, more)
 }
 
+// LearnedFrom is ErrLeak where a patient, or the voxels of a volume, stand in the split train of learned, which a model was
+// made of, and in another split than train here.
+func (m Manifest) LearnedFrom(learned Manifest) error {
+	both := Manifest{Splits: maps.Clone(m.Splits)}
+	delete(both.Splits, "train")
+	both.Splits["the model's training"] = learned.Splits["train"]
+	return both.leaks()
+}
+
 // place is a row of a split.
 type place struct {
 	split string

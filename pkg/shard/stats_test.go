@@ -58,6 +58,22 @@ func TestLeaksAreRefused(t *testing.T) {
 	}
 }
 
+// What a model learned from is looked for in all splits of another data set but train.
+func TestLearnedFrom(t *testing.T) {
+	of := func(patient string) Split {
+		return Split{Batches: []BatchRef{{Written: Written{Tensors: []Tensor{{Patient: patient, Volume: "v" + patient, SHA256: patient}}}}}}
+	}
+	learned := Manifest{Splits: map[string]Split{"train": of("p1"), "valid": of("p2")}}
+	for _, c := range []struct{ train, valid, want string }{
+		{"p1", "p3", ""}, {"p3", "p2", ""}, {"p3", "p1", "patient p1 in the model's training and valid; the same voxels as vp1 in the model's training and as vp1 in valid"},
+	} {
+		err := Manifest{Splits: map[string]Split{"train": of(c.train), "valid": of(c.valid)}}.LearnedFrom(learned)
+		if (err == nil) != (c.want == "") || err != nil && (!errors.Is(err, ErrLeak) || !strings.HasSuffix(err.Error(), c.want)) {
+			t.Errorf("train %s, valid %s: %v", c.train, c.valid, err)
+		}
+	}
+}
+
 func TestStats(t *testing.T) {
 	dir := t.TempDir()
 	a, b := makeRows(5, 1), makeRows(1, 2)

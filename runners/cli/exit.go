@@ -19,6 +19,7 @@ import (
 	"silverbeam/runners/local"
 	"silverbeam/transforms/evaluate"
 	"silverbeam/transforms/intake"
+	"silverbeam/transforms/train"
 
 	"github.com/spf13/cobra"
 )
@@ -73,7 +74,7 @@ var classes = []struct {
 	{codeTemporary, is(bucket.ErrTemporary, bucket.ErrRaced)},
 	{codeProvider, is(bucket.ErrRefused)},
 	{codeRejects, is(intake.ErrRejects)},
-	{codeInput, is(intake.ErrInput, evaluate.ErrTruth, shard.ErrDamaged, shard.ErrLeak)},
+	{codeInput, is(intake.ErrInput, evaluate.ErrTruth, train.ErrWeights, shard.ErrDamaged, shard.ErrLeak)},
 	{codeBudget, is(llm.ErrBudget, llm.ErrReplay)},
 	{codeProvider, is(llm.ErrProvider)},
 	{codeTemporary, is(llm.ErrTemporary, context.DeadlineExceeded)},
@@ -177,7 +178,7 @@ var hints = []struct {
 }{
 	{intake.ErrRejects, "the same command with more --max-rejects, or tolerance in the pipeline file, goes on"},
 	{shard.ErrDamaged, "remove the file, and the same command makes it anew"},
-	{shard.ErrLeak, "keep each patient, and each scan, in one split of the input, and the same command goes on"},
+	{shard.ErrLeak, "keep each patient, and each scan, in one split of the input, and out of what is evaluated where a model learned from it; then the same command goes on"},
 	{ledger.ErrMonth, "a higher spend.month_usd in the policy file, or another month (of UTC), and the same command goes on where it stopped"},
 	{llm.ErrPolicy, "ask who keeps the policy file, or name what it allows"},
 	{llm.ErrChanged, "name the model's dated version, or give the new one a results store of its own (--store); with canary -1 (--canary -1) the same command goes on"},

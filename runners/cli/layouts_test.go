@@ -54,18 +54,9 @@ func TestDemoFromEveryLayout(t *testing.T) {
 // tensors are a run's volumes, each by its study and the digest of its voxels, with its name.
 func (l *lab) tensors(run string) map[string]string {
 	l.Helper()
-	d, err := shard.Open(filepath.Join(l.dir, run, "dataset"))
-	if err != nil {
-		l.Fatal(err)
-	}
-	defer d.Close()
 	all := map[string]string{}
 	for _, split := range []string{"train", "valid"} {
-		rows, err := d.Rows(split)
-		if err != nil {
-			l.Fatal(err)
-		}
-		for _, r := range rows {
+		for _, r := range l.rows(run, split) {
 			hu, err := r.Voxels()
 			if err != nil {
 				l.Fatal(err)
@@ -74,4 +65,19 @@ func (l *lab) tensors(run string) map[string]string {
 		}
 	}
 	return all
+}
+
+// rows are those of a split of a run's data set, open until the test ends.
+func (l *lab) rows(run, split string) []shard.Row {
+	l.Helper()
+	d, err := shard.Open(filepath.Join(l.dir, run, "dataset"))
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.Cleanup(func() { d.Close() })
+	rows, err := d.Rows(split)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return rows
 }

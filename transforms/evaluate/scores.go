@@ -3,6 +3,8 @@ package evaluate
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"silverbeam/pkg/fit"
 	"silverbeam/pkg/metrics"
@@ -20,8 +22,25 @@ func (f *modelFn) classifier(ctx context.Context, m *fit.Model, p *pool) (*resul
 	if err != nil {
 		return nil, err
 	}
-	train, err := p.data.Rows("train")
+	scores := columns(logits, m.Config.Findings, p.tax.Names())
+	if !slices.ContainsFunc(scores, func(c []float64) bool { return c != nil }) {
+		return nil, fmt.Errorf("the model knows %s, and none of the run's findings", strings.Join(m.Config.Findings, ", "))
+	}
+	base, err := baseline(p)
 	if err != nil {
+		return nil, err
+	}
+	r := &result.Scores{Header: p.Header, Protocol: "each volume scored by the model's output for the finding", Chance: .5}
+	if err := f.score(r, p, scores, base); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// baseline scores by the HU histogram; nil where the data set has no split train to learn from.
+func baseline(p *pool) ([][]float64, error) {
+	train, err := p.data.Rows("train")
+	if err != nil || len(train) == 0 {
 		return nil, err
 	}
 	trained, err := histograms(train)
@@ -32,15 +51,7 @@ func (f *modelFn) classifier(ctx context.Context, m *fit.Model, p *pool) (*resul
 	if err != nil {
 		return nil, err
 	}
-	base, err := metrics.Baseline(trained, silver(train, len(p.y)), held, metrics.BaselineLambda)
-	if err != nil {
-		return nil, err
-	}
-	r := &result.Scores{Header: p.Header, Protocol: "each volume scored by the model's output for the finding", Chance: .5}
-	if err := f.score(r, p, columns(logits, len(p.y)), base); err != nil {
-		return nil, err
-	}
-	return r, nil
+	return metrics.Baseline(trained, silver(train, len(p.y)), held, metrics.BaselineLambda)
 }
 
 // zeroShot scores a finding by how much nearer a volume lies to its positive prompt than to its negative one.
@@ -120,12 +131,14 @@ func histograms(rows []shard.Row) ([][]float64, error) {
 	return out, nil
 }
 
-// columns turns row → finding into finding → row.
-func columns(rows [][]float32, findings int) [][]float64 {
-	out := make([][]float64, findings)
-	for k := range out {
-		for _, r := range rows {
-			out[k] = append(out[k], float64(r[k]))
+// columns turns row → the model's finding into finding → row; nil for a finding that the model does not know.
+func columns(rows [][]float32, known, findings []string) [][]float64 {
+	out := make([][]float64, len(findings))
+	for k, name := range findings {
+		if at := slices.Index(known, name); at >= 0 {
+			for _, r := range rows {
+				out[k] = append(out[k], float64(r[at]))
+			}
 		}
 	}
 	return out

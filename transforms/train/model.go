@@ -2,7 +2,8 @@
 //
 // train.Model takes the manifest, or the model of an earlier step, and gives a model: a folder with safetensors weights,
 // their configuration, the history of the loss and a checkpoint. A finished model whose options and data have not
-// changed is given again at once; a killed training goes on from its checkpoint to the same weights.
+// changed is given again at once; a killed training goes on from its checkpoint to the same weights. A model that another
+// run has finished is taken as it is.
 package train
 
 import (
@@ -32,7 +33,7 @@ var Recipes = []string{"supervised", "clip"}
 
 // Options is the config block of a train.Model step.
 type Options struct {
-	Recipe string  `yaml:"recipe"` // supervised or clip; needed
+	Recipe string  `yaml:"recipe"` // supervised or clip; needed, but for weights
 	Width  int     `yaml:"width"`  // channels of the first stage; default 16, and the initial model's for clip
 	Stem   int     `yaml:"stem"`   // stride and size of the first convolution: 2 or 4 voxels; default 4, and the initial model's for clip
 	Epochs int     `yaml:"epochs"` // passes over the training studies; default 10, for clip 8
@@ -45,6 +46,8 @@ type Options struct {
 	Share    float64 `yaml:"share"`     // of the training patients, the first by a hash, so that a share holds all smaller ones; default 1
 	Window   int     `yaml:"window"`    // studies that are mixed, of whole files in a random order: for data far away; default: all
 	MemoryMB int     `yaml:"memory_mb"` // of prepared batches and of volumes that are read; default: two batches; changes no result
+
+	Weights string `yaml:"weights"` // a finished model's folder, taken as it is instead of training; alone
 }
 
 // Validate names every setting that cannot work.
@@ -52,6 +55,12 @@ func (o Options) Validate() error {
 	var errs []error
 	bad := func(field string, value any, bound string) {
 		errs = append(errs, schemas.FieldError{Field: field, Value: value, Bound: bound})
+	}
+	if o.Weights != "" {
+		if o != (Options{Weights: o.Weights}) {
+			bad("weights", o.Weights, "no other option with it: nothing is trained")
+		}
+		return errors.Join(errs...)
 	}
 	if !slices.Contains(Recipes, o.Recipe) {
 		bad("recipe", o.Recipe, "one of "+strings.Join(Recipes, ", "))
@@ -114,6 +123,9 @@ type trainer struct {
 
 // train makes the model's folder and names it.
 func (t trainer) train(ctx context.Context) (m schemas.Model, err error) {
+	if t.Options.Weights != "" {
+		return t.take()
+	}
 	tax, err := taxonomy.Load(t.Findings)
 	if err != nil {
 		return m, err
