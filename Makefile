@@ -97,7 +97,7 @@ test-storm: # twenty thousand reports against a server on its worst day; two hun
 	SILVERBEAM_STORM=20000 SILVERBEAM_KILLS=200 $(GO) test -vet=off -count=1 -timeout 2h -run 'Storm|Killed|RunsGoOn|Term|BudgetHolds' -v ./pkg/llm ./runners/cli
 
 .PHONY: test-volumes
-test-volumes: # a data set of two thousand volumes, killed ten times; memory over time, busy cores, and volumes read twice
+test-volumes: # a data set of two thousand volumes, killed ten times: none is read again but those that were being read; tells of memory over time and busy cores
 	SILVERBEAM_VOLUMES=2000 $(GO) test -vet=off -count=1 -timeout 1h -run ManyVolumes -v ./runners/cli
 
 .PHONY: test-postgres

@@ -88,7 +88,10 @@ func Commit(dir string, m Manifest) (digest string, err error) {
 	if err := m.leaks(); err != nil {
 		return "", fmt.Errorf("shard: %w", err)
 	}
-	return commit(dir, m)
+	if digest, err = commit(dir, m); err == nil {
+		err = sweepSpools(dir)
+	}
+	return digest, err
 }
 
 func commit(dir string, m Manifest) (digest string, err error) {

@@ -84,7 +84,7 @@ func orphans(dir string, m Manifest) (found []string, err error) {
 		}
 		rel, err := filepath.Rel(dir, path)
 		rel = filepath.ToSlash(rel)
-		if !named[rel] && (strings.HasSuffix(rel, ".arrow") || halfWritten.MatchString(rel)) {
+		if !named[rel] && (strings.HasSuffix(rel, ".arrow") || strings.HasSuffix(rel, SpoolSuffix) || halfWritten.MatchString(rel)) {
 			found = append(found, rel)
 		}
 		return err

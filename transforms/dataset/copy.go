@@ -36,7 +36,7 @@ func fetch(ctx context.Context, dir string, jobs []job) (end func()) {
 	room := make(chan struct{}, 2*runtime.GOMAXPROCS(0)) // more than batch.Ordered has under way
 	var all []*copied
 	for i := range jobs {
-		if bucket.Is(jobs[i].volume.Path) {
+		if bucket.Is(jobs[i].volume.Path) && !jobs[i].spool.Has(jobs[i].volume.ID) {
 			c := &copied{url: jobs[i].volume.Path, ready: make(chan struct{})}
 			jobs[i].copy, all = c, append(all, c)
 		}

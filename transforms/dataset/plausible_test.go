@@ -15,20 +15,8 @@ import (
 func TestShardsRefusesWhatIsNoHU(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name string, offset int16) schemas.Volume {
-		v := volume.Volume{HU: make([]int16, 16*16*16), Shape: [3]int{16, 16, 16}, SpacingMM: [3]float64{20, 20, 20},
-			AffineLPS: [16]float64{20, 0, 0, 0, 0, 20, 0, 0, 0, 0, 20, 0, 0, 0, 0, 1}}
-		for i := range v.HU {
-			v.HU[i] = offset + []int16{-1000, -850, 40, 60}[i%4] // air, lung, soft tissue
-		}
 		path := filepath.Join(dir, name+".nii")
-		f, err := os.Create(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		if err := volume.WriteNIfTI(f, &v); err != nil {
-			t.Fatal(err)
-		}
+		scan(t, path, offset)
 		return schemas.Volume{ID: name, Path: path}
 	}
 	preset, err := volume.PresetByName("demo")
@@ -47,5 +35,23 @@ func TestShardsRefusesWhatIsNoHU(t *testing.T) {
 	}
 	if r := b.Rejects[0]; r.Study != "x_2" || r.Class != "volume" || !strings.Contains(r.Reason, "implausible HU") || !strings.Contains(r.Reason, "hu_source") {
 		t.Errorf("reject %+v", r)
+	}
+}
+
+// scan writes a volume of air, lung and soft tissue, all higher by some HU.
+func scan(t *testing.T, path string, offset int16) {
+	t.Helper()
+	v := volume.Volume{HU: make([]int16, 16*16*16), Shape: [3]int{16, 16, 16}, SpacingMM: [3]float64{20, 20, 20},
+		AffineLPS: [16]float64{20, 0, 0, 0, 0, 20, 0, 0, 0, 0, 20, 0, 0, 0, 0, 1}}
+	for i := range v.HU {
+		v.HU[i] = offset + []int16{-1000, -850, 40, 60}[i%4]
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := volume.WriteNIfTI(f, &v); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -127,57 +127,59 @@ var world = []error{syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ENOT
 type job struct {
 	study  *schemas.Study
 	volume schemas.Volume
+	spool  *shard.Spool
 	copy   *copied // of a volume in a bucket
 }
 
 // done is what became of a job.
 type done struct {
 	job
-	hu   []int16
-	scan shard.Scan
-	cpu  time.Duration
-	err  error
+	shard.Kept
+	cpu time.Duration
+	err error // of the world
 }
 
 // making are the shards that this process makes at a time, of all batches that the runner hands it: two, since one that ends
-// and waits for the disk leaves the cores to the other. What a kill costs is the volumes of these.
+// and waits for the disk leaves the cores to the other.
 var making = make(chan struct{}, 2)
 
 // Write makes the batch's shard. A few volumes are read ahead of the one that is written, so that a few are in memory.
 func (w *shards) Write(ctx context.Context, path string, b *schemas.Batch) (schemas.Shard, schemas.Passage, error) {
 	p := schemas.Passage{Unit: "volumes"}
-	var jobs []job
-	for i := range b.Studies {
-		for _, v := range b.Studies[i].Volumes {
-			jobs = append(jobs, job{study: &b.Studies[i], volume: v})
-		}
-	}
 	select {
 	case making <- struct{}{}:
 		defer func() { <-making }()
 	case <-ctx.Done():
 		return schemas.Shard{}, p, ctx.Err()
 	}
+	spool := shard.OpenSpool(path)
+	defer spool.Close()
+	var jobs []job
+	for i := range b.Studies {
+		for _, v := range b.Studies[i].Volumes {
+			jobs = append(jobs, job{study: &b.Studies[i], volume: v, spool: spool})
+		}
+	}
 	defer fetch(ctx, filepath.Dir(path), jobs)()
 	rows := func(yield func(shard.Row, error) bool) {
-		for d := range batch.Ordered(runtime.GOMAXPROCS(0), jobs, w.read) {
+		for d := range batch.Ordered(runtime.GOMAXPROCS(0), jobs, w.row) {
 			if ctx.Err() != nil {
 				yield(shard.Row{}, ctx.Err())
 				return
 			}
 			p.In++
 			p.CPUSeconds += d.cpu.Seconds()
-			if slices.ContainsFunc(world, func(e error) bool { return errors.Is(d.err, e) }) {
+			if d.err != nil {
 				yield(shard.Row{}, fmt.Errorf("volume %s: %w", d.volume.ID, d.err))
 				return
 			}
-			if d.err != nil {
+			if d.Reason != "" {
 				p.Rejects++
-				b.Rejects = append(b.Rejects, schemas.Reject{Step: w.Name, Study: d.volume.ID, Class: "volume", Reason: reason(d.err), Batch: b.ID})
+				b.Rejects = append(b.Rejects, schemas.Reject{Step: w.Name, Study: d.volume.ID, Class: "volume", Reason: d.Reason, Batch: b.ID})
 				continue
 			}
 			p.Out++
-			if !yield(shard.Row{Patient: d.study.Patient, Study: d.study.ID, Volume: d.volume.ID, Report: d.study.Report, Labels: d.study.Labels, HU: d.hu, Scan: d.scan}, nil) {
+			if !yield(shard.Row{Patient: d.study.Patient, Study: d.study.ID, Volume: d.volume.ID, Report: d.study.Report, Labels: d.study.Labels, HU: d.HU, Scan: d.Scan}, nil) {
 				return
 			}
 		}
@@ -190,36 +192,50 @@ func (w *shards) Write(ctx context.Context, path string, b *schemas.Batch) (sche
 	return schemas.Shard{Rows: f.Rows, Digest: f.Digest, Entry: string(entry)}, p, err
 }
 
-// read brings one reconstruction to the preset's grid.
-func (w *shards) read(j job) (d done) {
+// row takes what an earlier attempt has kept of a reconstruction, or reads it and keeps that.
+func (w *shards) row(j job) (d done) {
 	d.job = j
+	if j.spool.Has(j.volume.ID) {
+		d.Kept, d.err = j.spool.Take(j.volume.ID)
+		return d
+	}
 	stop := batch.ThreadCPU()
 	defer func() { d.cpu = stop() }()
+	var err error
+	d.Kept, err = w.read(j)
+	if slices.ContainsFunc(world, func(e error) bool { return errors.Is(err, e) }) {
+		d.err = err
+		return d
+	}
+	if err != nil {
+		d.Kept = shard.Kept{Reason: strings.Join(strings.Fields(err.Error()), " ")}
+	}
+	j.spool.Put(j.volume.ID, d.Kept)
+	return d
+}
+
+// read brings one reconstruction to the preset's grid.
+func (w *shards) read(j job) (k shard.Kept, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			d.err = fmt.Errorf("the reader failed on it: %v", r)
+			err = fmt.Errorf("the reader failed on it: %v", r)
 		}
 	}()
 	path, done, err := j.file()
 	defer done()
-	defer func() { d.err = j.named(d.err) }()
+	defer func() { err = j.named(err) }()
 	if err != nil {
-		d.err = err
-		return d
+		return k, err
 	}
 	v, err := volume.OpenScan(path, volume.Options{HU: volume.HUSource{Kind: w.Options.HUSource}, Series: j.volume.Series}, "")
 	if err != nil {
-		d.err = err
-		return d
+		return k, err
 	}
 	defer v.Close()
 	v.Seen = new(volume.Histogram)
-	if d.hu, d.err = w.preset.Tensor(v); d.err == nil {
-		d.err = v.Seen.Plausible()
-		d.scan = shard.Scan{Shape: v.Shape, SpacingMM: v.SpacingMM, HU: v.Seen.Bins()}
+	if k.HU, err = w.preset.Tensor(v); err == nil {
+		err = v.Seen.Plausible()
+		k.Scan = shard.Scan{Shape: v.Shape, SpacingMM: v.SpacingMM, HU: v.Seen.Bins()}
 	}
-	return d
+	return k, err
 }
-
-// reason is the error on one line.
-func reason(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

@@ -75,6 +75,9 @@ func holds(path, study string) bool {
 		}
 		has, err := shard.Holds(path, s.Shard.Digest, study)
 		return has || err != nil
+	case shard.SpoolSuffix: // an unfinished batch: its heads say whose volumes it has
+		text, err := os.ReadFile(path)
+		return err != nil || bytes.Contains(text, []byte(study))
 	case ".jsonl":
 		text, err := os.ReadFile(path)
 		for line := range bytes.Lines(text) {

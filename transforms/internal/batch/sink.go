@@ -20,7 +20,7 @@ import (
 // Sink is what a step writes that makes a file of every batch.
 type Sink interface {
 	Open(ctx context.Context, run schemas.Run) error
-	// Write makes the file at path whole or not at all. What it refuses it adds to b.Rejects; the passage counts what
+	// Write makes the file at path whole or not at all; it may keep what is through in path's spool meanwhile. What it refuses it adds to b.Rejects; the passage counts what
 	// went in and came out, in the sink's own unit. A batch without rows makes no file: the shard's File is then "".
 	Write(ctx context.Context, path string, b *schemas.Batch) (schemas.Shard, schemas.Passage, error)
 }
@@ -133,6 +133,9 @@ func (f *sinkFn) write(ctx context.Context, b schemas.Batch) (schemas.Shard, err
 	}
 	if err == nil && f.Output.Store != "" {
 		err = bucket.Put(ctx, f.Output.url(f.Output.File(b)+summary), path+summary)
+	}
+	if err == nil {
+		_ = os.Remove(path + shard.SpoolSuffix)
 	}
 	return sh, err
 }
