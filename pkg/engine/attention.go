@@ -6,32 +6,50 @@ import (
 	"silverbeam/pkg/simd"
 )
 
-// attention is multi-head scaled dot-product attention (Vaswani et al. 2017, section 3.2) with a mask of keys; one job is
-// one head of one sample.
+// attention is multi-head scaled dot-product attention (Vaswani et al. 2017, section 3.2); one job is one head of one
+// sample.
 type attention struct {
-	n, t, tp  int // samples, tokens, with padding
-	heads     int
-	d, dp, ep int // width of a head, with padding, and of a row of q, k, v
-	q, k, v   []float32
-	mask      *value
-	p         []float32 // probabilities: sample, head, token, key with padding
+	n, t, s, sp int // samples, queries, keys, with padding
+	heads       int
+	d, dp, ep   int // width of a head, with padding, and of a row of q, k, v
+	q, k, v     []float32
+	mask        *value // of keys; nil: all are there
+	causal      bool
+	all         []int32   // the mask where there is none
+	p           []float32 // probabilities: sample, head, query, key with padding
 }
 
-func newAttention(n, t, heads, e, ep int, mask *value) *attention {
-	a := &attention{n: n, t: t, tp: padded(t), heads: heads, d: e / heads, ep: ep, mask: mask}
+func newAttention(n, t, s, heads, e, ep int, mask *value, causal bool) *attention {
+	a := &attention{n: n, t: t, s: s, sp: padded(s), heads: heads, d: e / heads, ep: ep, mask: mask, causal: causal}
 	a.dp = padded(a.d)
-	size := n * t * ep
-	a.q, a.k, a.v = make([]float32, size), make([]float32, size), make([]float32, size)
-	a.p = make([]float32, n*heads*t*a.tp)
+	a.q, a.k, a.v = make([]float32, n*t*ep), make([]float32, n*s*ep), make([]float32, n*s*ep)
+	a.p = make([]float32, n*heads*t*a.sp)
+	if mask == nil {
+		a.all = make([]int32, s)
+		for i := range a.all {
+			a.all[i] = 1
+		}
+	}
 	return a
 }
 
-// head is where a job's rows start in q, k, v and their like.
-func (a *attention) head(job int) int { return job/a.heads*a.t*a.ep + job%a.heads*a.d }
+// head is where a job's rows start in q and its like, and in k, v and theirs.
+func (a *attention) head(job int) (query, key int) {
+	n, h := job/a.heads, job%a.heads*a.d
+	return n*a.t*a.ep + h, n*a.s*a.ep + h
+}
 
-// wide copies a head's rows into dst, padded to whole lanes; flat lays them out by column instead.
-func (a *attention) wide(dst, src []float32) []float32 {
-	for t := range a.t {
+// keys is a job's mask.
+func (a *attention) keys(job int) []int32 {
+	if a.mask == nil {
+		return a.all
+	}
+	return a.mask.ids[job/a.heads*a.s:][:a.s]
+}
+
+// wide copies a head's rows into dst, padded to whole lanes; flat lays the keys' out by column instead.
+func (a *attention) wide(dst, src []float32, rows int) []float32 {
+	for t := range rows {
 		row := dst[t*a.dp:][:a.dp]
 		clear(row[copy(row, src[t*a.ep:][:a.d]):])
 	}
@@ -40,18 +58,18 @@ func (a *attention) wide(dst, src []float32) []float32 {
 
 func (a *attention) flat(dst, src []float32) []float32 {
 	for i := range a.d {
-		col := dst[i*a.tp:][:a.tp]
-		for t := range a.t {
+		col := dst[i*a.sp:][:a.sp]
+		for t := range a.s {
 			col[t] = src[t*a.ep+i]
 		}
-		clear(col[a.t:])
+		clear(col[a.s:])
 	}
 	return dst
 }
 
 // narrow copies padded rows back into a head's.
-func (a *attention) narrow(dst, src []float32) {
-	for t := range a.t {
+func (a *attention) narrow(dst, src []float32, rows int) {
+	for t := range rows {
 		copy(dst[t*a.ep:][:a.d], src[t*a.dp:])
 	}
 }
@@ -61,30 +79,34 @@ func (a *attention) forward(y []float32) {
 	parallel(a.n*a.heads, func(job int) {
 		s := scratches.Get().(*scratch)
 		defer scratches.Put(s)
-		buf := s.take(a.d*a.tp + 2*a.t*a.dp)
-		at, p := a.head(job), a.p[job*a.t*a.tp:][:a.t*a.tp]
-		kt := a.flat(buf, a.k[at:])
-		simd.Rows(p, a.tp, a.q[at:], a.ep, oneBlock, kt, a.tp, oneBlock, a.t, a.tp, a.d, false)
-		a.softmax(p, a.mask.ids[job/a.heads*a.t:][:a.t])
-		v, o := a.wide(buf[a.d*a.tp:], a.v[at:]), buf[a.d*a.tp+a.t*a.dp:]
-		simd.Rows(o, a.dp, p, a.tp, oneBlock, v, a.dp, oneBlock, a.t, a.dp, a.t, false)
-		a.narrow(y[at:], o)
+		buf := s.take(a.d*a.sp + (a.s+a.t)*a.dp)
+		query, key := a.head(job)
+		p := a.p[job*a.t*a.sp:][:a.t*a.sp]
+		kt := a.flat(buf, a.k[key:])
+		simd.Rows(p, a.sp, a.q[query:], a.ep, oneBlock, kt, a.sp, oneBlock, a.t, a.sp, a.d, false)
+		a.softmax(p, a.keys(job))
+		v, o := a.wide(buf[a.d*a.sp:], a.v[key:], a.s), buf[a.d*a.sp+a.s*a.dp:]
+		simd.Rows(o, a.dp, p, a.sp, oneBlock, v, a.dp, oneBlock, a.t, a.dp, a.s, false)
+		a.narrow(y[query:], o, a.t)
 	})
 }
 
-// softmax turns a head's scores into probabilities; a token with no key to attend to gets zeros.
-func (a *attention) softmax(p []float32, mask []int32) {
+// softmax turns a head's scores into probabilities; a query with no key to attend to gets zeros.
+func (a *attention) softmax(p []float32, keys []int32) {
 	scale := float32(1 / math.Sqrt(float64(a.d)))
 	for t := range a.t {
-		row := p[t*a.tp:][:a.tp]
+		row, seen := p[t*a.sp:][:a.sp], keys
+		if a.causal {
+			seen = keys[:min(t+1, a.s)]
+		}
 		top := float32(math.Inf(-1))
-		for i, m := range mask {
+		for i, m := range seen {
 			if m != 0 && row[i] > top {
 				top = row[i]
 			}
 		}
 		sum := float32(0)
-		for i, m := range mask {
+		for i, m := range seen {
 			if m == 0 {
 				row[i] = 0
 				continue
@@ -95,10 +117,10 @@ func (a *attention) softmax(p []float32, mask []int32) {
 		if sum > 0 {
 			sum = 1 / sum
 		}
-		for i := range mask {
+		for i := range seen {
 			row[i] *= sum
 		}
-		clear(row[a.t:])
+		clear(row[len(seen):])
 	}
 }
 
@@ -107,22 +129,23 @@ func (a *attention) backward(gy, gq, gk, gv []float32) {
 	parallel(a.n*a.heads, func(job int) {
 		s := scratches.Get().(*scratch)
 		defer scratches.Put(s)
-		row, score := a.tp*a.dp, a.t*a.tp
-		buf := s.take(4*row + score)
-		at, p := a.head(job), a.p[job*score:][:score]
-		in, out, vt, ds := buf[:row], buf[row:2*row], buf[2*row:4*row], buf[4*row:]
-		a.wide(in, gy[at:])
-		simd.Cols(out, a.dp, p, a.tp, oneBlock, in, a.dp, oneBlock, a.tp, a.dp, a.t, false)
-		a.narrow(gv[at:], out)
-		a.flat(vt, a.v[at:])
-		simd.Rows(ds, a.tp, gy[at:], a.ep, oneBlock, vt, a.tp, oneBlock, a.t, a.tp, a.d, false)
+		row, score := max(a.t, a.sp)*a.dp, a.t*a.sp
+		buf := s.take(2*row + a.sp*max(a.d, a.dp) + score)
+		query, key := a.head(job)
+		p := a.p[job*score:][:score]
+		in, out, vt, ds := buf[:row], buf[row:2*row], buf[2*row:len(buf)-score], buf[len(buf)-score:]
+		a.wide(in, gy[query:], a.t)
+		simd.Cols(out, a.dp, p, a.sp, oneBlock, in, a.dp, oneBlock, a.sp, a.dp, a.t, false)
+		a.narrow(gv[key:], out, a.s)
+		a.flat(vt, a.v[key:])
+		simd.Rows(ds, a.sp, gy[query:], a.ep, oneBlock, vt, a.sp, oneBlock, a.t, a.sp, a.d, false)
 		a.softmaxGrad(ds, p)
-		a.wide(in, a.k[at:])
-		simd.Rows(out, a.dp, ds, a.tp, oneBlock, in, a.dp, oneBlock, a.t, a.dp, a.t, false)
-		a.narrow(gq[at:], out)
-		a.wide(in, a.q[at:])
-		simd.Cols(out, a.dp, ds, a.tp, oneBlock, in, a.dp, oneBlock, a.tp, a.dp, a.t, false)
-		a.narrow(gk[at:], out)
+		a.wide(in, a.k[key:], a.s)
+		simd.Rows(out, a.dp, ds, a.sp, oneBlock, in, a.dp, oneBlock, a.t, a.dp, a.s, false)
+		a.narrow(gq[query:], out, a.t)
+		a.wide(in, a.q[query:], a.t)
+		simd.Cols(out, a.dp, ds, a.sp, oneBlock, in, a.dp, oneBlock, a.sp, a.dp, a.t, false)
+		a.narrow(gk[key:], out, a.s)
 	})
 }
 
@@ -130,7 +153,7 @@ func (a *attention) backward(gy, gq, gk, gv []float32) {
 func (a *attention) softmaxGrad(g, p []float32) {
 	scale := float32(1 / math.Sqrt(float64(a.d)))
 	for t := range a.t {
-		gr, pr := g[t*a.tp:][:a.tp], p[t*a.tp:][:a.tp]
+		gr, pr := g[t*a.sp:][:a.sp], p[t*a.sp:][:a.sp]
 		dot := float32(0)
 		for i, v := range gr {
 			dot += v * pr[i]

@@ -110,37 +110,71 @@ func (b *batchNorm) settleGrad() {
 	}
 }
 
-// featureNorm is net.BatchNorm: every sample is a plane of one position.
+// featureNorm is net.BatchNorm: a plane of a volume is one sample and depth, of features one sample.
 type featureNorm struct {
 	bn     *batchNorm
 	x, out *value
 }
 
 func newFeatureNorm(ps []*param, x, out *value, frozen bool) *featureNorm {
-	planes := &value{c: x.c, cp: x.cp, n: x.rows, d: 1, h: 1, w: 1}
+	planes := x
+	if x.n == 0 {
+		planes = &value{c: x.c, cp: x.cp, n: x.rows, d: 1, h: 1, w: 1}
+	}
 	return &featureNorm{newBatchNorm(ps, planes, frozen), x, out}
 }
 
+// each runs f on the rows of every plane.
+func (k *featureNorm) each(f func(plane, first, end int)) {
+	rows := k.x.rows / k.bn.planes
+	parallel(k.bn.planes, func(p int) { f(p, p*rows, (p+1)*rows) })
+}
+
 func (k *featureNorm) forward() {
-	for r := range k.x.rows {
-		k.bn.measure(r, k.x.at(k.x.data, r))
-	}
+	k.each(func(p, first, end int) { k.bn.measureRows(p, k.x, first, end) })
 	k.bn.settle()
-	for r := range k.x.rows {
-		simd.ScaleShift(k.out.at(k.out.data, r), k.x.at(k.x.data, r), k.bn.scale, k.bn.shift)
+	k.each(func(_, first, end int) {
+		for r := first; r < end; r++ {
+			simd.ScaleShift(k.out.at(k.out.data, r), k.x.at(k.x.data, r), k.bn.scale, k.bn.shift)
+		}
+	})
+}
+
+// measureRows is measure for a plane's rows, where they are not neighbours.
+func (b *batchNorm) measureRows(p int, x *value, first, end int) {
+	if b.frozen {
+		return
 	}
+	m, q := b.part(b.sums, p), b.part(b.dots, p)
+	b.start(p)
+	each := func(f func(c int, v float32)) {
+		for r := first; r < end; r++ {
+			for i, v := range x.at(x.data, r) {
+				f(i%b.cp, v)
+			}
+		}
+	}
+	each(func(c int, v float32) { m[c] += v })
+	for c := range m {
+		m[c] /= float32(b.plane)
+	}
+	each(func(c int, v float32) { q[c] += (v - m[c]) * (v - m[c]) })
 }
 
 func (k *featureNorm) backward() {
-	for r := range k.x.rows {
-		k.bn.start(r)
-		k.bn.sumRow(r, k.out.at(k.out.grad, r), k.x.at(k.x.data, r))
-	}
+	k.each(func(p, first, end int) {
+		k.bn.start(p)
+		for r := first; r < end; r++ {
+			k.bn.sumRow(p, k.out.at(k.out.grad, r), k.x.at(k.x.data, r))
+		}
+	})
 	k.bn.settleGrad()
 	if k.x.grad == nil {
 		return
 	}
-	for r := range k.x.rows {
-		simd.GradInput(k.x.at(k.x.grad, r), k.out.at(k.out.grad, r), k.x.at(k.x.data, r), k.bn.ga, k.bn.gb, k.bn.gc)
-	}
+	k.each(func(_, first, end int) {
+		for r := first; r < end; r++ {
+			simd.GradInput(k.x.at(k.x.grad, r), k.out.at(k.out.grad, r), k.x.at(k.x.data, r), k.bn.ga, k.bn.gb, k.bn.gc)
+		}
+	})
 }

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"fmt"
-
 	"silverbeam/pkg/net"
 	"silverbeam/pkg/simd"
 )
@@ -21,15 +19,7 @@ func newBertEmbedding(o net.BertEmbedding, ps []*param, ids, out *value, train b
 }
 
 // check refuses ids outside the vocabulary.
-func (k *bertEmbedding) check() error {
-	vocab := k.words.Shape[0]
-	for _, id := range k.ids.ids {
-		if id < 0 || int(id) >= vocab {
-			return &net.ShapeError{Tensor: "input_ids", Why: fmt.Sprintf("id %d outside a vocabulary of %d", id, vocab)}
-		}
-	}
-	return nil
-}
+func (k *bertEmbedding) check() error { return inside("input_ids", k.ids.ids, k.words.Shape[0]) }
 
 func (k *bertEmbedding) forward() {
 	e, cp, t := k.out.c, k.out.cp, k.out.shape[1]
@@ -78,7 +68,7 @@ type bertLayer struct {
 func newBertLayer(o net.BertLayer, ps []*param, x, mask, out *value, train bool) *bertLayer {
 	rows, e := x.rows, x.cp
 	lin := func(i int) *linear { return newLinear(ps[i], ps[i+1], rows, train, true) }
-	k := &bertLayer{x: x, out: out, att: newAttention(x.shape[0], x.shape[1], o.Heads, x.c, e, mask),
+	k := &bertLayer{x: x, out: out, att: newAttention(x.shape[0], x.shape[1], x.shape[1], o.Heads, x.c, e, mask, false),
 		q: lin(0), k: lin(2), v: lin(4), attOut: lin(6), ln1: newLayerNorm(ps[8:10], rows, e, o.Eps, train),
 		up: lin(10), down: lin(12), ln2: newLayerNorm(ps[14:16], rows, e, o.Eps, train)}
 	room := func(width int, fs ...*[]float32) {

@@ -62,7 +62,7 @@ func (c *compiler) add(n *net.Node, shape []int) error {
 	var in G.Nodes
 	var xs []*value
 	for _, x := range n.In {
-		v, err := c.input(l, x)
+		v, err := c.input(l, n.Op, x)
 		if err != nil {
 			return err
 		}
@@ -102,8 +102,23 @@ func (c *compiler) inputNode(n *net.Node, op net.Input, v *value) *G.Node {
 	return node
 }
 
+// laid is a tensor of Run as layers other than a stem read it, which cuts its patches from the tensor itself.
+func (c *compiler) laid(name string) *value {
+	for i := range c.p.leaves {
+		l := &c.p.leaves[i]
+		if l.name == name && l.laid == nil {
+			l.laid = newValue(l.v.shape)
+			l.laid.data = make([]float32, l.laid.size())
+		}
+		if l.name == name {
+			return l.laid
+		}
+	}
+	return nil
+}
+
 // input makes x an input of l. One layer at most takes the gradient of a result; others would have to add theirs.
-func (c *compiler) input(l *layer, x *net.Node) (*value, error) {
+func (c *compiler) input(l *layer, reader net.Op, x *net.Node) (*value, error) {
 	v := c.values[x.Index]
 	if op, ok := x.Op.(net.Input); ok {
 		of := tensor.Float32
@@ -111,6 +126,9 @@ func (c *compiler) input(l *layer, x *net.Node) (*value, error) {
 			of = tensor.Int32
 		}
 		l.inputs = append(l.inputs, input{t: typeOf(len(v.shape), of), s: tensor.Shape(v.shape)})
+		if _, stem := reader.(net.ConvBN); !stem && !op.I32 {
+			v = c.laid(x.Name)
+		}
 		return v, nil
 	}
 	in := input{t: typeOf(shapeOf(v).Dims(), tensor.Float32), s: shapeOf(v)}
@@ -168,12 +186,32 @@ func newKernel(op net.Op, ps []*param, in []*value, out *value, grads, train boo
 		return &cls{x, out}, nil
 	case net.MeanPool:
 		return &meanPool{x, in[1], out}, nil
+	case net.Conv:
+		return newConvolution(o, ps, x, out, grads), nil
 	case net.BatchNorm:
 		return newFeatureNorm(ps, x, out, !train), nil
+	case net.GroupNorm:
+		return newGroupNorm(o, ps, x, out), nil
+	case net.LayerNorm:
+		return &layerNormNode{newLayerNorm(ps, x.rows, x.cp, o.Eps, grads), x, out}, nil
+	case net.Activation:
+		return &activation{forms[o.Form], x, out}, nil
+	case net.MaxPool:
+		return &maxPool{o, x, out, make([]int32, out.places()*out.c)}, nil
+	case net.Embedding:
+		return &embedding{o, ps[0], x, out}, nil
+	case net.Softmax:
+		return &softmax{x, out}, nil
+	case net.Attention:
+		return newAttentionNode(o, ps, in, out, grads), nil
+	case net.CE:
+		return &ce{o: o, x: x, classes: in[1], out: out}, nil
+	case net.SigLIP:
+		return &siglip{a: x, b: in[1], out: out, scale: ps[0], bias: ps[1]}, nil
 	case net.L2Norm:
 		return &l2norm{x, out, make([]float32, x.rows)}, nil
 	case net.BCE:
-		k := &bce{x: x, labels: in[1], out: out}
+		k := &bce{x: x, labels: in[1], out: out, sum: o.Sum}
 		if len(in) > 2 {
 			k.weight = in[2]
 		}

@@ -7,7 +7,18 @@ import (
 )
 
 // bce is net.BCE; the loss is held as float64 until the end.
-type bce struct{ x, labels, weight, out *value }
+type bce struct {
+	x, labels, weight, out *value
+	sum                    bool
+}
+
+// by is what a sum over so many known labels is divided by.
+func (k *bce) by(known int) int {
+	if k.sum {
+		return 1
+	}
+	return max(1, known)
+}
 
 func (k *bce) posWeight(c int) float64 {
 	if k.weight == nil {
@@ -38,7 +49,7 @@ func (k *bce) forward() {
 			sum += softplus(x)
 		}
 	})
-	k.out.data[0] = float32(sum / float64(max(1, known)))
+	k.out.data[0] = float32(sum / float64(k.by(known)))
 }
 
 func (k *bce) backward() {
@@ -50,7 +61,7 @@ func (k *bce) backward() {
 			k.x.grad[at] = float32(sigmoid(x))
 		}
 	})
-	scale := 1 / float32(max(1, known))
+	scale := 1 / float32(k.by(known))
 	for i := range k.x.grad {
 		k.x.grad[i] *= scale
 	}

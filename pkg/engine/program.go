@@ -26,6 +26,7 @@ type leaf struct {
 	name string
 	node *G.Node
 	v    *value
+	laid *value // the same as layers read it; nil where none does
 	ids  bool
 }
 
@@ -91,6 +92,9 @@ func (p *program) set(l leaf, t net.Tensor) error {
 	if l.v.data, l.v.ids = t.F32, nil; l.ids {
 		l.v.data, l.v.ids = nil, t.I32
 		backing = tensor.WithBacking(t.I32)
+	}
+	if l.laid != nil {
+		l.laid.enter(l.laid.data, t.F32)
 	}
 	return G.Let(l.node, tensor.New(tensor.WithShape(l.v.shape...), backing))
 }

@@ -54,6 +54,35 @@ func (v *value) at(buf []float32, row int) []float32 {
 	return buf[row*v.cp:][:v.cp]
 }
 
+// places is the number of positions, each of cp channels; place is where one starts in data.
+func (v *value) places() int { return v.rows * max(1, v.w) }
+func (v *value) place(p int) int {
+	if v.n > 0 {
+		return p/v.w*v.line() + (p%v.w+1)*v.cp
+	}
+	return p * v.cp
+}
+
+// enter copies a tensor in PyTorch's layout into a buffer laid out like data.
+func (v *value) enter(dst, t []float32) {
+	if v.n == 0 {
+		for r := range v.rows {
+			copy(v.at(dst, r)[:v.c], t[r*v.c:])
+		}
+		return
+	}
+	parallel(v.n, func(n int) {
+		for r := range v.d * v.h {
+			row := v.at(dst, n*v.d*v.h+r)
+			for c := range v.c {
+				for x, y := range t[((n*v.c+c)*v.d*v.h+r)*v.w:][:v.w] {
+					row[x*v.cp+c] = y
+				}
+			}
+		}
+	})
+}
+
 // tensor is the value in PyTorch's layout.
 func (v *value) tensor() net.Tensor {
 	t := net.Tensor{Shape: v.shape, F32: v.data}

@@ -89,14 +89,19 @@ func (o BasicBlock) flops(in [][]int, out []int) float64 {
 	return n
 }
 
-// BatchNorm is PyTorch's BatchNorm1d of features [N, C]. Params: weight, bias, running_mean, running_var,
-// num_batches_tracked.
+// BatchNorm is PyTorch's BatchNorm1d of features [N, C], or BatchNorm3d of volumes [N, C, D, H, W]. Params: weight, bias,
+// running_mean, running_var, num_batches_tracked.
 type BatchNorm struct{}
 
-func (BatchNorm) Kind() string                    { return "batchnorm" }
-func (BatchNorm) infer(in [][]int) ([]int, error) { return in[0], rank(in[0], 2, "input") }
-func (BatchNorm) params(in [][]int) []*Param      { return bnParams("", in[0][1]) }
-func (BatchNorm) flops([][]int, []int) float64    { return 0 }
+func (BatchNorm) Kind() string { return "batchnorm" }
+func (BatchNorm) infer(in [][]int) ([]int, error) {
+	if len(in[0]) == 5 {
+		return in[0], nil
+	}
+	return in[0], rank(in[0], 2, "input")
+}
+func (BatchNorm) params(in [][]int) []*Param   { return bnParams("", in[0][1]) }
+func (BatchNorm) flops([][]int, []int) float64 { return 0 }
 
 // AvgPool is the mean over space: [N, C, D, H, W] to [N, C].
 type AvgPool struct{}

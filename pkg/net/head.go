@@ -47,7 +47,7 @@ func (L2Norm) flops([][]int, []int) float64    { return 0 }
 
 // BCE is the mean binary cross entropy of logits [N, C] with labels [N, C] in {0, 1, -1: unknown, left out}; 0 where all
 // are unknown. An optional third input [C] weighs the positive term.
-type BCE struct{}
+type BCE struct{ Sum bool } // Sum: not their mean, their sum
 
 func (BCE) Kind() string { return "bce" }
 func (BCE) infer(in [][]int) ([]int, error) {

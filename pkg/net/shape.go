@@ -83,10 +83,13 @@ func rank(in []int, r int, what string) error {
 // same says whether two dimensions can be one; either may be Unknown.
 func same(a, b int) bool { return a == b || a == Unknown || b == Unknown }
 
-// convOut is the extent after a convolution along one axis.
+// convOut is the extent after a convolution along one axis, 0 where the kernel does not fit.
 func convOut(in, k, stride, pad int) int {
 	if in == Unknown {
 		return Unknown
+	}
+	if in+2*pad < k {
+		return 0
 	}
 	return (in+2*pad-k)/stride + 1
 }

@@ -3,6 +3,7 @@
 Each file holds weights ("w/NAME", state_dict names), inputs ("in/NAME"), outputs ("out/NAME") and gradients ("grad/NAME")
 of one training step in float64, rounded to float32. Random numbers only. The nets are written out here after torchvision's
 r3d_18 and Hugging Face's BertModel, under their parameter names."""
+import json
 import math
 import torch
 from torch import nn
@@ -211,3 +212,137 @@ x = bert(ids, mask)
 save("bert.safetensors", under("w", bert.state_dict()) | {"in/input_ids": ids, "in/attention_mask": mask.long()}
      | under("out", {"last_hidden_state": x, "cls": x[:, 0], "meanpool": pool(x, mask)}))
 save("adamw.safetensors", under("free", free) | under("frozen", frozen))
+
+
+# Layers and losses one by one, for TestLayersAgainstPyTorch: what is differentiated is sum(out * gout).
+def attend(x, in_w, in_b, out_w, out_b, heads, causal=False, ctx=None, valid=None):
+    look = torch.ones(x.shape[1], x.shape[1]).triu(1).bool() if causal else None
+    c = x if ctx is None else ctx
+    return F.multi_head_attention_forward(x.transpose(0, 1), c.transpose(0, 1), c.transpose(0, 1), x.shape[-1], heads, in_w, in_b, None, None, False, 0.0,
+        out_w, out_b, attn_mask=look, key_padding_mask=None if valid is None else valid == 0, need_weights=False)[0].transpose(0, 1)
+
+
+def masked(x, y, pos_weight, how):
+    loss = (F.binary_cross_entropy_with_logits(x, y.clamp(min=0).to(x.dtype), pos_weight=pos_weight, reduction="none") * (y >= 0)).sum()
+    return loss if how == "sum" else loss / (y >= 0).sum().clamp(min=1)
+
+
+def clip_of(img, txt, logit_scale):
+    logits = logit_scale.clamp(max=math.log(100)).exp() * F.normalize(img) @ F.normalize(txt).T
+    y = torch.arange(len(img))
+    return (F.cross_entropy(logits, y) + F.cross_entropy(logits.T, y)) / 2
+
+
+def siglip_of(img, txt, logit_scale, logit_bias):
+    z = logit_scale.exp() * F.normalize(img) @ F.normalize(txt).T + logit_bias
+    return -F.logsigmoid((2 * torch.eye(len(img)) - 1) * z).sum() / len(img)
+
+
+def normal(*shape):
+    return torch.randn(*shape)
+
+
+def convolution(i, o, k, s, p, d=1, bias=False, size=(4, 6, 7), n=2):
+    ins = dict(x=normal(n, i, *size), weight=normal(o, i, *k)) | (dict(bias=normal(o)) if bias else {})
+    return "conv3d", dict(kernel=k, stride=s, padding=p, dilation=d), ins, lambda x, weight, bias=None: F.conv3d(x, weight, bias, s, p, d)
+
+
+def attention(t, e, heads, causal=False, s=None, padded=False):
+    ins = dict(x=normal(2, t, e), in_proj_weight=normal(3 * e, e) / e ** .5, in_proj_bias=normal(3 * e), out_proj_weight=normal(e, e) / e ** .5, out_proj_bias=normal(e))
+    if s:
+        ins["ctx"] = normal(2, s, e)
+    if padded:
+        ins["key_valid"] = torch.ones(2, t).int()
+        ins["key_valid"][1, t // 2:] = 0
+    f = lambda x, in_proj_weight, in_proj_bias, out_proj_weight, out_proj_bias, ctx=None, key_valid=None: attend(
+        x, in_proj_weight, in_proj_bias, out_proj_weight, out_proj_bias, heads, causal, ctx, key_valid)
+    return "attention", dict(heads=heads, causal=causal), ins, f
+
+
+def activation(op, f):
+    return op, {}, dict(x=torch.cat([torch.linspace(-9, 9, 33), normal(8)])), lambda x: f(x)
+
+
+def norm(op, attrs, shape, f):
+    c = shape[1] if len(shape) == 5 else shape[-1]
+    return op, attrs, dict(x=2 * normal(*shape) + 1, weight=normal(c), bias=normal(c)), f
+
+
+def batchnorm(training):
+    op, attrs, ins, _ = norm("batchnorm3d", dict(training=training), (3, 5, 2, 3, 4), None)
+    ins |= dict(running_mean=normal(5), running_var=torch.rand(5) + .5)
+    return op, attrs, ins, lambda x, weight, bias, running_mean, running_var: F.batch_norm(x, running_mean, running_var, weight, bias, training)
+
+
+def bce(how, logits, labels):
+    return "bce_logits", dict(reduction=how), dict(x=logits, y=labels.int(), pos_weight=1 + torch.rand(logits.shape[1])), lambda x, y, pos_weight: masked(x, y, pos_weight, how)
+
+
+some = torch.randint(-1, 2, (4, 7))
+cases = {
+    "conv_111": convolution(3, 5, (1, 1, 1), (1, 1, 1), (0, 0, 0), bias=True),
+    "conv_111_stride_122": convolution(17, 5, (1, 1, 1), (1, 2, 2), (0, 0, 0)),
+    "conv_333": convolution(4, 18, (3, 3, 3), (1, 1, 1), (1, 1, 1)),
+    "conv_333_unpadded": convolution(3, 4, (3, 3, 3), (1, 1, 1), (0, 0, 0), bias=True),
+    "conv_333_stride_2": convolution(3, 4, (3, 3, 3), (2, 2, 2), (1, 1, 1)),
+    "conv_234_stride_321": convolution(2, 3, (2, 3, 4), (3, 2, 1), (1, 0, 2), bias=True),
+    "conv_333_dilation_2_stride_2": convolution(2, 3, (3, 3, 3), (2, 2, 2), (2, 2, 2), 2, size=(6, 7, 8)),
+    "conv_155": convolution(1, 3, (1, 5, 5), (1, 2, 2), (0, 2, 2), size=(2, 9, 8)),
+    "conv_777_wider_than_input": convolution(1, 2, (7, 7, 7), (2, 2, 2), (3, 3, 3), size=(4, 5, 3)),
+    "batchnorm_train": batchnorm(True),
+    "batchnorm_eval": batchnorm(False),
+    "groupnorm_2": norm("groupnorm", dict(groups=2, eps=1e-5), (2, 6, 2, 3, 4), lambda x, weight, bias: F.group_norm(x, 2, weight, bias)),
+    "groupnorm_of_each": norm("groupnorm", dict(groups=5, eps=1e-3), (2, 5, 2, 3, 3), lambda x, weight, bias: F.group_norm(x, 5, weight, bias, 1e-3)),
+    "layernorm_12": norm("layernorm", dict(eps=1e-12), (2, 3, 12), lambda x, weight, bias: F.layer_norm(x, (12,), weight, bias, 1e-12)),
+    "layernorm_33": norm("layernorm", dict(eps=1e-5), (5, 33), lambda x, weight, bias: F.layer_norm(x, (33,), weight, bias)),
+    "l2norm": ("l2norm", {}, dict(x=normal(3, 7)), lambda x: F.normalize(x, dim=-1)),
+    "relu": activation("relu", torch.relu),
+    "gelu": activation("gelu_erf", F.gelu),
+    "gelu_tanh": activation("gelu_tanh", lambda x: F.gelu(x, approximate="tanh")),
+    "quick_gelu": activation("quick_gelu", lambda x: x * torch.sigmoid(1.702 * x)),
+    "silu": activation("silu", F.silu),
+    "sigmoid": activation("sigmoid", torch.sigmoid),
+    "sigmoid_of_volumes": ("sigmoid", {}, dict(x=normal(2, 3, 2, 3, 4)), lambda x: torch.sigmoid(x)),
+    "linear": ("linear", {}, dict(x=normal(4, 9), weight=normal(18, 9), bias=normal(18)), lambda x, weight, bias: F.linear(x, weight, bias)),
+    "linear_no_bias": ("linear", {}, dict(x=normal(2, 3, 16), weight=normal(4, 16)), lambda x, weight: F.linear(x, weight)),
+    "maxpool_2": ("maxpool3d", dict(kernel=2, stride=2, padding=0), dict(x=normal(2, 3, 4, 5, 6)), lambda x: F.max_pool3d(x, 2)),
+    "maxpool_133": ("maxpool3d", dict(kernel=(1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)), dict(x=normal(2, 3, 2, 5, 6)), lambda x: F.max_pool3d(x, (1, 3, 3), (1, 2, 2), (0, 1, 1))),
+    "maxpool3d_ties": ("maxpool3d", dict(kernel=3, stride=1, padding=1), dict(x=torch.randint(0, 2, (1, 2, 3, 4, 5)).double()), lambda x: F.max_pool3d(x, 3, 1, 1)),
+    "avgpool": ("gap", {}, dict(x=normal(2, 3, 2, 3, 4)), lambda x: x.mean((2, 3, 4))),
+    "embedding": ("embedding", {}, dict(ids=torch.randint(0, 5, (2, 4)).int(), weight=normal(5, 6)), lambda ids, weight: F.embedding(ids, weight, padding_idx=0)),
+    "softmax": ("softmax", {}, dict(x=3 * normal(3, 5)), lambda x: x.softmax(-1)),
+    "attention": attention(5, 12, 3),
+    "attention_causal": attention(18, 8, 2, causal=True),
+    "attention_padded": attention(6, 20, 1, padded=True),
+    "attention_cross": attention(3, 12, 3, s=8),
+    "bce_mean": bce("mean", normal(4, 7), some),
+    "bce_sum": bce("sum", normal(4, 7), some),
+    "bce_extreme": bce("mean", torch.tensor([[100.0, -100, 100, -100]]), torch.tensor([[1, 0, 0, 1]])),
+    "bce_all_ignored": bce("mean", normal(2, 3), -torch.ones(2, 3)),
+    "ce": ("ce", dict(label_smoothing=0.0, ignore_index=-100), dict(x=normal(5, 4), y=torch.randint(0, 4, (5,)).int()), lambda x, y: F.cross_entropy(x, y.long())),
+    "ce_smooth": ("ce", dict(label_smoothing=0.2, ignore_index=9), dict(x=normal(4, 3), y=torch.tensor([2, 9, 0, 1]).int()), lambda x, y: F.cross_entropy(x, y.long(), ignore_index=9, label_smoothing=.2)),
+    "clip": ("infonce", {}, dict(img=normal(5, 9), txt=normal(5, 9), logit_scale=torch.tensor(2.0)), clip_of),
+    "clip_clamped": ("infonce", {}, dict(img=normal(5, 9), txt=normal(5, 9), logit_scale=torch.tensor(4.7)), clip_of),
+    "siglip": ("siglip", {}, dict(img=normal(5, 9), txt=normal(5, 9), logit_scale=torch.tensor(1.5), logit_bias=torch.tensor(-2.0)), siglip_of),
+}
+told, tensors = {}, {}
+for name, (op, attrs, ins, f) in cases.items():
+    ins = {n: v.float().double() if v.is_floating_point() else v for n, v in ins.items()}
+    tensors |= {f"{name}/in.{n}": v.clone() for n, v in ins.items()}
+    grads = [n for n, v in ins.items() if v.is_floating_point() and n not in ("pos_weight", "running_mean", "running_var")]
+    for n in grads:
+        ins[n].requires_grad_()
+    out = f(**ins)
+    if out.dim():
+        tensors[f"{name}/gout.y"] = g = normal(*out.shape).float().double()
+        (out * g).sum().backward()
+    else:
+        out.backward()
+    tensors[f"{name}/out.{'y' if out.dim() else 'loss'}"] = out
+    tensors |= {f"{name}/grad.{n}": ins[n].grad for n in grads}
+    if attrs.get("training"):
+        tensors |= {f"{name}/out.{n}": ins[n] for n in ("running_mean", "running_var")}
+    told[name] = dict(op=op, attrs=attrs, inputs=list(ins), grads=grads)
+save("ops.safetensors", tensors)
+with open("ops.json", "w") as file:
+    file.write("{\n" + ",\n".join(f"{json.dumps(n)}: {json.dumps(c)}" for n, c in told.items()) + "\n}\n")
