@@ -117,8 +117,9 @@ test-buckets: .cache/bin/versitygw # volumes in and data sets on an S3 server th
 versitygw := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
 .PHONY: test-oracles
-test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorch and tokenizers (1 to 6 GB to install)
+test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorch and tokenizers; torchvision and transformers load our weights (1 to 6 GB to install)
 	$(call fresh,.cache/oracles/bin/python,metrics engine fit net student)
+	SILVERBEAM_MODELS=$(CURDIR)/.cache/oracles/bin/python $(GO) test -vet=off -count=1 -run ModelsOfOthers -v ./pkg/engine
 	SILVERBEAM_TORCH=$(CURDIR)/.cache/oracles/bin/python $(GO) test -vet=off -count=1 -run WholeTensorsAgainstTorch -v ./pkg/volume
 	SILVERBEAM_SIMULATE=2000 $(GO) test -vet=off -count=1 -timeout 1h -run IntervalsCover -v ./pkg/metrics
 
