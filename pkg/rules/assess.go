@@ -45,13 +45,16 @@ func (s *scratch) weigh(l *Labeler, sent sentence, in sectionKind, says []saying
 	var chest, title, elsewhere, never int
 	var all hint
 	for i := sent.from; i < sent.to; i++ {
-		t := s.toks[i]
+		t := &s.toks[i]
 		if t.kind != word {
 			continue
 		}
 		h := l.hints[t.class]
 		all |= h
 		s.about.words++
+		if h == 0 && !t.abroad {
+			continue
+		}
 		switch {
 		case h&foreignWord != 0, t.abroad:
 			s.about.foreign++

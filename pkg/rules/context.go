@@ -196,11 +196,10 @@ func (s *scratch) is(i int, words ...string) bool {
 func (s *scratch) readCues(l *Labeler, sent sentence) {
 	s.cues = s.cues[:0]
 	for _, m := range s.matches {
-		r := &l.rows[m.row]
-		if r.kind < deny || r.kind > halt {
+		if m.kind < deny || m.kind > halt {
 			continue
 		}
-		s.addCue(cue{row: m.row, kind: r.kind, value: r.value, from: m.from, to: m.to})
+		s.addCue(cue{row: m.row, kind: m.kind, value: l.rows[m.row].value, from: m.from, to: m.to})
 	}
 	for i := range s.cues {
 		if c := &s.cues[i]; c.kind == halt {

@@ -45,7 +45,7 @@ const normalOrgan = "ORGAN [:] [(is|are|was|were|appears|appear|remains|remain)]
 func phraseWords(phrase string) (words []string) {
 	s := scratchPool.Get().(*scratch)
 	defer scratchPool.Put(s)
-	s.tokenize(phrase)
+	s.tokenize(phrase, nil)
 	for _, t := range s.toks {
 		if w := string(s.norm[t.normFrom:t.normTo]); t.kind == word && !strings.Contains(w, "~") {
 			words = append(words, plural(w))

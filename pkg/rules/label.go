@@ -54,16 +54,24 @@ func (l *Labeler) Label(report string) ([]taxonomy.Label, error) {
 	if err := s.assessable(l, report); err != nil {
 		return nil, err
 	}
-	labels := make([]taxonomy.Label, len(l.findings))
+	labels, best := make([]taxonomy.Label, len(l.findings)), s.best[:0]
 	for i := range labels {
-		labels[i] = taxonomy.Label{State: taxonomy.NotMentioned, P: pNotMentioned}
+		labels[i], best = taxonomy.Label{State: taxonomy.NotMentioned, P: pNotMentioned}, append(best, -1)
 	}
 	for i := range s.says {
 		y := &s.says[i]
-		if b := &labels[l.column[y.finding]]; stronger(y, b) {
-			*b = taxonomy.Label{State: y.state, P: max(y.p, b.P*same(y, b)), From: int(y.from), To: int(y.to), Source: l.source(y)}
+		column := l.column[y.finding]
+		if b := &labels[column]; stronger(y, b) {
+			b.State, b.P, best[column] = y.state, max(y.p, b.P*same(y, b)), i
 		}
 	}
+	for i, k := range best {
+		if k >= 0 {
+			y := &s.says[k]
+			labels[i].From, labels[i].To, labels[i].Source = int(y.from), int(y.to), l.source(y)
+		}
+	}
+	s.best = best
 	for i, implied := range l.implied {
 		if labels[i].State != taxonomy.Present {
 			continue

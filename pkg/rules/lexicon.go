@@ -4,15 +4,21 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // symbol is one element of a pattern: a set of words and stems. A token matches it or not.
 type symbol int32
 
-// bits is a set of symbols.
-type bits []uint64
+// symbols is a set of symbols.
+type symbols []uint64
 
-func (b bits) has(s symbol) bool { return b[s>>6]&(1<<(s&63)) != 0 }
+func (b symbols) has(s symbol) bool { return b[s>>6]&(1<<(s&63)) != 0 }
+
+// hashed is a set of symbols that may claim too many, never too few.
+type hashed uint64
+
+func (h *hashed) add(s symbol) { *h |= 1 << (uint64(s) * 0x9e3779b97f4a7c15 >> 58) }
 
 // lexicon turns a word into its class, the set of symbols it matches, in one walk over its bytes.
 //
@@ -22,7 +28,9 @@ type lexicon struct {
 	symbols map[string]symbol // canonical alternatives to symbol
 	words   [][]string        // by symbol
 	nodes   []lexNode
-	sets    []bits               // by class; class 0 is the empty set
+	sets    []symbols // by class; class 0 is the empty set
+	flat    symbols   // sets one behind the other, each of width numbers
+	width   int32
 	long    map[[2]byte][]string // long words and stems by their first two letters, for slips of the pen
 	number  int32                // class of every number
 }
@@ -100,7 +108,7 @@ func (x *lexicon) build() {
 		}
 	}
 	size := (len(x.words) + 63) / 64
-	x.sets = []bits{make(bits, size)}
+	x.sets = []symbols{make(symbols, size)}
 	interned := map[string]int32{fmt.Sprint(x.sets[0]): 0}
 	class := func(from int32, add []symbol) int32 {
 		if len(add) == 0 {
@@ -119,6 +127,7 @@ func (x *lexicon) build() {
 		}
 		return c
 	}
+	x.width = int32(size)
 	for n := range x.nodes { // parents come before children
 		x.nodes[n].prefix = class(x.nodes[n].prefix, owns[n].stem)
 		x.nodes[n].exact = class(x.nodes[n].prefix, owns[n].exact)
@@ -129,6 +138,7 @@ func (x *lexicon) build() {
 		}
 	}
 	x.number = class(0, numbers)
+	x.flat = slices.Concat(x.sets...)
 }
 
 // class looks a folded word up.
@@ -153,14 +163,21 @@ func (x *lexicon) class(w []byte) int32 {
 // known remembers what was worked out for the words last met: reports say the same things.
 type known struct {
 	l     *Labeler
-	words [1 << 11]knownWord
+	marks [utf8.RuneSelf]knownWord
+	long  knownWord // the last word of more letters than a key holds
+	words [1 << knownBits]knownWord
 	pairs [1 << 12]knownPair
 }
 
+const knownBits = 12
+
+// wordKey is the letters of a word of up to 16, eight to a number. Of longer ones it tells nothing.
+type wordKey struct{ head, tail uint64 }
+
 type knownWord struct {
-	n     uint8
-	word  [23]byte
+	key   wordKey
 	class int32
+	flags flag
 }
 
 // knownPair is the patterns that a token of one class can start before one of another.
@@ -169,28 +186,35 @@ type knownPair struct {
 	starts      []start
 }
 
-// of empties it if it was another labeler's, and says so.
-func (c *known) of(l *Labeler) (emptied bool) {
+// of empties it if it was another labeler's.
+func (c *known) of(l *Labeler) {
 	if c.l == l {
-		return false
+		return
 	}
 	*c = known{l: l}
-	return true
+	for mark := range c.marks {
+		c.marks[mark].answer(l, []byte{byte(mark)})
+	}
 }
 
-func (c *known) class(w []byte) int32 {
-	if len(w) > len(knownWord{}.word) {
-		return c.l.lex.class(w)
+// word tells class and flags of a word. The answer holds until the next one.
+func (c *known) word(key wordKey, w []byte) *knownWord {
+	if len(w) > 16 {
+		c.long.answer(c.l, w)
+		return &c.long
 	}
-	h := uint32(2166136261) // FNV-1a
-	for _, b := range w {
-		h = (h ^ uint32(b)) * 16777619
+	h := (key.head ^ key.tail*0x9e3779b97f4a7c15) * 0xff51afd7ed558ccd
+	k := &c.words[h>>(64-knownBits)]
+	if k.key != key {
+		k.key = key
+		k.answer(c.l, w)
 	}
-	k := &c.words[(h^h>>15)%uint32(len(c.words))]
-	if int(k.n) != len(w) || string(k.word[:k.n]) != string(w) {
-		k.n, k.class = uint8(copy(k.word[:], w)), c.l.lex.class(w)
-	}
-	return k.class
+	return k
+}
+
+func (k *knownWord) answer(l *Labeler, w []byte) {
+	k.class = l.lex.class(w)
+	k.flags = l.flags[k.class]
 }
 
 func (c *known) starts(l *Labeler, class, next int32) []start {
@@ -206,7 +230,9 @@ func (c *known) starts(l *Labeler, class, next int32) []start {
 	return k.starts
 }
 
-func (x *lexicon) has(class int32, s symbol) bool { return x.sets[class].has(s) }
+func (x *lexicon) has(class int32, s symbol) bool {
+	return x.flat[class*x.width+int32(s>>6)]&(1<<(s&63)) != 0
+}
 
 // fuzzyLetters is the least length of a word whose single slip of the pen is forgiven; below it, other words are near.
 const fuzzyLetters = 7

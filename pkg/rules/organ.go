@@ -57,7 +57,7 @@ func (s *scratch) apart(o, m match) bool {
 func (s *scratch) readOrgans(l *Labeler, sent sentence) {
 	s.organs, s.walk = s.organs[:0], append(s.walk[:0], 0)
 	for _, m := range s.matches {
-		if l.rows[m.row].kind != organ {
+		if m.kind != organ {
 			continue
 		}
 		n := 0
@@ -74,6 +74,10 @@ func (s *scratch) readOrgans(l *Labeler, sent sentence) {
 			s.organs = append(s.organs, m)
 		}
 	}
+	s.origin = int32(sent.from)
+	if len(s.organs) == 0 {
+		return
+	}
 	for t := sent.from; t < sent.to; t++ {
 		d := int32(1)
 		switch f := s.toks[t].flags; {
@@ -86,7 +90,6 @@ func (s *scratch) readOrgans(l *Labeler, sent sentence) {
 		}
 		s.walk = append(s.walk, s.walk[len(s.walk)-1]+d)
 	}
-	s.origin = int32(sent.from)
 }
 
 // steps is the distance between an organ and a mention's anchor: the cost of the tokens between them.

@@ -10,16 +10,17 @@ import (
 // element is one step of a pattern.
 type element struct {
 	symbol symbol
-	gap    int8 // up to this many tokens may come before it
-	tight  bool // the gap crosses no comma, verb or denial
-	anchor bool // the token whose denial denies the finding
-	least  int  // for "#": least size in mm, 0 for any number
+	gap    int8  // up to this many tokens may come before it
+	tight  bool  // the gap crosses no comma, verb or denial
+	anchor bool  // the token whose denial denies the finding
+	least  int16 // for "#": least size in mm, 0 for any number
 }
 
 // pattern is a rule's left side after its options are spelled out: a plain sequence.
 type pattern struct {
 	row      int32
 	elements []element
+	kind     kind // of the row
 	atEnd    bool // what follows is the end of the sentence or a mark that separates statements
 }
 
@@ -89,7 +90,7 @@ func compilePattern(x *lexicon, classes map[string][]string, written string, row
 		}
 		v[0].anchor = v[0].anchor || !anchored
 		if !slices.ContainsFunc(out, func(p pattern) bool { return slices.Equal(p.elements, v) }) {
-			out = append(out, pattern{row, v, atEnd})
+			out = append(out, pattern{row: row, elements: v, atEnd: atEnd})
 		}
 	}
 	return out, nil
@@ -98,9 +99,11 @@ func compilePattern(x *lexicon, classes map[string][]string, written string, row
 func compileElement(x *lexicon, classes map[string][]string, f string) (e element, err error) {
 	f, e.anchor = strings.CutPrefix(f, "^")
 	if n, ok := strings.CutPrefix(f, "#>="); ok {
-		if e.least, err = strconv.Atoi(strings.TrimSuffix(n, "mm")); err != nil {
+		least, err := strconv.ParseInt(strings.TrimSuffix(n, "mm"), 10, 16)
+		if err != nil {
 			return e, fmt.Errorf("size %q: %w", f, err)
 		}
+		e.least = int16(least)
 		f = "#"
 	}
 	if f != "(" && f != ")" && strings.HasPrefix(f, "(") != strings.HasSuffix(f, ")") {
@@ -132,15 +135,14 @@ type match struct {
 	row      int32
 	from, to int32 // tokens, to exclusive
 	anchor   int32
+	kind     kind // of the row
 }
 
 // gather notes which of the symbols that starts need a sentence has.
 func (s *scratch) gather(l *Labeler, sent sentence) {
-	s.now++
-	for _, t := range s.toks[sent.from:sent.to] {
-		for _, symbol := range l.needed[t.class] {
-			s.present[symbol] = s.now
-		}
+	s.has, s.kinds = 0, 0
+	for i := sent.from; i < sent.to; i++ {
+		s.has |= l.gives[s.toks[i].class]
 	}
 }
 
@@ -153,39 +155,56 @@ func (s *scratch) matchAt(l *Labeler, i, end int) {
 	if i+1 < end {
 		next = s.toks[i+1].class
 	}
-	for _, t := range s.known.starts(l, s.toks[i].class, next) {
-		if t.needs >= 0 && s.present[t.needs] != s.now {
+	starts := s.known.starts(l, s.toks[i].class, next)
+	for k := range starts {
+		t := &starts[k]
+		if t.needs&^s.has != 0 {
 			continue
 		}
 		p := &l.patterns[t.pattern]
-		m := match{row: p.row, from: int32(i), anchor: int32(i)}
+		m := match{row: p.row, kind: p.kind, from: int32(i), anchor: int32(i)}
 		if s.follow(l, p.elements, i, end, &m) && (!p.atEnd || int(m.to) >= end || s.toks[m.to].flags&(comma|stop) != 0 || s.toks[m.to].mark == ')') {
 			s.matches = append(s.matches, m)
+			s.kinds |= 1 << m.kind
 		}
 	}
 }
 
 // follow matches elements with the first one at token i. Gaps take the nearest fit first.
 func (s *scratch) follow(l *Labeler, elements []element, i, end int, m *match) bool {
-	e := &elements[0]
-	if e.least > 0 && s.millimetres(i, end) < float64(e.least) {
-		return false
+	for k := range elements {
+		e := &elements[k]
+		if e.least > 0 && s.millimetres(i, end) < float64(e.least) {
+			return false
+		}
+		if e.anchor {
+			m.anchor = int32(i)
+		}
+		i++
+		m.to = int32(i)
+		if k+1 == len(elements) {
+			return true
+		}
+		next := &elements[k+1]
+		if next.gap > 0 {
+			return s.leap(l, elements[k+1:], i, end, m)
+		}
+		if i == end || !l.lex.has(s.toks[i].class, next.symbol) {
+			return false
+		}
 	}
-	if e.anchor {
-		m.anchor = int32(i)
-	}
-	m.to = int32(i + 1)
-	if len(elements) == 1 {
-		return true
-	}
-	next := &elements[1]
-	saved := *m
-	for j := i + 1; j <= i+1+int(next.gap) && j < end; j++ {
-		if l.lex.has(s.toks[j].class, next.symbol) && s.follow(l, elements[1:], j, end, m) {
+	return false
+}
+
+// leap matches elements with the first one at token i or within its gap.
+func (s *scratch) leap(l *Labeler, elements []element, i, end int, m *match) bool {
+	e, saved := &elements[0], *m
+	for last := min(i+int(e.gap), end-1); i <= last; i++ {
+		if l.lex.has(s.toks[i].class, e.symbol) && s.follow(l, elements, i, end, m) {
 			return true
 		}
 		*m = saved
-		if f := s.toks[j].flags; f&stop != 0 || next.tight && f&(comma|verb|denial) != 0 {
+		if f := s.toks[i].flags; f&stop != 0 || e.tight && f&(comma|verb|denial) != 0 {
 			return false
 		}
 	}

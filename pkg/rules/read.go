@@ -45,18 +45,8 @@ func (s *scratch) read(l *Labeler, report string) {
 
 // each visits the sentences of a report in order, whole and without their heading, with the place they stand in.
 func (s *scratch) each(l *Labeler, report string, visit func(i int, sent, rest sentence, p *place)) {
-	s.tokenize(report)
-	if s.known.of(l) {
-		s.present, s.now = make([]int32, len(l.lex.words)), 0
-	}
-	for i := range s.toks {
-		t := &s.toks[i]
-		t.class = s.known.class(s.norm[t.normFrom:t.normTo])
-		if t.kind == number {
-			t.class = l.lex.number
-		}
-		t.flags = l.flags[t.class]
-	}
+	s.known.of(l)
+	s.tokenize(report, &s.known)
 	s.split(l, report)
 	place := place{organ: -1, heading: -1, denies: -1}
 	last, lastFindings := s.lastBody(l)
@@ -140,15 +130,14 @@ const longestHeading = 8
 // findHeading is the longest heading at the front of a sentence: before a colon, or alone on its line.
 func (s *scratch) findHeading(l *Labeler, sent sentence) (best match, ok bool) {
 	near := min(sent.to, sent.from+longestHeading)
-	colons := slices.ContainsFunc(s.toks[sent.from:near], func(t token) bool { return t.mark == ':' })
-	if !colons && (!sent.paragraph || near < sent.to) {
+	if !sent.colon && (!sent.paragraph || near < sent.to) {
 		return best, false
 	}
 	s.matches = s.matches[:0]
 	s.gather(l, sentence{from: sent.from, to: near})
 	s.matchAt(l, sent.from, sent.to)
 	for _, m := range s.matches {
-		k := l.rows[m.row].kind
+		k := m.kind
 		alone := int(m.to) == sent.to && sent.paragraph && k == section
 		colon := int(m.to) < sent.to && s.toks[m.to].mark == ':' && (k == section || k == organ)
 		if (alone || colon) && (!ok || m.to > best.to) {
@@ -194,10 +183,10 @@ func (s *scratch) sentence(l *Labeler, sent sentence, number int, p *place) {
 	s.readOrgans(l, sent)
 	for k := range s.matches {
 		m := s.matches[k]
-		r := &l.rows[m.row]
-		if r.kind != find && r.kind != normal || s.repeated(l, k) || s.titles(l, sent, m) {
+		if m.kind != find && m.kind != normal || s.repeated(l, k) || s.titles(l, sent, m) {
 			continue
 		}
+		r := &l.rows[m.row]
 		y := saying{finding: r.finding, row: m.row, cue: -1, sentence: int32(number), section: p.section,
 			from: s.toks[m.from].from, to: s.toks[m.to-1].to, state: taxonomy.NotMentioned}
 		switch {
@@ -239,6 +228,9 @@ func (s *scratch) resolve(l *Labeler, sent sentence, subject int32) {
 
 // titles reports whether a mention is but the title of its sentence: "Lymph nodes: No enlarged lymph nodes."
 func (s *scratch) titles(l *Labeler, sent sentence, m match) bool {
+	if !sent.colon {
+		return false
+	}
 	colon := int32(-1)
 	for i := sent.from; i < min(sent.to, sent.from+longestHeading); i++ {
 		if s.toks[i].mark == ':' {
@@ -246,8 +238,7 @@ func (s *scratch) titles(l *Labeler, sent sentence, m match) bool {
 		}
 	}
 	return m.to <= colon && slices.ContainsFunc(s.matches, func(o match) bool {
-		r := &l.rows[o.row]
-		return o.from > colon && r.kind == find && r.finding == l.rows[m.row].finding
+		return o.from > colon && o.kind == find && l.rows[o.row].finding == l.rows[m.row].finding
 	})
 }
 
@@ -255,8 +246,10 @@ func (s *scratch) titles(l *Labeler, sent sentence, m match) bool {
 func (s *scratch) repeated(l *Labeler, k int) bool {
 	m, r := s.matches[k], &l.rows[s.matches[k].row]
 	for _, o := range s.matches[:k] {
-		q := &l.rows[o.row]
-		if o.anchor == m.anchor && q.finding == r.finding && q.kind == r.kind && q.sure == r.sure && q.value == r.value && o.from == m.from && !s.unnamed(l, o, q) {
+		if o.kind != m.kind || o.anchor != m.anchor || o.from != m.from {
+			continue
+		}
+		if q := &l.rows[o.row]; q.finding == r.finding && q.sure == r.sure && q.value == r.value && !s.unnamed(l, o, q) {
 			return true
 		}
 	}
@@ -265,9 +258,14 @@ func (s *scratch) repeated(l *Labeler, k int) bool {
 
 // unnamed reports whether an exclusion covers the mention: its anchor or either end. What is sure takes a sure exclusion.
 func (s *scratch) unnamed(l *Labeler, m match, found *row) bool {
+	if s.kinds&(1<<unname) == 0 {
+		return false
+	}
 	for _, o := range s.matches {
-		r := &l.rows[o.row]
-		if r.kind != unname || r.finding != found.finding || found.sure && !r.sure {
+		if o.kind != unname {
+			continue
+		}
+		if r := &l.rows[o.row]; r.finding != found.finding || found.sure && !r.sure {
 			continue
 		}
 		covers := func(t int32) bool { return o.from <= t && t < o.to }

@@ -38,9 +38,9 @@ type Labeler struct {
 	classes      map[string][]string
 	rows         []row
 	patterns     []pattern
-	starts       [][]start  // by class: the patterns that can start there
-	needed       [][]symbol // by class: those of its symbols that some start needs
-	flags        []flag     // by class
+	starts       [][]start // by class: the patterns that can start there
+	gives        []hashed  // by class: those of its symbols that come second or later in some pattern
+	flags        []flag    // by class
 	organs       []string
 	column       []int    // by unit, a set of rules that know of each other: the finding it is about; first each finding's own
 	home         []uint64 // by unit: the organs it may sit in, as bits; 0: anywhere
@@ -59,22 +59,23 @@ type Labeler struct {
 	version      string
 }
 
-// start is one pattern by number, with the symbol that must come right after its first token, or -1, and one that must
-// stand somewhere in the sentence, or -1.
+// start is one pattern by number, with the symbol that must come right after its first token, or -1, and those that must
+// stand somewhere in the sentence.
 type start struct {
+	needs   hashed
 	pattern int32
 	second  symbol
-	needs   symbol
 }
 
 func newStart(pattern int32, e []element) start {
-	switch {
-	case len(e) == 1:
-		return start{pattern, -1, -1}
-	case e[1].gap > 0:
-		return start{pattern, -1, e[1].symbol}
+	t := start{pattern: pattern, second: -1}
+	if len(e) > 1 && e[1].gap == 0 {
+		t.second = e[1].symbol
 	}
-	return start{pattern, e[1].symbol, e[len(e)-1].symbol}
+	for _, more := range e[1:] {
+		t.needs.add(more.symbol)
+	}
+	return t
 }
 
 // New prepares the rules for a taxonomy. Findings with rules of their own (by name) use them, and synonyms that the shipped
@@ -198,11 +199,13 @@ func (l *Labeler) index() {
 	}
 	l.lex.build()
 	l.starts = make([][]start, len(l.lex.sets))
-	l.needed = make([][]symbol, len(l.lex.sets))
+	l.gives = make([]hashed, len(l.lex.sets))
 	needed := map[symbol]bool{}
-	for _, p := range l.patterns {
-		if s := newStart(0, p.elements).needs; s >= 0 {
-			needed[s] = true
+	for k := range l.patterns {
+		p := &l.patterns[k]
+		p.kind = l.rows[p.row].kind
+		for _, e := range p.elements[1:] {
+			needed[e.symbol] = true
 		}
 	}
 	l.flags = make([]flag, len(l.lex.sets))
@@ -215,7 +218,7 @@ func (l *Labeler) index() {
 		}
 		for s := range needed {
 			if l.lex.has(int32(c), s) {
-				l.needed[c] = append(l.needed[c], s)
+				l.gives[c].add(s)
 			}
 		}
 		for s, f := range flagOf {
@@ -281,10 +284,11 @@ type scratch struct {
 	walk     []int32 // steps from the sentence's start to each of its tokens
 	origin   int32   // the sentence's first token
 	says     []saying
+	best     []int // by finding: the saying that labels it, or -1
 	about    about
-	explains bool    // the modifiers of each mention are wanted
-	present  []int32 // by symbol: the last sentence that had it, as now counts them
-	now      int32
+	explains bool   // the modifiers of each mention are wanted
+	has      hashed // symbols of the sentence
+	kinds    uint32 // of its matches, a bit for each
 	known    known
 }
 

@@ -6,6 +6,7 @@ import "strings"
 type sentence struct {
 	from, to  int  // tokens
 	paragraph bool // starts a new paragraph or list item: nothing is carried over from before
+	colon     bool // a colon is among its first tokens, where a heading ends
 }
 
 // longestSentence bounds a sentence, in tokens, so that a text without full stops costs no more than others.
@@ -18,9 +19,10 @@ func (s *scratch) split(l *Labeler, report string) {
 	s.sents = s.sents[:0]
 	width := wrapWidth(report)
 	kept, from, paragraph, open := 0, 0, true, false
+	colon := -1 // the first of the sentence
 	end := func(newParagraph bool) {
 		if kept > from {
-			s.sents = append(s.sents, sentence{from, kept, paragraph})
+			s.sents = append(s.sents, sentence{from: from, to: kept, paragraph: paragraph, colon: colon >= from && colon < min(kept, from+longestHeading)})
 			paragraph = false
 		}
 		paragraph = paragraph || newParagraph
@@ -31,15 +33,25 @@ func (s *scratch) split(l *Labeler, report string) {
 			end(false)
 		}
 		// kept <= i: toks[i-1], toks[i] and toks[i+1] are still as tokenized
-		t := s.toks[i]
+		t := &s.toks[i]
 		switch {
+		case t.kind != punct:
+			if kept < i {
+				s.toks[kept] = *t
+			}
+			kept++
 		case t.mark == ')' && !open && s.letters(from, kept):
 			kept--
 			end(true)
 		case t.mark == '\n' && kept > from && s.toks[kept-1].mark == ':' && s.answers(l, i+1):
 			// "Nodules:", and below it "none"
-		case t.kind != punct || t.mark == ',' || t.mark == ';' || t.mark == ':' || t.mark == '(' || t.mark == ')' || t.mark == '/' || t.mark == '-':
-			s.toks[kept] = t
+		case t.mark == ',' || t.mark == ';' || t.mark == ':' || t.mark == '(' || t.mark == ')' || t.mark == '/' || t.mark == '-':
+			if t.mark == ':' && colon < from {
+				colon = kept
+			}
+			if kept < i {
+				s.toks[kept] = *t
+			}
 			kept++
 			open = t.mark == '(' || open && t.mark != ')'
 		case t.mark == '.' && kept == from+1 && s.enumerates(from):
@@ -47,7 +59,7 @@ func (s *scratch) split(l *Labeler, report string) {
 		case t.mark == '.' && s.fullStop(l, i), t.mark == '!':
 			end(false)
 		case t.mark == '?':
-			s.toks[kept] = t
+			s.toks[kept] = *t
 			kept++
 			if i+1 < len(s.toks) && s.toks[i+1].upper && s.toks[i+1].spaced {
 				end(false)

@@ -1,6 +1,9 @@
 package rules
 
 import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -50,9 +53,9 @@ func invisible(r rune) bool {
 // bullet is the mark of a list item; '"' separates items as well.
 const bullet = '*'
 
-// tokenize fills s.toks and s.norm from the report.
-func (s *scratch) tokenize(report string) {
-	s.toks, s.norm = s.toks[:0], s.norm[:0]
+// tokenize fills s.toks and s.norm from the report; with k, the tokens' classes and flags too.
+func (s *scratch) tokenize(report string, k *known) {
+	s.toks, s.norm = s.toks[:0], slices.Grow(s.norm[:0], len(report)+8) // folded text is never longer, and plain writes eight at a time
 	spaced := true
 	for i := 0; i < len(report); {
 		c := report[i]
@@ -70,13 +73,22 @@ func (s *scratch) tokenize(report string) {
 			spaced = s.mark(report, i, n, ':', true)
 			i = n
 		case isAlnum(c):
-			i = s.word(report, i, spaced)
+			i = s.word(report, i, spaced, k)
 			spaced = false
 		case c < utf8.RuneSelf:
 			spaced = s.mark(report, i, i+1, c, spaced)
 			i++
 		default:
-			i, spaced = s.foreign(report, i, spaced)
+			i, spaced = s.foreign(report, i, spaced, k)
+		}
+	}
+	if k == nil {
+		return
+	}
+	for i := range s.toks {
+		if t := &s.toks[i]; t.kind == punct {
+			t.class = k.marks[t.mark].class
+			t.flags = k.marks[t.mark].flags
 		}
 	}
 }
@@ -101,7 +113,7 @@ var lower = func() (t [256]byte) {
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // foreign handles one rune outside ASCII.
-func (s *scratch) foreign(report string, i int, spaced bool) (next int, nowSpaced bool) {
+func (s *scratch) foreign(report string, i int, spaced bool, k *known) (next int, nowSpaced bool) {
 	r, n := utf8.DecodeRuneInString(report[i:])
 	switch f, known := folds[r]; {
 	case invisible(r):
@@ -113,7 +125,7 @@ func (s *scratch) foreign(report string, i int, spaced bool) (next int, nowSpace
 	case known && !isAlnum(f[0]):
 		return i + n, s.mark(report, i, i+n, f[0], spaced)
 	case known || unicode.IsLetter(r) || isAlnum(narrow(r)):
-		return s.word(report, i, spaced), false
+		return s.word(report, i, spaced, k), false
 	}
 	if c := narrow(r); c != 0 {
 		return i + n, s.mark(report, i, i+n, c, spaced)
@@ -130,20 +142,21 @@ func narrow(r rune) byte {
 }
 
 // word reads a word or a number that starts at byte i. Numbers keep their decimals ("4.5", "4,5", "12x8"); hyphens end a word.
-func (s *scratch) word(report string, i int, spaced bool) (next int) {
+func (s *scratch) word(report string, i int, spaced bool, k *known) (next int) {
 	t := token{from: int32(i), normFrom: int32(len(s.norm)), spaced: spaced}
-	r, _ := utf8.DecodeRuneInString(report[i:])
-	t.upper = unicode.IsUpper(r)
-	if isDigit(report[i]) {
+	if c := report[i]; isDigit(c) {
 		t.kind = number
+	} else if c < utf8.RuneSelf {
+		t.upper = c <= 'Z'
+		if next = s.plain(report, i, &t, k); next > 0 {
+			return next
+		}
+	} else {
+		r, _ := utf8.DecodeRuneInString(report[i:])
+		t.upper = unicode.IsUpper(r)
 	}
 	for i < len(report) {
 		c := report[i]
-		if t.kind == word && lower[c] != 0 {
-			s.norm = append(s.norm, lower[c])
-			i++
-			continue
-		}
 		if isAlnum(c) {
 			if t.kind == number && !isDigit(c) && c != 'x' && c != 'X' {
 				break // 5mm: the unit is a word of its own
@@ -182,10 +195,70 @@ func (s *scratch) word(report string, i int, spaced bool) (next int) {
 		i += n
 	}
 	t.to, t.normTo = int32(i), int32(len(s.norm))
-	if t.normTo > t.normFrom {
-		s.toks = append(s.toks, t)
+	if t.normTo == t.normFrom {
+		return i
 	}
+	if k != nil && t.kind == word {
+		t.class = k.l.lex.class(s.norm[t.normFrom:])
+	} else if k != nil {
+		t.class = k.l.lex.number
+	}
+	if k != nil {
+		t.flags = k.l.flags[t.class]
+	}
+	s.toks = append(s.toks, t)
 	return i
+}
+
+// plain reads a word of English letters and digits alone, as nearly all are, eight at a time; 0: it is not one, or it stands
+// too near the end of the text.
+func (s *scratch) plain(report string, i int, t *token, k *known) (next int) {
+	text, norm := report[i:], s.norm[len(s.norm):cap(s.norm)]
+	var key wordKey
+	n, ends := 0, uint64(0)
+	for ; ends == 0; n += min(bits.TrailingZeros64(ends)/8, 8) {
+		if n+8 > len(text) {
+			return 0
+		}
+		var letters uint64
+		letters, ends = fold(eight(text[n:]))
+		letters &= 1<<(bits.TrailingZeros64(ends)&^7) - 1 // all of them where none ends
+		binary.LittleEndian.PutUint64(norm[n:], letters)
+		switch n {
+		case 0:
+			key.head = letters
+		case 8:
+			key.tail = letters
+		}
+	}
+	if c := text[n]; c >= utf8.RuneSelf || c == '\'' {
+		return 0
+	}
+	s.norm = s.norm[:len(s.norm)+n]
+	t.to, t.normTo = int32(i+n), int32(len(s.norm))
+	if k != nil {
+		w := k.word(key, norm[:n])
+		t.class, t.flags = w.class, w.flags
+	}
+	s.toks = append(s.toks, *t)
+	return i + n
+}
+
+// eight is the first eight bytes of a text, the first one lowest.
+func eight(text string) uint64 {
+	_ = text[7]
+	return uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
+		uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
+}
+
+// fold makes the English letters of eight bytes small, and sets the top bit of each byte that is neither letter nor digit.
+func fold(v uint64) (letters, others uint64) {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	low := v &^ tops
+	small := low | 0x20*ones
+	letter := (small + (0x80-'a')*ones) &^ (small + (0x7f-'z')*ones) & tops
+	digit := (low + (0x80-'0')*ones) &^ (low + (0x7f-'9')*ones) & tops
+	return v | letter>>2, v&tops | tops&^(letter|digit)
 }
 
 // mark handles a punctuation sign and says whether the next token counts as spaced.

@@ -5,7 +5,7 @@ package rules
 func Words(report string, each func(word []byte, mark bool)) {
 	s := scratchPool.Get().(*scratch)
 	defer scratchPool.Put(s)
-	s.tokenize(report)
+	s.tokenize(report, nil)
 	for _, t := range s.toks {
 		each(s.norm[t.normFrom:t.normTo], t.kind == punct)
 	}
