@@ -33,7 +33,9 @@ type Graph struct {
 // Resolve reads the input's tables and the files that later steps will need, and names the outputs. It opens no volume
 // and makes no call.
 func (p *Pipeline) Resolve() (*Graph, error) {
-	batches, err := intake.Index(*p.Steps[0].Options.(*intake.Options))
+	in := p.Steps[0].Options.(*intake.Options)
+	in.Metadata = slices.ContainsFunc(p.Steps, func(s Step) bool { o, ok := s.Options.(*dataset.Options); return ok && o.HUSource == "metadata" })
+	batches, err := intake.Index(*in)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"silverbeam/pkg/taxonomy"
+	"silverbeam/pkg/volume"
 )
 
 // Study is one scan of one patient with its one report.
@@ -20,11 +21,10 @@ type Study struct {
 
 // Volume names one reconstruction of a study and where its voxels lie. The voxels themselves never travel.
 type Volume struct {
-	ID     string // the file's name without its extensions; of a DICOM series STUDY_UID, of a table's row STUDY_N
-	Path   string
-	Series string `json:",omitempty"` // SeriesInstanceUID, where the folder may hold others
-	// Slope and Intercept turn stored values into HU where hu_source is metadata; both zero elsewhere.
-	Slope, Intercept float64 `json:",omitempty"`
+	ID              string // the file's name without its extensions; of a DICOM series STUDY_UID, of a table's row STUDY_N
+	Path            string
+	Series          string `json:",omitempty"` // SeriesInstanceUID, where the folder may hold others
+	volume.Metadata        // what the source's table says of it, where hu_source is metadata; zero elsewhere
 }
 
 // Reject is a study or volume that left the chain.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"silverbeam/pkg/volume"
 )
 
 // Truth is a line of truth.jsonl: what is in the image and what the report says about it.
@@ -126,13 +128,33 @@ func labelRow(_ Study, r Report, _ int) []string {
 	return row
 }
 
-// metadataRow makes up the scanner and states the geometry. The volumes hold HU already, so slope is 1 and intercept 0.
+// scanners are made up, each with its kernel and the intercept of its raw values, as CT-RATE's are.
+var scanners = []struct {
+	maker, model, kernel string
+	intercept            int
+}{{"SIEMENS", "Sensation 16", "B31f", -8192}, {"Philips", "Ingenuity CT", "B", -1024}, {"GE MEDICAL SYSTEMS", "Optima CT660", "STANDARD", -1024}}
+
+// firstVersion is a volume as CT-RATE's first version has it: raw values, and a header that knows of no millimetres.
+func (s Study) firstVersion(v *volume.Volume) *volume.Volume {
+	r := s.stream("scanner")
+	raw := &volume.Volume{HU: make([]int16, len(v.HU)), Shape: v.Shape, SpacingMM: [3]float64{1, 1, 1}, AffineLPS: [16]float64{-1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}}
+	intercept := pick(&r, scanners).intercept
+	for i, hu := range v.HU {
+		raw.HU[i] = hu - int16(intercept)
+	}
+	return raw
+}
+
+// metadataRow makes up the scanner and states the geometry. Slope is 1; volumes that hold HU have an intercept of 0.
 func (o Options) metadataRow(s Study, _ Report, k int) []string {
 	r := s.stream("scanner")
 	b := drawBody(s)
 	spacing := geometry(b, o.Shape)
-	scanner := pick(&r, [][3]string{{"SIEMENS", "Sensation 16", "B31f"}, {"Philips", "Ingenuity CT", "B"}, {"GE MEDICAL SYSTEMS", "Optima CT660", "STANDARD"}})
-	kernel := scanner[2]
+	scanner := pick(&r, scanners)
+	kernel, intercept := scanner.kernel, 0
+	if o.Layout == "ct-rate-v1" {
+		intercept = scanner.intercept
+	}
 	if k == 2 {
 		kernel = map[string]string{"B31f": "B70f", "B": "YA", "STANDARD": "LUNG"}[kernel]
 	}
@@ -145,11 +167,11 @@ func (o Options) metadataRow(s Study, _ Report, k int) []string {
 	}
 	date := fmt.Sprintf("%d%02d%02d", 2015+r.count(0, 6), r.count(1, 12), r.count(1, 28))
 	return []string{
-		scanner[0], "Thorax", scanner[1], sex, fmt.Sprintf("%03dY", b.age), n(spacing[1] * float64(min(o.Shape[1], o.Shape[2]))),
+		scanner.maker, "Thorax", scanner.model, sex, fmt.Sprintf("%03dY", b.age), n(spacing[1] * float64(min(o.Shape[1], o.Shape[2]))),
 		"1040", "570", "0", fmt.Sprint(table), "CW", "500", fmt.Sprint(current), fmt.Sprint(current / 2), "0", "34", "1.2", kernel, "HFS",
 		"0.5", "0.75", "12", "36", "18", "1.5", "[0, 0, 0]", "[0, 0, 0]", "XYZ_EC", n(float64(current) / 25),
 		fmt.Sprintf("[%s, %s, %s]", n(a[3]), n(a[7]), n(a[11])), "[1, 0, 0, 0, 1, 0]", n(a[11]), "1", "MONOCHROME2",
-		fmt.Sprint(o.Shape[1]), fmt.Sprint(o.Shape[2]), fmt.Sprintf("[%s, %s]", n(spacing[1]), n(spacing[2])), "0", "1", "HU",
+		fmt.Sprint(o.Shape[1]), fmt.Sprint(o.Shape[2]), fmt.Sprintf("[%s, %s]", n(spacing[1]), n(spacing[2])), fmt.Sprint(intercept), "1", "HU",
 		fmt.Sprint(o.Shape[0]), n(spacing[0]), date,
 	}
 }

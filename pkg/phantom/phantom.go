@@ -27,9 +27,10 @@ type Options struct {
 	Workers       int      // goroutines; 0: one a processor. It changes no byte
 }
 
-// Layouts of the folder that Write makes. dicom: a tree of files, one a slice, and a table of reports; radchestct:
+// Layouts of the folder that Write makes. ct-rate-v1: CT-RATE's first version, whose files hold raw values and no geometry, which
+// stand in its tables; dicom: a tree of files, one a slice, and a table of reports; radchestct:
 // RAD-ChestCT's arrays and tables of labels, and a table of reports, which RAD-ChestCT itself does not come with.
-var Layouts = []string{"ct-rate", "dicom", "radchestct"}
+var Layouts = []string{"ct-rate", "ct-rate-v1", "dicom", "radchestct"}
 
 // defaults fills in zeros and reports every setting that cannot work.
 func (o Options) defaults() (Options, error) {

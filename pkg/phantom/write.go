@@ -170,6 +170,8 @@ func (w *painter) save(path string, s Study, k int, v *volume.Volume) error {
 	switch w.o.Layout {
 	case "dicom":
 		return saveSeries(path, s, k, v)
+	case "ct-rate-v1":
+		v = s.firstVersion(v)
 	case "radchestct":
 		if err := writeNPZ(&b, v); err != nil {
 			return err

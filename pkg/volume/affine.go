@@ -27,6 +27,27 @@ func (h *header) affine() (affine, error) {
 	return a, err
 }
 
+// affine is that of a file whose axes run as DICOM's rows, columns and slices do (PS3.3, C.7.6.2.1.1), its first voxel in the
+// origin.
+func (m Metadata) affine() (a affine, err error) {
+	r, c := m.Axes[:3], m.Axes[3:]
+	for i := range 3 {
+		j, k := (i+1)%3, (i+2)%3
+		a[4*i], a[4*i+1], a[4*i+2] = r[i]*m.SpacingMM[2], c[i]*m.SpacingMM[1], (r[j]*c[k]-r[k]*c[j])*m.SpacingMM[0]
+		for n := range 3 {
+			if i < 2 {
+				a[4*i+n] = -a[4*i+n] // RAS
+			}
+		}
+	}
+	for j, mm := range a.spacing() {
+		if want := m.SpacingMM[2-j]; !(want > 0) || !(math.Abs(mm-want) <= .01*want) {
+			return a, fmt.Errorf("metadata: axes %v and spacing %v mm (z, y, x) are no grid", m.Axes, m.SpacingMM)
+		}
+	}
+	return a, nil
+}
+
 // spacings are pixdim's lengths as nibabel repairs them: absolute, and 1 for 0.
 func (h *header) spacings() (s [3]float64) {
 	for i := range s {

@@ -81,7 +81,12 @@ func openNIfTI(f *os.File, src HUSource) (*nifti, error) {
 		return nil, err
 	}
 	n.hu = n.kind.hu(n.order, slope, inter)
-	if n.affine, err = n.header.affine(); err != nil {
+	if src.Kind == "metadata" && src.SpacingMM != [3]float64{} {
+		n.affine, err = src.affine()
+	} else {
+		n.affine, err = n.header.affine()
+	}
+	if err != nil {
 		return nil, err
 	}
 	n.turn, err = n.affine.orientation()

@@ -200,7 +200,7 @@ func TestHUSource(t *testing.T) {
 		return v.HU
 	}
 	stored, header := read(HUSource{Kind: "already-hu"}), read(HUSource{Kind: "header"})
-	metadata := read(HUSource{Kind: "metadata", Slope: 1, Intercept: -8192})
+	metadata := read(HUSource{"metadata", Metadata{Slope: 1, Intercept: -8192}})
 	for i, s := range stored {
 		if want := round(2.5*float64(s) - 1024); header[i] != want {
 			t.Fatalf("header: %d becomes %d, want %d", s, header[i], want)
@@ -209,7 +209,7 @@ func TestHUSource(t *testing.T) {
 			t.Fatalf("metadata: %d becomes %d", s, metadata[i])
 		}
 	}
-	for _, src := range []HUSource{{Kind: "metadata"}, {Kind: "metadata", Slope: math.NaN()}, {Kind: "metadata", Slope: 1, Intercept: math.Inf(1)}, {Kind: "guess"}} {
+	for _, src := range []HUSource{{Kind: "metadata"}, {"metadata", Metadata{Slope: math.NaN()}}, {"metadata", Metadata{Slope: 1, Intercept: math.Inf(1)}}, {Kind: "guess"}} {
 		if _, err := ReadNIfTI("testdata/slope-2.5.nii", src); err == nil {
 			t.Errorf("%+v is taken", src)
 		}
@@ -274,6 +274,52 @@ func BenchmarkFileToDemo(b *testing.B) {
 		}
 		if _, err := demo.Tensor(v.Scan()); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// What a table says of a grid is what a header with the same affine says.
+func TestGeometryOfMetadata(t *testing.T) {
+	for name, axes := range map[string][6]float64{"supine": {1, 0, 0, 0, 1, 0}, "prone": {-1, 0, 0, 0, -1, 0}, "feet first": {-1, 0, 0, 0, 1, 0}, "tilted": {1, 0, 0, 0, .96, -.28}, "sagittal": {0, 1, 0, 0, 0, -1}} {
+		v := Volume{Shape: [3]int{4, 3, 2}, SpacingMM: [3]float64{3, 2, 1}, AffineLPS: [16]float64{15: 1}}
+		r, c := axes[:3], axes[3:]
+		for i, n := range [3]float64{r[1]*c[2] - r[2]*c[1], r[2]*c[0] - r[0]*c[2], r[0]*c[1] - r[1]*c[0]} {
+			v.AffineLPS[4*i], v.AffineLPS[4*i+1], v.AffineLPS[4*i+2] = r[i], 2*c[i], 3*n
+		}
+		for i := range 24 {
+			v.HU = append(v.HU, int16(i))
+		}
+		write := func(v Volume) string {
+			path := filepath.Join(t.TempDir(), "x.nii")
+			f, err := os.Create(path)
+			if err == nil {
+				err = errors.Join(WriteNIfTI(f, &v), f.Close())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return path
+		}
+		want, err := ReadNIfTI(write(v), HUSource{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.SpacingMM, v.AffineLPS = [3]float64{1, 1, 1}, [16]float64{-1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}
+		path := write(v)
+		src := HUSource{"metadata", Metadata{Slope: 1, SpacingMM: [3]float64{3, 2, 1}, Axes: axes}}
+		got, err := ReadNIfTI(path, src)
+		if err != nil || got.Digest() != want.Digest() || got.Shape != want.Shape {
+			t.Fatalf("%s: %v, %+v; want %+v", name, err, got, want)
+		}
+		for i := range 12 {
+			if math.Abs(got.AffineLPS[i]-want.AffineLPS[i]) > 1e-5 || math.Abs(got.SpacingMM[i%3]-want.SpacingMM[i%3]) > 1e-5 {
+				t.Errorf("%s: affine %v, want %v", name, got.AffineLPS, want.AffineLPS)
+			}
+		}
+		for _, bad := range []Metadata{{Slope: 1, SpacingMM: [3]float64{3, 2, 1}}, {Slope: 1, SpacingMM: [3]float64{3, -2, 1}, Axes: axes}, {Slope: 1, SpacingMM: [3]float64{3, 2, 1}, Axes: [6]float64{1, 0, 0, 1, 0, 0}}} {
+			if _, err := ReadNIfTI(path, HUSource{"metadata", bad}); err == nil || !strings.Contains(err.Error(), "are no grid") {
+				t.Errorf("%s: %+v: %v", name, bad, err)
+			}
 		}
 	}
 }

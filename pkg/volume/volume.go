@@ -26,8 +26,15 @@ const MaxVoxels = 1 << 30
 
 // HUSource says how stored voxel values become Hounsfield units.
 type HUSource struct {
-	Kind             string  // header (also ""): the file's own scaling; metadata: Slope and Intercept; already-hu: none
-	Slope, Intercept float64 // of Kind metadata: HU = Slope*stored + Intercept
+	Kind string // header (also ""): the file's own scaling; metadata: that of Metadata; already-hu: none
+	Metadata
+}
+
+// Metadata is what a table says of a volume whose file does not: CT-RATE's first version.
+type Metadata struct {
+	Slope, Intercept float64    `json:",omitzero"` // HU = Slope*stored + Intercept
+	SpacingMM        [3]float64 `json:",omitzero"` // z, y, x; zeros: as the file says
+	Axes             [6]float64 `json:",omitzero"` // with SpacingMM: where a NIfTI file's first two axes run, unit vectors of LPS; its third is their normal
 }
 
 // scale is slope and intercept; header gives those of the file.

@@ -43,7 +43,7 @@ func phantomCommand() *cobra.Command {
 	c.Flags().Uint64Var(&o.Seed, "seed", o.Seed, "random seed `S`; same seed, same bytes")
 	c.Flags().StringVar(&out, "out", "", "write to folder `DIR`; files that exist whole are kept")
 	c.Flags().IntVar(&size, "size", 128, "volumes of `N` voxels along each axis, 32 to 512")
-	c.Flags().StringVar(&o.Layout, "layout", phantom.Layouts[0], "lay the folder out as `NAME`: ct-rate, dicom (a tree of files and reports.csv) or radchestct")
+	c.Flags().StringVar(&o.Layout, "layout", phantom.Layouts[0], "lay the folder out as `NAME`: ct-rate, ct-rate-v1 (raw values), dicom (a tree of files and reports.csv) or radchestct")
 	c.Flags().Float64Var(&o.Difficulty, "difficulty", o.Difficulty, "how small and faint findings are, `D` above 0 (easy) to 1 (hard)")
 	return c
 }

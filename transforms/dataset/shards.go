@@ -31,7 +31,7 @@ import (
 const Name = "dataset.Shards"
 
 // HUSources say how stored values become HU.
-var HUSources = []string{"header", "already-hu"}
+var HUSources = []string{"header", "metadata", "already-hu"}
 
 // Storages say how the tensors are kept.
 var Storages = []string{shard.Raw, shard.Compressed}
@@ -39,7 +39,7 @@ var Storages = []string{shard.Raw, shard.Compressed}
 // Options is the config block of a dataset.Shards step.
 type Options struct {
 	Preset   string `yaml:"preset"`    // how a training tensor is made; default demo
-	HUSource string `yaml:"hu_source"` // header (default: the file's own slope and intercept) or already-hu
+	HUSource string `yaml:"hu_source"` // header (default: the file's own slope and intercept), metadata (what CT-RATE's tables say, for its first version) or already-hu
 	Storage  string `yaml:"storage"`   // raw (default: fastest to read) or compressed (about 0.4 of the bytes)
 	Out      string `yaml:"out"`       // s3://BUCKET/KEY where the data set goes, with a copy in the run folder; default the run folder alone
 }
@@ -221,13 +221,16 @@ func (w *shards) read(j job) (k shard.Kept, err error) {
 			err = fmt.Errorf("the reader failed on it: %v", r)
 		}
 	}()
+	if w.Options.HUSource == "metadata" && j.volume.Metadata == (volume.Metadata{}) {
+		return k, errors.New("hu_source metadata: its table has no row for it with RescaleSlope, RescaleIntercept, XYSpacing, ZSpacing and ImageOrientationPatient")
+	}
 	path, done, err := j.file()
 	defer done()
 	defer func() { err = j.named(err) }()
 	if err != nil {
 		return k, err
 	}
-	v, err := volume.OpenScan(path, volume.Options{HU: volume.HUSource{Kind: w.Options.HUSource}, Series: j.volume.Series}, "")
+	v, err := volume.OpenScan(path, volume.Options{HU: volume.HUSource{Kind: w.Options.HUSource, Metadata: j.volume.Metadata}, Series: j.volume.Series}, "")
 	if err != nil {
 		return k, err
 	}

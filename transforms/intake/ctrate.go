@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 
 	"silverbeam/pkg/bucket"
 	"silverbeam/pkg/table"
+	"silverbeam/pkg/volume"
 	"silverbeam/schemas"
 )
 
@@ -38,7 +40,13 @@ func indexCTRATE(o Options) (batches []schemas.Batch, err error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("%s: %w: %w", Name, ErrInput, err)
 		}
-		tables = append(tables, reportTable{path, ctrateColumns, sp.split, ctrateScan(files, sp.split)})
+		metadata := map[string]volume.Metadata{}
+		if o.Metadata {
+			if metadata, err = ctrateMetadata(files, sp.metadata); err != nil {
+				return nil, fmt.Errorf("%s: hu_source metadata: %w: %w", Name, ErrInput, err)
+			}
+		}
+		tables = append(tables, reportTable{path, ctrateColumns, sp.split, ctrateScan(files, sp.split, metadata)})
 	}
 	if len(tables) == 0 {
 		return nil, fmt.Errorf("%s: %w: no report tables of layout ct-rate under %s (looked for dataset/radiology_text_reports/train_reports.csv)", Name, ErrInput, bucket.Name(o.Root))
@@ -58,16 +66,60 @@ func (t tree) table(dir, name string) (string, error) {
 	return "", err
 }
 
+// metadataColumns are those of CT-RATE's metadata tables that say what the files of its first version lack: they hold raw values,
+// and their headers no geometry (its discussion 58; CT-CLIP's issue 28).
+var metadataColumns = table.Columns{Study: "VolumeName", Extra: []string{"RescaleSlope", "RescaleIntercept", "XYSpacing", "ZSpacing", "ImageOrientationPatient"}}
+
+// ctrateMetadata reads a metadata table, by volume. A row without all the numbers is passed over, and refused with its volume.
+func ctrateMetadata(files tree, name string) (map[string]volume.Metadata, error) {
+	path, err := files.table("metadata", name)
+	if err != nil {
+		return nil, err
+	}
+	ranges, err := table.Cut(path, metadataColumns, 10_000)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]volume.Metadata{}
+	var tables table.Reader
+	defer tables.Close()
+	for _, r := range ranges {
+		rows, _, err := tables.Read(r, metadataColumns)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			if m, err := metadataOf(row.Extra); err == nil {
+				all[volumeID(row.ID)] = m
+			}
+		}
+	}
+	return all, nil
+}
+
+// metadataOf reads the cells of metadataColumns; lists are written as JSON writes them.
+func metadataOf(cells []string) (m volume.Metadata, err error) {
+	var xy [2]float64
+	for i, to := range []any{&m.Slope, &m.Intercept, &xy, &m.SpacingMM[0], &m.Axes} {
+		err = errors.Join(err, json.Unmarshal([]byte(cells[i]), to))
+	}
+	m.SpacingMM[2], m.SpacingMM[1] = xy[0], xy[1]
+	return m, err
+}
+
+// volumeID is a file's name without its extensions.
+func volumeID(name string) string { return strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".nii") }
+
 // ctrateScan reads a study and its volume from a row's volume name.
-func ctrateScan(files tree, split string) func(table.Row) (schemas.Scan, string, bool) {
+func ctrateScan(files tree, split string, metadata map[string]volume.Metadata) func(table.Row) (schemas.Scan, string, bool) {
 	folder := split
 	if files.has(folder + "_fixed") {
 		folder += "_fixed"
 	}
 	return func(row table.Row) (schemas.Scan, string, bool) {
-		v := strings.TrimSuffix(strings.TrimSuffix(row.ID, ".gz"), ".nii")
+		v := volumeID(row.ID)
 		study, patient := parents(v)
-		vol := schemas.Volume{ID: v, Path: files.path(strings.Join([]string{folder, patient, study, v + ".nii.gz"}, "/"))}
+		vol := schemas.Volume{ID: v, Path: files.path(strings.Join([]string{folder, patient, study, v + ".nii.gz"}, "/")), Metadata: metadata[v]}
 		return schemas.Scan{Study: study, Patient: patient, Volumes: []schemas.Volume{vol}}, split, true
 	}
 }

@@ -41,6 +41,7 @@ type Options struct {
 	Columns   Columns `yaml:"columns"`    // where things are in path; default study: id, report: report
 	BatchRows int     `yaml:"batch_rows"` // studies a batch; default 5000, with volumes 16
 	Limit     int     `yaml:"limit"`      // only the first studies; 0: all
+	Metadata  bool    `yaml:"-"`          // read the layout's table of what its files lack, for dataset.Shards
 }
 
 // Output says where a sink's files go.
@@ -114,6 +115,9 @@ func (o Options) reports() string { return cmp.Or(o.Path, bucket.Join(o.Root, "r
 
 // Index cuts the input into descriptors of batches. It reads the tables once, of DICOM files the heads, and no voxels.
 func Index(o Options) ([]schemas.Batch, error) {
+	if o.Metadata && o.Layout != "ct-rate" {
+		return nil, fmt.Errorf("%s: %w: hu_source metadata: only layout ct-rate has a table of it, this is %s", Name, ErrInput, o.Layout)
+	}
 	switch o.Layout {
 	case "ct-rate":
 		return indexCTRATE(o)

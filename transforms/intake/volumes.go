@@ -13,6 +13,7 @@ import (
 
 	"silverbeam/pkg/bucket"
 	"silverbeam/pkg/table"
+	"silverbeam/pkg/volume"
 	"silverbeam/schemas"
 )
 
@@ -149,6 +150,9 @@ func identify(layout string, files tree, b schemas.Batch, stamps map[string]stri
 			fmt.Fprintf(h, "%s %s%s", s.Study, rel, stamps[v.Path])
 			if v.Series != "" {
 				fmt.Fprintf(h, " %s", v.Series)
+			}
+			if v.Metadata != (volume.Metadata{}) {
+				fmt.Fprintf(h, " %v", v.Metadata)
 			}
 			fmt.Fprintln(h)
 		}
