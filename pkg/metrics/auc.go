@@ -10,7 +10,8 @@ package metrics
 import (
 	"errors"
 	"fmt"
-	"math"
+	"slices"
+	"sync"
 )
 
 // ErrNaN is wrapped by every error about a score that is not a number.
@@ -22,7 +23,10 @@ const Missing int8 = -1
 // AUC is the area under the ROC curve: P(positive scores higher) + P(tie)/2. It counts pairs in integers (Mann and
 // Whitney's U by midranks), so the value is exact to one rounding. ok is false when a class is empty.
 func AUC(y []int8, s []float64) (auc float64, ok bool, err error) {
-	r, err := Rank(y, s)
+	room := rooms.Get().(*[]rankedRow)
+	defer rooms.Put(room)
+	*room = slices.Grow((*room)[:0], 2*len(y))[:2*len(y)]
+	r, err := rank(y, s, *room)
 	if err != nil {
 		return 0, false, err
 	}
@@ -30,67 +34,61 @@ func AUC(y []int8, s []float64) (auc float64, ok bool, err error) {
 	return auc, ok, nil
 }
 
-// Ranked is one label's known rows in ascending order of score.
+// rooms hold what is sorted for an AUC alone.
+var rooms = sync.Pool{New: func() any { return new([]rankedRow) }}
+
+// Ranked is one label's known rows in ascending order of score, equal scores by row.
 type Ranked struct {
-	Row      []int32 // row of y and s
-	Positive []bool
-	TieEnd   []bool // the next row has a higher score
+	rows     []rankedRow
 	Pos, Neg int
 }
 
 // Rank sorts the known rows of one label once, in O(n) passes over the scores' bits. len(y) must equal len(s).
-func Rank(y []int8, s []float64) (Ranked, error) {
-	if len(y) != len(s) {
-		return Ranked{}, fmt.Errorf("metrics: %d labels for %d scores", len(y), len(s))
+func Rank(y []int8, s []float64) (Ranked, error) { return rank(y, s, make([]rankedRow, 2*len(y))) }
+
+func rank(y []int8, s []float64, room []rankedRow) (Ranked, error) {
+	if len(y) != len(s) || len(y) > mostRows {
+		return Ranked{}, fmt.Errorf("metrics: %d labels for %d scores: must be as many, at most %d", len(y), len(s), mostRows)
 	}
-	keys := make([]entry, 0, len(y))
-	for i, v := range y {
-		if v != 0 && v != 1 {
-			continue
-		}
-		if math.IsNaN(s[i]) {
-			return Ranked{}, fmt.Errorf("metrics: row %d: %w", i, ErrNaN)
-		}
-		keys = append(keys, entry{sortable(s[i]), int32(i)})
-	}
-	keys = radixSort(keys)
-	r := Ranked{Row: make([]int32, len(keys)), Positive: make([]bool, len(keys)), TieEnd: make([]bool, len(keys))}
-	for i, k := range keys {
-		r.Row[i] = k.row
-		r.TieEnd[i] = i+1 == len(keys) || keys[i+1].key != k.key
-		if y[k.row] == 1 {
-			r.Positive[i] = true
-			r.Pos++
+	rows, positives, err := ascending(y, s, room)
+	return Ranked{rows, positives, len(rows) - positives}, err
+}
+
+// ties calls each for every block of rows of the same score, from the lowest up.
+func (r Ranked) ties(each func(tie []rankedRow, positives int)) {
+	from, positives := 0, 0
+	for i, p := range r.rows {
+		positives += int(p >> 1 & 1)
+		if p.TieEnd() {
+			each(r.rows[from:i+1], positives)
+			from, positives = i+1, 0
 		}
 	}
-	r.Neg = len(keys) - r.Pos
-	return r, nil
 }
 
 // TwoU is twice Mann and Whitney's U: 2 for each pair with the positive above, 1 for each tie.
 func (r Ranked) TwoU() int64 {
-	var twoU, below, pos, neg int64
-	for i, positive := range r.Positive {
-		if positive {
-			pos++
-		} else {
-			neg++
-		}
-		if r.TieEnd[i] {
-			twoU += pos * (2*below + neg)
-			below += neg
-			pos, neg = 0, 0
+	var twoU, below, pos, rows int64 // pos and rows of the tie
+	for _, p := range r.rows {
+		rows++
+		pos += int64(p >> 1 & 1)
+		if p.TieEnd() {
+			twoU += pos * (2*below + rows - pos)
+			below += rows - pos
+			pos, rows = 0, 0
 		}
 	}
 	return twoU
 }
 
 // AUC is TwoU as a share of all pairs; ok is false when a class is empty.
-func (r Ranked) AUC() (auc float64, ok bool) {
-	if r.Pos == 0 || r.Neg == 0 {
+func (r Ranked) AUC() (auc float64, ok bool) { return ofPairs(r.TwoU(), int64(r.Pos), int64(r.Neg)) }
+
+func ofPairs(twoU, pos, neg int64) (auc float64, ok bool) {
+	if pos == 0 || neg == 0 {
 		return 0, false
 	}
-	return float64(r.TwoU()) / (2 * float64(r.Pos) * float64(r.Neg)), true
+	return float64(twoU) / (2 * float64(pos) * float64(neg)), true
 }
 
 // Macro is the unweighted mean over the defined values, and how many there were; ok is false when there were none.

@@ -13,7 +13,7 @@ import (
 type Resampling struct {
 	N         int       // replicates; 0 means 2000
 	Seed      uint64    // replicate b depends on Seed and b alone, so any number of goroutines draws the same
-	BCa       bool      // also the bias-corrected and accelerated interval; costs one pass a cluster
+	BCa       bool      // also the bias-corrected and accelerated interval
 	Resamples [][]int32 // when set, used instead of N and Seed: each row lists the drawn clusters, one for each cluster
 }
 
@@ -43,6 +43,8 @@ func ClustersOf(patient []string) Clusters {
 // there. It must be safe for concurrent use.
 type Statistic interface {
 	At(weight []int32) (value float64, ok bool)
+	// Without sets value[c] to the figure of all clusters but c, NaN where that is undefined.
+	Without(value []float64)
 }
 
 // Replicates holds the value of every statistic on the data as they are, on each resample and, for BCa, with each
@@ -84,10 +86,9 @@ func Bootstrap(clusters int, stats []Statistic, o Resampling) (*Replicates, erro
 	evaluate(stats, clusters, draw, r.draws)
 	if o.BCa {
 		r.jackknife = grid(len(stats), clusters)
-		evaluate(stats, clusters, func(c int, weight []int32) {
-			copy(weight, all)
-			weight[c] = 0
-		}, r.jackknife)
+		for i, s := range stats {
+			s.Without(r.jackknife[i])
+		}
 	}
 	return r, nil
 }

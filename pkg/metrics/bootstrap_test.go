@@ -168,3 +168,34 @@ func BenchmarkAUC50k(b *testing.B) {
 		}
 	}
 }
+
+// A figure without a cluster is that of its rows left out, also where a patient holds a class alone, or all there is.
+func TestWithoutACluster(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 300 {
+		n := 1 + rng.IntN(30)
+		y, p, s, patient := make([]int8, n), make([]int8, n), make([]float64, n), make([]string, n)
+		for i := range y {
+			y[i], p[i] = int8(rng.IntN(3)-1), int8(rng.IntN(2))
+			s[i], patient[i] = float64(rng.IntN(8)), string(rune('a'+rng.IntN(5)))
+		}
+		c := ClustersOf(patient)
+		auc, _ := AUCStatistic(y, s, c)
+		rate, _ := BalancedAccuracyStatistic(y, p, c)
+		mean, _ := MeanStatistic(s, c)
+		got, weight := make([]float64, c.N), make([]int32, c.N)
+		for k, stat := range []Statistic{auc, rate, mean} {
+			stat.Without(got)
+			for left := range c.N {
+				for i := range weight {
+					weight[i] = 1
+				}
+				weight[left] = 0
+				want := valueOrNaN(stat.At(weight))
+				if !(math.Abs(got[left]-want) <= 1e-14 || math.IsNaN(got[left]) && math.IsNaN(want)) {
+					t.Fatalf("statistic %d of %v, %v, %v without %d: %v, want %v", k, y, s, c.Of, left, got[left], want)
+				}
+			}
+		}
+	}
+}

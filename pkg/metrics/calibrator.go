@@ -28,9 +28,9 @@ func FitCalibration(kind string, y []int8, s []float64) (*Calibration, error) {
 	if err != nil || r.Pos == 0 || r.Neg == 0 {
 		return nil, err
 	}
-	x, target := make([]float64, len(r.Row)), make([]float64, len(r.Row))
-	for i, row := range r.Row {
-		x[i], target[i] = s[row], float64(y[row])
+	x, target := make([]float64, len(r.rows)), make([]float64, len(r.rows))
+	for i, p := range r.rows {
+		x[i], target[i] = s[p.Row()], float64(y[p.Row()])
 	}
 	switch kind {
 	case "platt":
@@ -81,12 +81,12 @@ func isotonic(r Ranked, x []float64) *Calibration {
 	}
 	var blocks []block
 	b := block{lo: x[0]}
-	for i, positive := range r.Positive {
+	for i, p := range r.rows {
 		b.n, b.hi = b.n+1, x[i]
-		if positive {
+		if p.Positive() {
 			b.pos++
 		}
-		if !r.TieEnd[i] {
+		if !p.TieEnd() {
 			continue
 		}
 		for n := len(blocks); n > 0 && blocks[n-1].pos*b.n >= b.pos*blocks[n-1].n; n-- {

@@ -1,5 +1,7 @@
 package metrics
 
+import "slices"
+
 // Point is one corner of an ROC curve.
 type Point struct {
 	FPR       float64 `json:"fpr"`
@@ -10,14 +12,14 @@ type Point struct {
 // curve calls at once for each distinct score from the highest down, with the counts at score >= threshold.
 func (r Ranked) curve(s []float64, at func(threshold float64, tp, fp int)) {
 	tp, fp := 0, 0
-	for i := len(r.Row) - 1; i >= 0; i-- {
-		if r.Positive[i] {
+	for i, p := range slices.Backward(r.rows) {
+		if p.Positive() {
 			tp++
 		} else {
 			fp++
 		}
-		if i == 0 || r.TieEnd[i-1] {
-			at(s[r.Row[i]], tp, fp)
+		if i == 0 || r.rows[i-1].TieEnd() {
+			at(s[p.Row()], tp, fp)
 		}
 	}
 }

@@ -33,24 +33,17 @@ func place(y []int8, s []float64) (Placement, Ranked, error) {
 	}
 	share := make([]float64, len(y))
 	var negBelow, posBelow int
-	for from := 0; from < len(r.Row); {
-		to, pos := from, 0
-		for done := false; !done; to++ {
-			if r.Positive[to] {
-				pos++
-			}
-			done = r.TieEnd[to]
-		}
-		neg := to - from - pos
-		for i := from; i < to; i++ {
-			if r.Positive[i] {
-				share[r.Row[i]] = float64(2*negBelow+neg) / (2 * float64(r.Neg))
+	r.ties(func(tie []rankedRow, pos int) {
+		neg := len(tie) - pos
+		for _, p := range tie {
+			if p.Positive() {
+				share[p.Row()] = float64(2*negBelow+neg) / (2 * float64(r.Neg))
 			} else {
-				share[r.Row[i]] = float64(2*(r.Pos-posBelow)-pos) / (2 * float64(r.Pos))
+				share[p.Row()] = float64(2*(r.Pos-posBelow)-pos) / (2 * float64(r.Pos))
 			}
 		}
-		negBelow, posBelow, from = negBelow+neg, posBelow+pos, to
-	}
+		negBelow, posBelow = negBelow+neg, posBelow+pos
+	})
 	p := Placement{AUC: auc, Pos: make([]float64, 0, r.Pos), Neg: make([]float64, 0, r.Neg)}
 	for i, v := range y {
 		switch v {

@@ -1,11 +1,13 @@
 package metrics
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -243,5 +245,42 @@ func near(t *testing.T, what string, got, want, tolerance float64) {
 	t.Helper()
 	if !(math.Abs(got-want) <= tolerance) {
 		t.Errorf("%s = %.12g, want %.12g ± %g", what, got, want, tolerance)
+	}
+}
+
+// Scores whose leading bits agree, of any sign and size, are in the order that a comparison of them gives.
+func TestRankIsAStableSort(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	draws := map[string]func() float64{
+		"ties":            func() float64 { return float64(rng.IntN(5)) - 2 },
+		"signs and zeros": func() float64 { return math.Copysign(float64(rng.IntN(3)), rng.Float64()-.5) },
+		"last bits":       func() float64 { return math.Float64frombits(math.Float64bits(.5) + rng.Uint64N(1<<40)) },
+		"few last bits":   func() float64 { return 1 + float64(rng.IntN(9))*0x1p-52 - float64(rng.IntN(2)) },
+		"any":             func() float64 { return math.Float64frombits(rng.Uint64()) },
+		"infinite":        func() float64 { return math.Inf(rng.IntN(3) - 1) },
+	}
+	for name, draw := range draws {
+		for _, n := range []int{0, 1, 2, 50, 3000} {
+			y, s := make([]int8, n), make([]float64, n)
+			var want []int32
+			for i := range s {
+				for s[i] = draw(); math.IsNaN(s[i]); {
+					s[i] = draw()
+				}
+				if y[i] = int8(rng.IntN(3)) - 1; y[i] >= 0 {
+					want = append(want, int32(i))
+				}
+			}
+			slices.SortStableFunc(want, func(a, b int32) int { return cmp.Compare(s[a], s[b]) })
+			r, err := Rank(y, s)
+			if err != nil || len(r.rows) != len(want) {
+				t.Fatalf("%s, %d rows: %v", name, n, err)
+			}
+			for i, p := range r.rows {
+				if p.Row() != want[i] || p.Positive() != (y[want[i]] == 1) || p.TieEnd() != (i+1 == len(want) || s[want[i]] != s[want[i+1]]) {
+					t.Fatalf("%s, %d rows: place %d is row %d, want %d", name, n, i, p.Row(), want[i])
+				}
+			}
+		}
 	}
 }

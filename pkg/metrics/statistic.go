@@ -3,14 +3,16 @@ package metrics
 import (
 	"fmt"
 	"math"
+	"sync"
 )
 
 // aucStatistic is one label's AUC as a Statistic: its rows sorted once, then one pass of integers a replicate.
 type aucStatistic struct {
-	cluster []int32 // in ascending order of score
-	mask    []int32 // -1 for a positive, 0 for a negative row
-	tieEnd  []bool
-	ties    bool
+	of            Clusters
+	r             Ranked
+	pos, neg      []int32    // clusters of the positive and of the negative rows, in ascending order of score
+	first, behind []int32    // of each positive: negatives with a lower score, and with a lower or the same one
+	sums          *sync.Pool // of *[]int64: running sums of negatives' weights
 }
 
 // AUCStatistic is the AUC of one label under resampling. of gives the cluster of each row of y and s.
@@ -22,50 +24,70 @@ func AUCStatistic(y []int8, s []float64, of Clusters) (Statistic, error) {
 	if len(of.Of) != len(y) {
 		return nil, fmt.Errorf("metrics: %d rows, clusters for %d", len(y), len(of.Of))
 	}
-	a := &aucStatistic{cluster: make([]int32, len(r.Row)), mask: make([]int32, len(r.Row)), tieEnd: r.TieEnd}
-	for i, row := range r.Row {
-		a.cluster[i] = of.Of[row]
-		if r.Positive[i] {
-			a.mask[i] = -1
+	a := &aucStatistic{of: of, r: r, sums: &sync.Pool{New: func() any { s := make([]int64, r.Neg+1); return &s }}}
+	below := int32(0)
+	for _, p := range r.rows {
+		if c := of.Of[p.Row()]; p.Positive() {
+			a.pos, a.first = append(a.pos, c), append(a.first, below)
+		} else {
+			a.neg = append(a.neg, c)
 		}
-		a.ties = a.ties || !r.TieEnd[i]
+		if p.TieEnd() {
+			below = int32(len(a.neg))
+			for len(a.behind) < len(a.pos) {
+				a.behind = append(a.behind, below)
+			}
+		}
 	}
 	return a, nil
 }
 
 func (a *aucStatistic) At(weight []int32) (float64, bool) {
-	twoU, pos, neg := a.twoU(weight)
-	if pos == 0 || neg == 0 {
-		return 0, false
+	buffer := a.sums.Get().(*[]int64)
+	defer a.sums.Put(buffer)
+	sums, negatives := *buffer, int64(0)
+	for i, c := range a.neg {
+		negatives += int64(weight[c])
+		sums[i+1] = negatives
 	}
-	return float64(twoU) / (2 * float64(pos) * float64(neg)), true
+	var twoU, positives int64
+	first, behind := a.first[:len(a.pos)], a.behind[:len(a.pos)]
+	for i, c := range a.pos {
+		w := int64(weight[c])
+		positives += w
+		twoU += w * (sums[first[i]] + sums[behind[i]])
+	}
+	return ofPairs(twoU, positives, negatives)
 }
 
-func (a *aucStatistic) twoU(weight []int32) (twoU, positives, negatives int64) {
-	cluster, mask := a.cluster, a.mask[:len(a.cluster)]
-	if !a.ties { // no branch a row
-		for i, c := range cluster {
-			w := weight[c]
-			p := int64(w & mask[i])
-			twoU += p * negatives
-			positives += p
-			negatives += int64(w &^ mask[i])
+// Without takes from U the pairs that hold a row of the cluster: what its positives win of all negatives and its
+// negatives lose to all positives, less what that counts twice, its rows among themselves.
+func (a *aucStatistic) Without(value []float64) {
+	type own struct{ pos, neg, twoU, below, tiedPos, tiedNeg int64 }
+	clusters, r := make([]own, a.of.N), a.r
+	below, above := int64(0), int64(r.Pos)
+	r.ties(func(tie []rankedRow, positives int) {
+		pos, neg := int64(positives), int64(len(tie)-positives)
+		above -= pos
+		for _, p := range tie {
+			c := &clusters[a.of.Of[p.Row()]]
+			if p.Positive() {
+				c.pos, c.tiedPos, c.twoU = c.pos+1, c.tiedPos+1, c.twoU+2*below+neg
+			} else {
+				c.neg, c.tiedNeg, c.twoU = c.neg+1, c.tiedNeg+1, c.twoU+2*above+pos
+			}
 		}
-		return 2 * twoU, positives, negatives
-	}
-	tieEnd := a.tieEnd[:len(cluster)]
-	var pos, neg int64
-	for i, c := range cluster {
-		w := weight[c]
-		pos += int64(w & mask[i])
-		neg += int64(w &^ mask[i])
-		if tieEnd[i] {
-			twoU += pos * (2*negatives + neg)
-			positives, negatives = positives+pos, negatives+neg
-			pos, neg = 0, 0
+		for _, p := range tie {
+			c := &clusters[a.of.Of[p.Row()]]
+			c.twoU -= c.tiedPos * (2*c.below + c.tiedNeg)
+			c.below, c.tiedPos, c.tiedNeg = c.below+c.tiedNeg, 0, 0
 		}
+		below += neg
+	})
+	twoU := r.TwoU()
+	for i, c := range clusters {
+		value[i] = valueOrNaN(ofPairs(twoU-c.twoU, int64(r.Pos)-c.pos, int64(r.Neg)-c.neg))
 	}
-	return twoU, positives, negatives
 }
 
 // rateStatistic is a rate from each cluster's own confusion counts.
@@ -96,12 +118,24 @@ func RateStatistic(truth, predicted []int8, of Clusters, rate func(Rates) *float
 func (b *rateStatistic) At(weight []int32) (float64, bool) {
 	var sum Confusion
 	for c, n := range b.counts {
-		w := int(weight[c])
-		sum.TP += w * n.TP
-		sum.FP += w * n.FP
-		sum.TN += w * n.TN
-		sum.FN += w * n.FN
+		sum.addTimes(int(weight[c]), n)
 	}
+	return b.of(sum)
+}
+
+func (b *rateStatistic) Without(value []float64) {
+	var sum Confusion
+	for _, n := range b.counts {
+		sum.addTimes(1, n)
+	}
+	for c, n := range b.counts {
+		rest := sum
+		rest.addTimes(-1, n)
+		value[c] = valueOrNaN(b.of(rest))
+	}
+}
+
+func (b *rateStatistic) of(sum Confusion) (float64, bool) {
 	r := b.rate(sum.Rates())
 	if r == nil {
 		return 0, false
@@ -135,4 +169,15 @@ func (m *meanStatistic) At(weight []int32) (float64, bool) {
 		n += float64(w) * m.n[c]
 	}
 	return sum / n, n > 0
+}
+
+func (m *meanStatistic) Without(value []float64) {
+	var sum, n float64
+	for c := range m.sum {
+		sum, n = sum+m.sum[c], n+m.n[c]
+	}
+	for c := range m.sum {
+		rest := n - m.n[c]
+		value[c] = valueOrNaN((sum-m.sum[c])/rest, rest > 0)
+	}
 }
