@@ -33,6 +33,11 @@ func newAttention(n, t, s, heads, e, ep int, mask *value, causal bool) *attentio
 	return a
 }
 
+// plain is a matrix whose rows lie together.
+func plain(data []float32, ld int) simd.Matrix {
+	return simd.Matrix{Data: data, Ld: ld, Next: simd.Panel}
+}
+
 // head is where a job's rows start in q and its like, and in k, v and theirs.
 func (a *attention) head(job int) (query, key int) {
 	n, h := job/a.heads, job%a.heads*a.d
@@ -83,10 +88,10 @@ func (a *attention) forward(y []float32) {
 		query, key := a.head(job)
 		p := a.p[job*a.t*a.sp:][:a.t*a.sp]
 		kt := a.flat(buf, a.k[key:])
-		simd.Rows(p, a.sp, a.q[query:], a.ep, oneBlock, kt, a.sp, oneBlock, a.t, a.sp, a.d, false)
+		simd.Rows(p, a.sp, a.q[query:], a.ep, oneBlock, plain(kt, a.sp), oneBlock, a.t, a.sp, a.d, false)
 		a.softmax(p, a.keys(job))
 		v, o := a.wide(buf[a.d*a.sp:], a.v[key:], a.s), buf[a.d*a.sp+a.s*a.dp:]
-		simd.Rows(o, a.dp, p, a.sp, oneBlock, v, a.dp, oneBlock, a.t, a.dp, a.s, false)
+		simd.Rows(o, a.dp, p, a.sp, oneBlock, plain(v, a.dp), oneBlock, a.t, a.dp, a.s, false)
 		a.narrow(y[query:], o, a.t)
 	})
 }
@@ -138,10 +143,10 @@ func (a *attention) backward(gy, gq, gk, gv []float32) {
 		simd.Cols(out, a.dp, p, a.sp, oneBlock, in, a.dp, oneBlock, a.sp, a.dp, a.t, false)
 		a.narrow(gv[key:], out, a.s)
 		a.flat(vt, a.v[key:])
-		simd.Rows(ds, a.sp, gy[query:], a.ep, oneBlock, vt, a.sp, oneBlock, a.t, a.sp, a.d, false)
+		simd.Rows(ds, a.sp, gy[query:], a.ep, oneBlock, plain(vt, a.sp), oneBlock, a.t, a.sp, a.d, false)
 		a.softmaxGrad(ds, p)
 		a.wide(in, a.k[key:], a.s)
-		simd.Rows(out, a.dp, ds, a.sp, oneBlock, in, a.dp, oneBlock, a.t, a.dp, a.s, false)
+		simd.Rows(out, a.dp, ds, a.sp, oneBlock, plain(in, a.dp), oneBlock, a.t, a.dp, a.s, false)
 		a.narrow(gq[query:], out, a.t)
 		a.wide(in, a.q[query:], a.t)
 		simd.Cols(out, a.dp, ds, a.sp, oneBlock, in, a.dp, oneBlock, a.sp, a.dp, a.t, false)

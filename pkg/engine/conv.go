@@ -19,27 +19,31 @@ type conv struct {
 
 func newConv(g geometry, w *weight, x, y *value, train bool) *conv {
 	c := &conv{geometry: g, w: w, x: x, y: y, raw: make([]float32, y.rows*y.w*y.cp)}
-	c.plan = newPlan(g, x, y, w.p.i*w.op, w.p.o*w.ip)
-	if n := w.p.taps * w.ip * w.op; train && n <= partLimit && x.n > 1 {
+	c.plan = newPlan(g, x, y, w.p.i*simd.Panel, w.p.o*simd.Panel)
+	if n := len(w.grad); train && n <= partLimit && x.n > 1 {
 		c.parts = make([]float32, x.n*n)
 	}
 	return c
 }
 
-// partLimit is the largest weight (in numbers) whose gradient is summed by sample; for larger ones, of small volumes,
-// each tap is summed over all samples at once.
+// partLimit is the largest weight (in numbers) whose gradient is summed by sample; larger ones, of small volumes, are
+// summed over all samples at once.
 const partLimit = 32 << 10
 
-// plane computes raw for all rows of one sample and depth of the result.
+// plane computes raw for all rows of one sample and depth of the result, those of the same taps at once.
 func (c *conv) plane(nd int) {
 	x, y := c.x, c.y
 	sd := c.forward(nd%y.d, x.d)
-	for h := range y.h {
-		sh := c.geometry.forward(h, x.h)
-		dst := c.raw[(nd*y.h+h)*y.w*y.cp:]
+	for h := 0; h < y.h; {
+		sh, lines := c.geometry.forward(h, x.h), 1
+		for h+lines < y.h && c.geometry.forward(h+lines, x.h) == (span{sh.taps, sh.first + lines*c.s}) {
+			lines++
+		}
 		off := &c.plan.forward[sd.taps][sh.taps]
 		src := x.data[((nd/y.d*x.d+sd.first)*x.h+sh.first)*x.line():]
-		simd.Rows(dst, y.cp, src, c.s*x.cp, off.a, c.w.fwd, c.w.op, off.b, y.w, c.w.op, c.w.p.i, false)
+		simd.Convolve(c.raw[(nd*y.h+h)*y.w*y.cp:], simd.Lines{N: y.w, Ld: y.cp, Lines: lines, Next: y.w * y.cp},
+			src, simd.Lines{N: y.w, Ld: c.s * x.cp, Lines: lines, Next: c.s * x.line()}, off.a, c.w.fwd, off.b, c.w.op, c.w.p.i, false)
+		h += lines
 	}
 }
 
@@ -47,75 +51,79 @@ func (c *conv) plane(nd int) {
 func (c *conv) gradPlane(nd int, dst []float32, add bool) {
 	x, y := c.x, c.y
 	sd := c.backward(nd%x.d, y.d)
-	for h := range x.h {
-		sh := c.geometry.backward(h, y.h)
-		row := x.at(dst, nd*x.h+h)
-		if sd.taps == 0 || sh.taps == 0 {
-			if !add {
-				clear(row)
+	for first := range c.s { // rows that are even, and rows that are odd, where the stride is 2
+		for h := first; h < x.h; {
+			sh, lines := c.geometry.backward(h, y.h), 1
+			for h+lines*c.s < x.h && c.geometry.backward(h+lines*c.s, y.h) == (span{sh.taps, sh.first + lines}) {
+				lines++
 			}
-			continue
-		}
-		src := y.grad[((nd/x.d*y.d+sd.first)*y.h+sh.first)*y.line():]
-		for odd := range c.s {
-			off := &c.plan.backward[sd.taps][sh.taps][odd]
-			m := (x.w - odd + c.s - 1) / c.s
-			if m > 0 && len(off.a) > 0 {
-				simd.Rows(row[odd*x.cp:], c.s*x.cp, src, y.cp, off.a, c.w.bwd, c.w.ip, off.b, m, c.w.ip, c.w.p.o, add)
-			} else if m > 0 && !add {
-				for i := range m {
-					clear(row[(odd+i*c.s)*x.cp:][:x.cp])
+			for odd := range c.s {
+				off := &c.plan.backward[sd.taps][sh.taps][odd]
+				cl := simd.Lines{N: (x.w - odd + c.s - 1) / c.s, Ld: c.s * x.cp, Lines: lines, Next: c.s * x.line()}
+				if to := x.at(dst, nd*x.h+h); len(off.a) > 0 && sd.taps != 0 && cl.N > 0 {
+					src := y.grad[((nd/x.d*y.d+sd.first)*y.h+sh.first)*y.line():]
+					end := len(dst) - (nd*x.h+h)*x.line() - x.cp
+					simd.Convolve(to[:cap(to)][odd*x.cp:end], cl, src, simd.Lines{N: cl.N, Ld: y.cp, Lines: lines, Next: y.line()}, off.a, c.w.bwd, off.b, c.w.ip, c.w.p.o, add)
+				} else if !add {
+					c.clear(dst, nd*x.h+h, cl, odd)
 				}
 			}
+			h += lines * c.s
 		}
 	}
 }
 
+// clear zeroes places of the input's gradient from a row's on.
+func (c *conv) clear(dst []float32, row int, l simd.Lines, odd int) {
+	for line := range l.Lines {
+		for i := range l.N {
+			clear(c.x.at(dst, row+line*c.s)[(odd+i*c.s)*c.x.cp:][:c.x.cp])
+		}
+	}
+}
+
+// One job of a weight's gradient takes all taps along W of one along D and H, so many of the input's channels and a
+// panel of the result's; and of the volumes so many places at a time that all three stay in the first cache.
+const (
+	gradBlock  = 64
+	gradPlaces = 48
+)
+
 // gradWeight computes the weight's gradient from y.grad and x.
 func (c *conv) gradWeight() {
-	n := c.w.p.taps * c.w.ip * c.w.op
-	if c.parts == nil {
-		blocks := (c.w.ip + gradBlock - 1) / gradBlock
-		parallel(c.w.p.taps*blocks, func(job int) { c.gradTap(job/blocks, job%blocks*gradBlock) })
+	jobs := c.k * c.k * ((c.w.ip + gradBlock - 1) / gradBlock) * panels(c.w.op)
+	if n := len(c.w.grad); c.parts == nil {
+		parallel(jobs, func(job int) { c.gradJob(c.w.grad, job, 0, c.x.n) })
 	} else {
-		parallel(c.x.n, func(s int) {
-			part := c.parts[s*n : (s+1)*n]
-			for d := range c.y.d {
-				c.gradPart(part, s, d)
-			}
-		})
-		sumParts(c.w.grad[:n], c.parts)
+		parallel(jobs*c.x.n, func(j int) { c.gradJob(c.parts[j/jobs*n:][:n], j%jobs, j/jobs, j/jobs+1) })
+		sumParts(c.w.grad, c.parts)
 	}
 	c.w.unpack()
 }
 
-const gradBlock = 64 // channels of one job of gradTap
-
-// gradPart adds one sample's and depth's share to all taps of part.
-func (c *conv) gradPart(part []float32, s, d int) {
+// gradJob sets one job's share of a gradient from some samples.
+func (c *conv) gradJob(grad []float32, job, first, end int) {
+	tap, job := job%(c.k*c.k), job/(c.k*c.k)
+	o, i := job%panels(c.w.op)*simd.Panel, job/panels(c.w.op)*gradBlock
+	m, n := min(gradBlock, c.w.ip-i), min(simd.Panel, c.w.op-o)
+	chunk := (gradPlaces + c.y.w - 1) / c.y.w
 	var buf [2][64]int64
-	for kd := range c.k {
-		for kh := range c.k {
-			oa, ob := c.rows(buf[0][:0], buf[1][:0], s, d, kd, kh)
-			for kw := range c.k {
-				tap := (kd*c.k+kh)*c.k + kw
-				c.cols(part[tap*c.w.ip*c.w.op:], kw, 0, c.w.ip, oa, ob, d > 0)
+	add := false
+	for s := first; s < end; s++ {
+		for d := range c.y.d {
+			oa, ob := c.rows(buf[0][:0], buf[1][:0], s, d, tap/c.k, tap%c.k)
+			for len(oa) > 0 {
+				rows := min(chunk, len(oa))
+				for kw := range c.k {
+					simd.Cols(c.w.gradAt(grad, tap*c.k+kw, i, o), simd.Panel, c.x.data[(kw-c.p+1)*c.x.cp+i:], c.s*c.x.cp, oa[:rows],
+						c.y.grad[o:], c.y.cp, ob[:rows], m, n, c.y.w, add)
+				}
+				oa, ob, add = oa[rows:], ob[rows:], true
 			}
 		}
 	}
-}
-
-// gradTap sets one tap's gradient, for a block of the input's channels.
-func (c *conv) gradTap(tap, i0 int) {
-	var buf [2][64]int64
-	kd, kh, kw := tap/(c.k*c.k), tap/c.k%c.k, tap%c.k
-	add := false
-	for s := range c.x.n {
-		for d := range c.y.d {
-			oa, ob := c.rows(buf[0][:0], buf[1][:0], s, d, kd, kh)
-			c.cols(c.w.grad[tap*c.w.ip*c.w.op+i0*c.w.op:], kw, i0, min(gradBlock, c.w.ip-i0), oa, ob, add)
-			add = true
-		}
+	for kw := 0; !add && kw < c.k; kw++ { // no row meets this tap
+		clear(c.w.gradAt(grad, tap*c.k+kw, i, o)[:m*simd.Panel])
 	}
 }
 
@@ -133,13 +141,4 @@ func (c *conv) rows(oa, ob []int64, s, d, kd, kh int) ([]int64, []int64) {
 		}
 	}
 	return oa, ob
-}
-
-// cols is one tap's product over rows; where there are none and nothing is added to, it clears.
-func (c *conv) cols(dst []float32, kw, i0, m int, oa, ob []int64, add bool) {
-	if len(oa) > 0 {
-		simd.Cols(dst, c.w.op, c.x.data[(kw-c.p+1)*c.x.cp+i0:], c.s*c.x.cp, oa, c.y.grad, c.y.cp, ob, m, c.w.op, c.y.w, add)
-	} else if !add {
-		clear(dst[:m*c.w.op])
-	}
 }

@@ -61,7 +61,7 @@ func (k *convolution) forward() {
 				copy(row, k.bias.Value)
 			}
 			k.row(r, func(t meet) {
-				simd.Rows(y.data[t.out:], y.cp, x.data[t.x:], k.op.Stride[2]*x.cp, oneBlock, w.fwd[t.tap*w.p.i*w.op:], w.op, oneBlock, t.m, w.op, w.p.i, true)
+				simd.Rows(y.data[t.out:], y.cp, x.data[t.x:], k.op.Stride[2]*x.cp, oneBlock, w.forward(t.tap), oneBlock, t.m, w.op, w.p.i, true)
 			})
 		}
 	})
@@ -76,7 +76,7 @@ func (k *convolution) backward() {
 		}
 		for r := n * rows; x.grad != nil && r < (n+1)*rows; r++ {
 			k.row(r, func(t meet) {
-				simd.Rows(x.grad[t.x:], k.op.Stride[2]*x.cp, y.grad[t.out:], y.cp, oneBlock, w.bwd[t.tap*w.p.o*w.ip:], w.ip, oneBlock, t.m, w.ip, w.p.o, true)
+				simd.Rows(x.grad[t.x:], k.op.Stride[2]*x.cp, y.grad[t.out:], y.cp, oneBlock, w.backward(t.tap), oneBlock, t.m, w.ip, w.p.o, true)
 			})
 		}
 		if k.bias != nil {
@@ -87,8 +87,8 @@ func (k *convolution) backward() {
 	parallel(w.p.taps, func(tap int) {
 		for r := range y.rows {
 			k.row(r, func(t meet) {
-				if t.tap == tap {
-					simd.Cols(w.grad[tap*w.ip*w.op:], w.op, x.data[t.x:], k.op.Stride[2]*x.cp, oneBlock, y.grad[t.out:], y.cp, oneBlock, w.ip, w.op, t.m, true)
+				for o := 0; t.tap == tap && o < w.op; o += simd.Panel {
+					simd.Cols(w.gradAt(w.grad, tap, 0, o), simd.Panel, x.data[t.x:], k.op.Stride[2]*x.cp, oneBlock, y.grad[t.out+o:], y.cp, oneBlock, w.ip, min(simd.Panel, w.op-o), t.m, true)
 				}
 			})
 		}

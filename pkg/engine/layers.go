@@ -286,19 +286,21 @@ func newAttentionNode(o net.Attention, ps []*param, in []*value, out *value, tra
 	return k
 }
 
-// split copies between the stacked parameters (inputs, three times outputs) and the parts', their values or gradients.
-func (k *attentionNode) split(f func(stacked, part []float32), of func(*param) []float32) {
+// split visits every element of the stacked parameters and of the parts', by their indices in flat memory.
+func (k *attentionNode) split(f func(stacked *param, at int, part *param, to int)) {
 	e := k.x.c
 	for i, l := range k.parts {
-		for r := range e {
-			f(of(k.weight)[(r*3+i)*e:][:e], of(l.w.p)[r*e:][:e])
+		for o := range e {
+			for r := range e {
+				f(k.weight, k.weight.index(r, i*e+o), l.w.p, l.w.p.index(r, o))
+			}
+			f(k.bias, i*e+o, l.bias, o)
 		}
-		f(of(k.bias)[i*e:][:e], of(l.bias))
 	}
 }
 
 func (k *attentionNode) forward() {
-	k.split(func(stacked, part []float32) { copy(part, stacked) }, func(p *param) []float32 { return p.Value })
+	k.split(func(stacked *param, at int, part *param, to int) { part.Value[to] = stacked.Value[at] })
 	for i, to := range [3]struct {
 		x *value
 		y []float32
@@ -323,7 +325,7 @@ func (k *attentionNode) backward() {
 		eachChunk(from.x.rows, func(c, first, end int) { k.parts[i].gradRows(from.x.grad, from.g, c, first, end, from.add) })
 		k.parts[i].gradWeight(from.g, from.x.data, from.x.rows)
 	}
-	k.split(func(stacked, part []float32) { copy(stacked, part) }, func(p *param) []float32 { return p.Grad })
+	k.split(func(stacked *param, at int, part *param, to int) { stacked.Grad[at] = part.Grad[to] })
 }
 
 // ce is net.CE, in float64.

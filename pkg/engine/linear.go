@@ -15,8 +15,8 @@ type linear struct {
 // they stay in cache.
 const (
 	rowChunk    = 96
-	weightChunk = 512
-	weightBlock = 32 // inputs of one job of a weight's gradient
+	weightChunk = 128
+	weightBlock = 64 // inputs of one job of a weight's gradient
 )
 
 func chunks(rows int) int { return (rows + rowChunk - 1) / rowChunk }
@@ -55,7 +55,7 @@ func (l *linear) run(y, x []float32, first, end int) {
 			copy(y[r*op:(r+1)*op], l.wide)
 		}
 	}
-	simd.Rows(y[first*op:], op, x[first*ip:], ip, oneBlock, l.w.fwd, op, oneBlock, end-first, op, l.w.p.i, l.bias != nil)
+	simd.Rows(y[first*op:], op, x[first*ip:], ip, oneBlock, l.w.fwd, oneBlock, end-first, op, l.w.p.i, l.bias != nil)
 }
 
 // gradRows computes (or with add, adds to) rows first to end of the input's gradient, and the chunk's share of the bias's.
@@ -63,7 +63,7 @@ func (l *linear) run(y, x []float32, first, end int) {
 func (l *linear) gradRows(gx, gy []float32, chunk, first, end int, add bool) {
 	ip, op := l.w.ip, l.w.op
 	if gx != nil {
-		simd.Rows(gx[first*ip:], ip, gy[first*op:], op, oneBlock, l.w.bwd, ip, oneBlock, end-first, ip, l.w.p.o, add)
+		simd.Rows(gx[first*ip:], ip, gy[first*op:], op, oneBlock, l.w.bwd, oneBlock, end-first, ip, l.w.p.o, add)
 	}
 	if l.bias != nil {
 		simd.ChannelSum(l.sums[chunk*op:(chunk+1)*op], gy[first*op:end*op])
@@ -77,7 +77,9 @@ func (l *linear) gradWeight(gy, x []float32, rows int) {
 		i := job * weightBlock
 		for r := 0; r < rows; r += weightChunk {
 			k := min(weightChunk, rows-r)
-			simd.Cols(l.w.grad[i*op:], op, x[r*ip+i:], ip, oneBlock, gy[r*op:], op, oneBlock, min(weightBlock, ip-i), op, k, r > 0)
+			for o := 0; o < op; o += simd.Panel {
+				simd.Cols(l.w.gradAt(l.w.grad, 0, i, o), simd.Panel, x[r*ip+i:], ip, oneBlock, gy[r*op+o:], op, oneBlock, min(weightBlock, ip-i), min(simd.Panel, op-o), k, r > 0)
+			}
 		}
 	})
 	l.w.unpack()

@@ -4,12 +4,22 @@ import (
 	"slices"
 
 	"silverbeam/pkg/net"
+	"silverbeam/pkg/simd"
 )
 
 // param is a Param and how its layout differs from PyTorch's.
 type param struct {
 	Param
-	o, i, taps int // a weight O I taps is held taps, I, O; o is 0 where the layouts are the same
+	o, i, taps int // of a weight O I taps; o is 0 where the layouts are the same
+}
+
+// index is where a weight's element of an output and an input's tap (row: tap*i + input) is held: in panels of outputs,
+// as products read them, or, where the outputs don't fill panels, by row.
+func (p *param) index(row, o int) int {
+	if p.o%simd.Panel != 0 {
+		return row*p.o + o
+	}
+	return (o/simd.Panel*p.taps*p.i+row)*simd.Panel + o%simd.Panel
 }
 
 // newParam makes room for a parameter. Weights of convolutions have five axes; which of those with two are weights of
@@ -25,7 +35,7 @@ func newParam(p *net.Param, train bool) *param {
 	return q
 }
 
-// matrix marks a weight that is held transposed: taps, I, O.
+// matrix marks a weight of products.
 func (p *param) matrix() {
 	p.o, p.i = p.Shape[0], p.Shape[1]
 	p.taps = len(p.Value) / (p.o * p.i)
@@ -72,7 +82,7 @@ func (p *param) copy(f func(here, torch int)) {
 	for o := range p.o {
 		for i := range p.i {
 			for t := range p.taps {
-				f((t*p.i+i)*p.o+o, (o*p.i+i)*p.taps+t)
+				f(p.index(t*p.i+i, o), (o*p.i+i)*p.taps+t)
 			}
 		}
 	}

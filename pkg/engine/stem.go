@@ -44,7 +44,7 @@ func (s *stem) forward() {
 	eachPlane(y, func(p, _, _ int) {
 		s.cut(p)
 		raw := s.raw[p*rows*y.cp : (p+1)*rows*y.cp]
-		simd.Rows(raw, y.cp, s.patches[p*rows*s.kp:], s.kp, oneBlock, s.w.fwd, y.cp, oneBlock, rows, y.cp, s.k, false)
+		simd.Rows(raw, y.cp, s.patches[p*rows*s.kp:], s.kp, oneBlock, s.w.fwd, oneBlock, rows, y.cp, s.k, false)
 		s.bn.measure(p, raw)
 	})
 	s.bn.settle()
@@ -137,12 +137,12 @@ func (s *stem) backward() {
 func (s *stem) sum(n int) {
 	p := s.w.p
 	for r := range s.k {
-		dst := p.Grad[r*p.o:][:p.o]
-		clear(dst)
-		for at := r * s.out.cp; at < len(s.parts); at += n {
-			for i := range dst {
-				dst[i] += s.parts[at+i]
+		for o := range p.o {
+			sum := float32(0)
+			for at := r*s.out.cp + o; at < len(s.parts); at += n {
+				sum += s.parts[at]
 			}
+			p.Grad[p.index(r, o)] = sum
 		}
 	}
 }

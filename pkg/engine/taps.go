@@ -47,7 +47,7 @@ type plan struct {
 	backward [8][8][2]offsets // and by the input's W being even or odd, for stride 1 the first
 }
 
-// newPlan lays out a convolution from x to y; wf and wb are the sizes of one tap's weight in either direction.
+// newPlan lays out a convolution from x to y; wf and wb are how far apart two taps' weights are in either direction.
 func newPlan(g geometry, x, y *value, wf, wb int) *plan {
 	p := &plan{}
 	for dm := 1; dm < 1<<g.k; dm++ {

@@ -129,11 +129,12 @@ func (a *AdamW) reset() {
 	}
 }
 
-// state writes the moments, by parameter name, into tensors of a checkpoint.
+// state writes the moments, by parameter name, into tensors of a checkpoint. They lie as the engine lays out weights, so
+// their names change when it does it otherwise: a checkpoint of then is as none.
 func (a *AdamW) state(into map[string]net.Tensor) {
 	for _, s := range a.slots {
-		into["adamw.m:"+s.p.Name] = net.Tensor{Shape: []int{len(s.m)}, F32: s.m}
-		into["adamw.v:"+s.p.Name] = net.Tensor{Shape: []int{len(s.v)}, F32: s.v}
+		into["adamw.m2:"+s.p.Name] = net.Tensor{Shape: []int{len(s.m)}, F32: s.m}
+		into["adamw.v2:"+s.p.Name] = net.Tensor{Shape: []int{len(s.v)}, F32: s.v}
 	}
 	into["adamw.updates"] = net.Tensor{Shape: []int{}, I64: []int64{a.updates}}
 }
@@ -141,7 +142,7 @@ func (a *AdamW) state(into map[string]net.Tensor) {
 // restore is state's inverse, for the same bound parameters.
 func (a *AdamW) restore(from map[string]net.Tensor) error {
 	for _, s := range a.slots {
-		m, v := from["adamw.m:"+s.p.Name].F32, from["adamw.v:"+s.p.Name].F32
+		m, v := from["adamw.m2:"+s.p.Name].F32, from["adamw.v2:"+s.p.Name].F32
 		if len(m) != len(s.m) || len(v) != len(s.v) {
 			return fmt.Errorf("moments of %s: %d and %d numbers, want %d", s.p.Name, len(m), len(v), len(s.m))
 		}

@@ -3,7 +3,8 @@
 // gen writes the assembly kernels of this package: go run gen.go.
 //
 // One kernel holds a tile of the result, m rows by nv vectors, in registers. A "rows" kernel broadcasts a[row][k], with
-// any distance between rows; a "cols" kernel broadcasts a[k][row], rows being neighbours in memory.
+// any distance between rows, which come in two groups of up to seven: a tile can reach over two lines of a convolution.
+// A "cols" kernel broadcasts a[k][row], rows being neighbours in memory.
 package main
 
 import (
@@ -12,9 +13,10 @@ import (
 	"os"
 )
 
-// Offsets of the fields of type tile.
+// Offsets of the fields of type tile, and of type pass.
 const (
-	fC, fLdC, fA, fLdA, fB, fLdB, fAOff, fBOff, fBlocks, fK, fAdd = 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80
+	fC, fLdC, fJumpC, fA, fLdA, fJumpA, fB, fLdB, fAOff, fBOff, fBlocks, fK, fAdd = 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96
+	fRows, fRow, fPtr                                                             = 0, 8, 16
 )
 
 type isa struct {
@@ -22,34 +24,45 @@ type isa struct {
 	reg   string // vector register prefix
 	lanes int
 	b     []int // registers for vectors of b
-	bc    int   // register for a broadcast
+	bc    []int // registers for a broadcast
 }
 
 var (
-	avx512 = isa{"512", "Z", 16, []int{31, 30, 29, 28}, 27}
-	avx2   = isa{"256", "Y", 8, []int{15, 14}, 13}
+	avx512 = isa{"512", "Z", 16, []int{31, 30}, []int{29, 28}}
+	avx2   = isa{"256", "Y", 8, []int{15, 14}, []int{13, 12}}
 )
-
-var bases = []string{"AX", "BX", "R9", "R10", "R11", "R12", "R13", "R14"} // each serves three rows
 
 type gen struct{ bytes.Buffer }
 
 func (g *gen) op(f string, a ...any) { fmt.Fprintf(g, "\t"+f+"\n", a...) }
 func (g *gen) label(l string)        { fmt.Fprintf(g, "%s:\n", l) }
 
+// half is the number of rows in a tile's first group; the second begins a jump from the first.
+func half(m int) int { return (m + 1) / 2 }
+
+// eachC visits the result's vectors, with R15 at the row.
+func (g *gen) eachC(s isa, m, nv int, f func(acc, at int)) {
+	g.op("MOVQ %d(DI), R8", fLdC)
+	g.op("MOVQ %d(DI), R15", fC)
+	for i := range m {
+		if i == half(m) {
+			g.op("MOVQ %d(DI), R15", fC)
+			g.op("ADDQ %d(DI), R15", fJumpC)
+		} else if i > 0 {
+			g.op("ADDQ R8, R15")
+		}
+		for v := range nv {
+			f(i*nv+v, v*s.lanes*4)
+		}
+	}
+}
+
 // open loads the accumulators: zero, or what c holds where the tile adds.
 func (g *gen) open(s isa, m, nv int) {
 	g.op("MOVQ t+0(FP), DI")
-	g.op("MOVQ %d(DI), R8", fLdC)
-	g.op("MOVQ %d(DI), AX", fC)
 	g.op("CMPQ %d(DI), $0", fAdd)
 	g.op("JE zero")
-	for i := range m {
-		for v := range nv {
-			g.op("VMOVUPS %d(AX), %s%d", v*s.lanes*4, s.reg, i*nv+v)
-		}
-		g.op("ADDQ R8, AX")
-	}
+	g.eachC(s, m, nv, func(acc, at int) { g.op("VMOVUPS %d(R15), %s%d", at, s.reg, acc) })
 	g.op("JMP begin")
 	g.label("zero")
 	for i := range m * nv {
@@ -60,33 +73,25 @@ func (g *gen) open(s isa, m, nv int) {
 
 // shut stores the accumulators.
 func (g *gen) shut(s isa, m, nv int) {
-	g.op("MOVQ %d(DI), R8", fLdC)
-	g.op("MOVQ %d(DI), AX", fC)
-	for i := range m {
-		for v := range nv {
-			g.op("VMOVUPS %s%d, %d(AX)", s.reg, i*nv+v, v*s.lanes*4)
-		}
-		if i < m-1 {
-			g.op("ADDQ R8, AX")
-		}
-	}
+	g.eachC(s, m, nv, func(acc, at int) { g.op("VMOVUPS %s%d, %d(R15)", s.reg, acc, at) })
 	g.op("VZEROUPPER")
 	g.op("RET\n")
 }
 
-// step multiplies one k: b's vectors, then every row's broadcast.
-func (g *gen) step(s isa, m, nv int, at func(i int) string) {
+// step multiplies one k: b's vectors at DX, then every row's broadcast.
+func (g *gen) step(s isa, m, nv, b int, at func(i int) string) {
 	for v := range nv {
-		g.op("VMOVUPS %d(DX), %s%d", v*s.lanes*4, s.reg, s.b[v])
+		g.op("VMOVUPS %d(DX), %s%d", b+v*s.lanes*4, s.reg, s.b[v])
 	}
 	for i := range m {
 		if nv == 1 && s.lanes == 16 {
 			g.op("VFMADD231PS.BCST %s, %s%d, %s%d", at(i), s.reg, s.b[0], s.reg, i)
 			continue
 		}
-		g.op("VBROADCASTSS %s, %s%d", at(i), s.reg, s.bc)
+		bc := s.bc[i%2]
+		g.op("VBROADCASTSS %s, %s%d", at(i), s.reg, bc)
 		for v := range nv {
-			g.op("VFMADD231PS %s%d, %s%d, %s%d", s.reg, s.b[v], s.reg, s.bc, s.reg, i*nv+v)
+			g.op("VFMADD231PS %s%d, %s%d, %s%d", s.reg, s.b[v], s.reg, bc, s.reg, i*nv+v)
 		}
 	}
 }
@@ -94,33 +99,53 @@ func (g *gen) step(s isa, m, nv int, at func(i int) string) {
 func (g *gen) rows(s isa, m, nv int) {
 	fmt.Fprintf(g, "// func rows%s_%dx%d(t *tile)\nTEXT ·rows%s_%dx%d(SB), NOSPLIT, $0-8\n", s.name, m, nv, s.name, m, nv)
 	g.open(s, m, nv)
-	used := bases[:(m+2)/3]
 	g.op("MOVQ %d(DI), R8", fLdA)
-	g.op("MOVQ %d(DI), SI", fAOff)
-	g.op("LEAQ (R8)(R8*2), R15")
+	g.op("LEAQ (R8)(R8*2), R9")
+	g.op("LEAQ (R8)(R8*4), R10")
+	g.op("MOVQ %d(DI), BX", fAOff)
+	g.op("MOVQ %d(DI), R11", fBOff)
+	g.op("MOVQ %d(DI), R12", fBlocks)
+	g.op("MOVQ %d(DI), R13", fLdB)
 	g.label("block")
-	g.op("MOVQ %d(DI), DX", fBOff)
-	g.op("ADDQ $8, %d(DI)", fBOff)
-	g.op("MOVQ (DX), DX")
+	g.op("MOVQ (R11), DX")
 	g.op("ADDQ %d(DI), DX", fB)
-	g.op("MOVQ (SI), AX")
-	g.op("ADDQ %d(DI), AX", fA)
-	for i := 1; i < len(used); i++ {
-		g.op("LEAQ (%s)(R15*1), %s", used[i-1], used[i])
-	}
+	g.op("MOVQ (BX), SI")
+	g.op("ADDQ %d(DI), SI", fA)
+	g.op("MOVQ SI, AX")
+	g.op("ADDQ %d(DI), AX", fJumpA)
 	g.op("MOVQ %d(DI), CX", fK)
-	g.label("k")
-	g.step(s, m, nv, func(i int) string {
-		return fmt.Sprintf([...]string{"(%s)", "(%s)(R8*1)", "(%s)(R8*2)"}[i%3], used[i/3])
-	})
-	for _, r := range used {
-		g.op("ADDQ $4, %s", r)
+	at := func(k int) func(i int) string {
+		return func(i int) string {
+			base := "SI"
+			if i >= half(m) {
+				base, i = "AX", i-half(m)
+			}
+			return fmt.Sprintf("%d(%s)%s", 4*k, base, [...]string{"", "(R8*1)", "(R8*2)", "(R9*1)", "(R8*4)", "(R10*1)", "(R9*2)"}[i])
+		}
 	}
-	g.op("ADDQ %d(DI), DX", fLdB)
-	g.op("DECQ CX")
-	g.op("JNZ k")
+	g.op("SUBQ $2, CX")
+	g.op("JL last")
+	g.label("pair")
+	g.op("PREFETCHT0 1024(DX)")
+	g.op("PREFETCHT0 1088(DX)")
+	g.step(s, m, nv, 0, at(0))
+	g.op("ADDQ R13, DX")
+	g.op("PREFETCHT0 1024(DX)")
+	g.op("PREFETCHT0 1088(DX)")
+	g.step(s, m, nv, 0, at(1))
+	g.op("ADDQ R13, DX")
 	g.op("ADDQ $8, SI")
-	g.op("DECQ %d(DI)", fBlocks)
+	g.op("ADDQ $8, AX")
+	g.op("SUBQ $2, CX")
+	g.op("JGE pair")
+	g.label("last")
+	g.op("TESTQ $1, CX")
+	g.op("JZ next")
+	g.step(s, m, nv, 0, at(0))
+	g.label("next")
+	g.op("ADDQ $8, BX")
+	g.op("ADDQ $8, R11")
+	g.op("DECQ R12")
 	g.op("JNZ block")
 	g.shut(s, m, nv)
 }
@@ -132,6 +157,7 @@ func (g *gen) cols(s isa, m, nv int) {
 	g.op("MOVQ %d(DI), R9", fLdB)
 	g.op("MOVQ %d(DI), SI", fAOff)
 	g.op("MOVQ %d(DI), BX", fBOff)
+	g.op("MOVQ %d(DI), R12", fBlocks)
 	g.label("block")
 	g.op("MOVQ (SI), AX")
 	g.op("ADDQ %d(DI), AX", fA)
@@ -139,14 +165,14 @@ func (g *gen) cols(s isa, m, nv int) {
 	g.op("ADDQ %d(DI), DX", fB)
 	g.op("MOVQ %d(DI), CX", fK)
 	g.label("k")
-	g.step(s, m, nv, func(i int) string { return fmt.Sprintf("%d(AX)", 4*i) })
+	g.step(s, m, nv, 0, func(i int) string { return fmt.Sprintf("%d(AX)", 4*i) })
 	g.op("ADDQ R8, AX")
 	g.op("ADDQ R9, DX")
 	g.op("DECQ CX")
 	g.op("JNZ k")
 	g.op("ADDQ $8, SI")
 	g.op("ADDQ $8, BX")
-	g.op("DECQ %d(DI)", fBlocks)
+	g.op("DECQ R12")
 	g.op("JNZ block")
 	g.shut(s, m, nv)
 }
@@ -160,7 +186,7 @@ func main() {
 		nv   int
 		rows int   // row kernels of 1 to rows
 		cols []int // column kernels of these heights
-	}{{avx512, 1, 24, []int{16}}, {avx512, 2, 12, []int{8}}, {avx512, 4, 6, nil}, {avx2, 2, 6, []int{4}}} {
+	}{{avx512, 1, 14, []int{16}}, {avx512, 2, 14, []int{8}}, {avx2, 2, 6, []int{4}}} {
 		declare := func(kind string, m int) {
 			fmt.Fprintf(&d, "//go:noescape\nfunc %s%s_%dx%d(t *tile)\n\n", kind, x.s.name, m, x.nv)
 		}

@@ -1,16 +1,15 @@
 package simd
 
-// shape picks the kernels for the next columns: how many Lanes wide, the tallest, and all by height.
-func shape(left int) (nv, tall int, kernels []func(*tile)) {
+// shape picks the kernels for the next columns, so many left of which some of the panel are done: how many Lanes wide,
+// the tallest, and all by height.
+func shape(left, done int) (nv, tall int, kernels []func(*tile)) {
 	switch {
 	case Level == "avx2":
 		return 1, 6, rows256_2[:]
-	case left >= 4*Lanes:
-		return 4, 6, rows512_4[:]
-	case left >= 2*Lanes:
-		return 2, 12, rows512_2[:]
+	case left >= Panel && done == 0:
+		return 2, 14, rows512_2[:]
 	}
-	return 1, 24, rows512_1[:]
+	return 1, 14, rows512_1[:]
 }
 
 // column is shape for columns kernels, which have one height each.

@@ -16,16 +16,22 @@ import (
 // Lanes is the number of columns that a product is padded to: every n here is a multiple of it.
 const Lanes = 16
 
-// tile is what a kernel takes; distances and offsets are in bytes.
+// Panel is how many columns of b one kernel takes; weights are held in panels of so many, one after the other.
+const Panel = 32
+
+// tile is what a kernel takes; distances and offsets are in bytes. Rows come in two groups, the second a jump from the
+// first.
 type tile struct {
 	c      *float32
 	ldC    int64
+	jumpC  int64
 	a      *float32
 	ldA    int64
+	jumpA  int64
 	b      *float32
 	ldB    int64
 	aOff   *int64
-	bOff   *int64 // moved on by rows kernels
+	bOff   *int64
 	blocks int64
 	k      int64
 	add    int64
@@ -47,33 +53,65 @@ func pick(want string) string {
 
 func ptr(s []float32, i int) *float32 { return (*float32)(unsafe.Pointer(&s[i])) }
 
-// Rows computes c[i][j] (+)= Σ_block Σ_k a[aOff[block] + i*ldA + k] * b[bOff[block] + k*ldB + j] for i < m, j < n.
+// Matrix is the right factor of a product, in panels of Panel columns: row k of the panel from column j starts at
+// j/Panel*Next + k*Ld. Next is Panel where whole rows lie together.
+type Matrix struct {
+	Data     []float32
+	Ld, Next int
+}
+
+// Lines is the places of a product's rows: N of each Line, at equal distances, the first at 0.
+type Lines struct {
+	N, Ld       int // rows of a line, and their distance
+	Lines, Next int // number of lines, and their distance
+}
+
+func (l Lines) end() int { return (l.Lines-1)*l.Next + (l.N-1)*l.Ld }
+
+// Rows computes c[i][j] (+)= Σ_block Σ_k a[aOff[block] + i*ldA + k] * b[bOff[block]][k][j] for i < m, j < n.
 // Offsets and distances are in elements; n is a multiple of Lanes. With add, c's values are added to.
-// It is a product of matrices where there is one block, and one row of a convolution where blocks are its taps.
-func Rows(c []float32, ldC int, a []float32, ldA int, aOff []int64, b []float32, ldB int, bOff []int64, m, n, k int, add bool) {
-	if m == 0 || n == 0 || k == 0 || len(aOff) == 0 {
+func Rows(c []float32, ldC int, a []float32, ldA int, aOff []int64, b Matrix, bOff []int64, m, n, k int, add bool) {
+	Convolve(c, Lines{m, ldC, 1, 0}, a, Lines{m, ldA, 1, 0}, aOff, b, bOff, n, k, add)
+}
+
+// Convolve is Rows for several lines of rows, cl in c and al in a: lines of a convolution, blocks being its taps.
+func Convolve(c []float32, cl Lines, a []float32, al Lines, aOff []int64, b Matrix, bOff []int64, n, k int, add bool) {
+	m := cl.N
+	if m == 0 || cl.Lines == 0 || n == 0 || k == 0 || len(aOff) == 0 {
 		return
 	}
 	if Level == "go" {
-		rowsGo(c, ldC, a, ldA, aOff, b, ldB, bOff, m, n, k, add)
+		rowsGo(c, cl, a, al, aOff, b, bOff, n, k, add)
 		return
 	}
-	check(len(c), (m-1)*ldC+n)
-	check(len(b), int(slices.Max(bOff))+(k-1)*ldB+n)
+	last := (n - 1) / Panel * b.Next
+	check(len(c), cl.end()+n)
+	check(len(b.Data), int(slices.Max(bOff))+last+(k-1)*b.Ld+(n-1)%Panel+1)
 	check(len(bOff), len(aOff))
-	check(len(a), int(slices.Max(aOff))+(m-1)*ldA+k)
+	check(len(a), int(slices.Max(aOff))+al.end()+k)
 	w := spaces.Get().(*space)
 	defer spaces.Put(w)
-	t := w.set(ldC, ldA, ldB, k, add)
-	t.aOff = bytesOf(&w.a, aOff)
-	bOffset := bytesOf(&w.b, bOff)
+	t := w.set(cl.Ld, al.Ld, b.Ld, k, add)
+	t.aOff, t.bOff, t.blocks = bytesOf(&w.a, aOff), bytesOf(&w.b, bOff), int64(len(aOff))
 	for j := 0; j < n; {
-		nv, tall, kernels := shape(n - j)
-		for i := 0; i < m; {
-			h := even(m-i, tall)
-			t.c, t.a, t.b, t.bOff, t.blocks = ptr(c, i*ldC+j), ptr(a, i*ldA), ptr(b, j), bOffset, int64(len(aOff))
-			kernels[h](t)
-			i += h
+		nv, tall, kernels := shape(n-j, j%Panel)
+		t.b = ptr(b.Data, j/Panel*b.Next+j%Panel)
+		for line := 0; line < cl.Lines; {
+			if line+1 < cl.Lines && 2*m <= tall { // two lines at a time
+				t.c, t.a = ptr(c, line*cl.Next+j), ptr(a, line*al.Next)
+				t.jumpC, t.jumpA = int64(cl.Next)*4, int64(al.Next)*4
+				kernels[2*m](t)
+				line += 2
+				continue
+			}
+			for i := 0; i < m; {
+				h := even(m-i, tall)
+				t.c, t.a = ptr(c, line*cl.Next+i*cl.Ld+j), ptr(a, line*al.Next+i*al.Ld)
+				t.jumpC, t.jumpA = int64((h+1)/2*cl.Ld)*4, int64((h+1)/2*al.Ld)*4
+				kernels[h](t)
+				i += h
+			}
+			line++
 		}
 		j += nv * Lanes
 	}
@@ -95,14 +133,12 @@ func (w *space) set(ldC, ldA, ldB, k int, add bool) *tile {
 	return &w.tile
 }
 
-// bytesOf turns offsets in elements into bytes, in a buffer that is kept. One more follows, so that a pointer which has
-// passed the last still points into the buffer: the garbage collector ends the program where it finds one into the next.
+// bytesOf turns offsets in elements into bytes, in a buffer that is kept.
 func bytesOf(buf *[]int64, off []int64) *int64 {
 	*buf = (*buf)[:0]
 	for _, o := range off {
 		*buf = append(*buf, o*4)
 	}
-	*buf = append(*buf, 0)
 	return &(*buf)[0]
 }
 

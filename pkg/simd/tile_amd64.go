@@ -45,39 +45,9 @@ func rows512_13x1(t *tile)
 func rows512_14x1(t *tile)
 
 //go:noescape
-func rows512_15x1(t *tile)
-
-//go:noescape
-func rows512_16x1(t *tile)
-
-//go:noescape
-func rows512_17x1(t *tile)
-
-//go:noescape
-func rows512_18x1(t *tile)
-
-//go:noescape
-func rows512_19x1(t *tile)
-
-//go:noescape
-func rows512_20x1(t *tile)
-
-//go:noescape
-func rows512_21x1(t *tile)
-
-//go:noescape
-func rows512_22x1(t *tile)
-
-//go:noescape
-func rows512_23x1(t *tile)
-
-//go:noescape
-func rows512_24x1(t *tile)
-
-//go:noescape
 func cols512_16x1(t *tile)
 
-var rows512_1 = [...]func(*tile){nil, rows512_1x1, rows512_2x1, rows512_3x1, rows512_4x1, rows512_5x1, rows512_6x1, rows512_7x1, rows512_8x1, rows512_9x1, rows512_10x1, rows512_11x1, rows512_12x1, rows512_13x1, rows512_14x1, rows512_15x1, rows512_16x1, rows512_17x1, rows512_18x1, rows512_19x1, rows512_20x1, rows512_21x1, rows512_22x1, rows512_23x1, rows512_24x1}
+var rows512_1 = [...]func(*tile){nil, rows512_1x1, rows512_2x1, rows512_3x1, rows512_4x1, rows512_5x1, rows512_6x1, rows512_7x1, rows512_8x1, rows512_9x1, rows512_10x1, rows512_11x1, rows512_12x1, rows512_13x1, rows512_14x1}
 
 //go:noescape
 func rows512_1x2(t *tile)
@@ -116,29 +86,15 @@ func rows512_11x2(t *tile)
 func rows512_12x2(t *tile)
 
 //go:noescape
+func rows512_13x2(t *tile)
+
+//go:noescape
+func rows512_14x2(t *tile)
+
+//go:noescape
 func cols512_8x2(t *tile)
 
-var rows512_2 = [...]func(*tile){nil, rows512_1x2, rows512_2x2, rows512_3x2, rows512_4x2, rows512_5x2, rows512_6x2, rows512_7x2, rows512_8x2, rows512_9x2, rows512_10x2, rows512_11x2, rows512_12x2}
-
-//go:noescape
-func rows512_1x4(t *tile)
-
-//go:noescape
-func rows512_2x4(t *tile)
-
-//go:noescape
-func rows512_3x4(t *tile)
-
-//go:noescape
-func rows512_4x4(t *tile)
-
-//go:noescape
-func rows512_5x4(t *tile)
-
-//go:noescape
-func rows512_6x4(t *tile)
-
-var rows512_4 = [...]func(*tile){nil, rows512_1x4, rows512_2x4, rows512_3x4, rows512_4x4, rows512_5x4, rows512_6x4}
+var rows512_2 = [...]func(*tile){nil, rows512_1x2, rows512_2x2, rows512_3x2, rows512_4x2, rows512_5x2, rows512_6x2, rows512_7x2, rows512_8x2, rows512_9x2, rows512_10x2, rows512_11x2, rows512_12x2, rows512_13x2, rows512_14x2}
 
 //go:noescape
 func rows256_1x2(t *tile)

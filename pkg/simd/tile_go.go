@@ -1,18 +1,22 @@
 package simd
 
-// rowsGo is Rows in plain Go.
-func rowsGo(c []float32, ldC int, a []float32, ldA int, aOff []int64, b []float32, ldB int, bOff []int64, m, n, k int, add bool) {
-	for i := range m {
-		row := c[i*ldC : i*ldC+n]
+// rowsGo is Convolve in plain Go.
+func rowsGo(c []float32, cl Lines, a []float32, al Lines, aOff []int64, b Matrix, bOff []int64, n, k int, add bool) {
+	for i := range cl.Lines * cl.N {
+		line, at := i/cl.N, i%cl.N
+		row := c[line*cl.Next+at*cl.Ld:][:n]
 		if !add {
 			clear(row)
 		}
 		for t, o := range aOff {
-			ai := a[int(o)+i*ldA:]
-			for kk := range k {
-				x, br := ai[kk], b[int(bOff[t])+kk*ldB:][:n]
-				for j, y := range br {
-					row[j] += x * y
+			ai := a[int(o)+line*al.Next+at*al.Ld:]
+			for j := 0; j < n; j += Panel {
+				dst := row[j:min(n, j+Panel)]
+				for kk := range k {
+					x, br := ai[kk], b.Data[int(bOff[t])+j/Panel*b.Next+kk*b.Ld:][:len(dst)]
+					for l, y := range br {
+						dst[l] += x * y
+					}
 				}
 			}
 		}

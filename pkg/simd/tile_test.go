@@ -63,7 +63,45 @@ func TestRows(t *testing.T) {
 					want[i*ldC+j] = float32(s)
 				}
 			}
-			Rows(c, ldC, a, ldA, off, b, ldB, ob, m, n, k, add)
+			Rows(c, ldC, a, ldA, off, Matrix{b, ldB, Panel}, ob, m, n, k, add)
+			same(t, c, want)
+		}
+	})
+}
+
+// Lines of any length, two of which may fill one tile, times a matrix in panels.
+func TestConvolve(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(9, 2))
+		for range 300 {
+			w, lines, n, k, blocks := 1+r.IntN(16), 1+r.IntN(5), Lanes*(1+r.IntN(6)), 1+r.IntN(9), 1+r.IntN(4)
+			al := Lines{w, k + r.IntN(5), lines, 0}
+			al.Next = w*al.Ld + r.IntN(20)
+			cl := Lines{w, n + r.IntN(5), lines, 0}
+			cl.Next = w*cl.Ld + r.IntN(20)
+			m := Matrix{Ld: Panel, Next: blocks * k * Panel}
+			m.Data = random(r, (n+Panel-1)/Panel*m.Next)
+			a, c, off, ob, add := random(r, 60+lines*al.Next+k), random(r, lines*cl.Next+n), make([]int64, blocks), make([]int64, blocks), r.IntN(2) == 0
+			for i := range off {
+				off[i], ob[i] = int64(r.IntN(50)), int64(i*k*Panel)
+			}
+			want := append([]float32(nil), c...)
+			for i := range lines * w {
+				at := i/w*cl.Next + i%w*cl.Ld
+				for j := range n {
+					sum := 0.0
+					if add {
+						sum = float64(c[at+j])
+					}
+					for b := range blocks {
+						for kk := range k {
+							sum += float64(a[int(off[b])+i/w*al.Next+i%w*al.Ld+kk]) * float64(m.Data[j/Panel*m.Next+int(ob[b])+kk*Panel+j%Panel])
+						}
+					}
+					want[at+j] = float32(sum)
+				}
+			}
+			Convolve(c, cl, a, al, off, m, ob, n, k, add)
 			same(t, c, want)
 		}
 	})
@@ -108,7 +146,7 @@ func TestNoPointerIsLeftBehindTheOffsets(t *testing.T) {
 	atEveryLevel(t, func(t *testing.T) {
 		a, b, c, off := make([]float32, 8), make([]float32, Lanes), make([]float32, Lanes), make([]int64, 4)
 		for range 20 {
-			Rows(c, Lanes, a, 1, off, b, Lanes, off, 1, Lanes, 1, false)
+			Rows(c, Lanes, a, 1, off, Matrix{b, Lanes, Panel}, off, 1, Lanes, 1, false)
 			runtime.GC()
 			runtime.GC() // the pool has forgotten its memory
 		}
@@ -129,7 +167,7 @@ func BenchmarkConvolution(b *testing.B) {
 		b.Run(fmt.Sprintf("rows/%dch", s.ch), func(b *testing.B) {
 			for b.Loop() {
 				for y := range rows {
-					Rows(c[y*s.w*s.ch:], s.ch, a[y*(s.w+2)*s.ch:], s.ch, off, w, s.ch, taps, s.w, s.ch, s.ch, false)
+					Rows(c[y*s.w*s.ch:], s.ch, a[y*(s.w+2)*s.ch:], s.ch, off, Matrix{w, s.ch, Panel}, taps, s.w, s.ch, s.ch, false)
 				}
 			}
 			b.ReportMetric(flop*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")

@@ -1,0 +1,85 @@
+package fit
+
+import (
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"testing"
+
+	"silverbeam/pkg/engine"
+	"silverbeam/pkg/net"
+)
+
+// cpuSeconds is what this process has used of all cores.
+func cpuSeconds() float64 {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	at := func(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
+	return at(u.Utime) + at(u.Stime)
+}
+
+// BenchmarkPeer is what testdata/peers.py runs beside PyTorch: a CT r3d_18 at full width forward and in a training step
+// with AdamW, and BERT-base's forward pass.
+func BenchmarkPeer(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	x := net.Tensor{Shape: []int{1, 1, 48, 96, 96}, F32: make([]float32, 48*96*96)}
+	for i := range x.F32 {
+		x.F32[i] = float32(r.NormFloat64())
+	}
+	labels := net.Tensor{Shape: []int{1, 18}, I32: make([]int32, 18)}
+	ids, mask := net.Tensor{Shape: []int{10, 128}, I32: make([]int32, 1280)}, net.Tensor{Shape: []int{10, 128}, I32: slices.Repeat([]int32{1}, 1280)}
+	for i := range ids.I32 {
+		ids.I32[i] = int32(r.IntN(30522))
+	}
+	vision := net.ResNet3D{Width: 64, Classes: 18}
+	b.Run("forward", func(b *testing.B) {
+		g, err := net.Supervised(vision, false, false)
+		peer(b, g, err, map[string]net.Tensor{"x": x}, false)
+	})
+	b.Run("step", func(b *testing.B) {
+		g, err := net.Supervised(vision, true, false)
+		peer(b, g, err, map[string]net.Tensor{"x": x, "labels": labels}, true)
+	})
+	b.Run("bert", func(b *testing.B) {
+		g, err := net.BertEncoder(net.Bert{Layers: 12, Hidden: 768, Heads: 12, Intermediate: 3072, Vocab: 30522, MaxPositions: 512})
+		peer(b, g, err, map[string]net.Tensor{"input_ids": ids, "attention_mask": mask}, false)
+	})
+}
+
+// peer times runs of a net, in training with the optimizer's step, and reports the median of their CPU-seconds.
+func peer(b *testing.B, g *net.Graph, err error, in map[string]net.Tensor, train bool) {
+	if err != nil {
+		b.Fatal(err)
+	}
+	shapes := map[string][]int{}
+	for n, t := range in {
+		shapes[n] = t.Shape
+	}
+	p, err := engine.Gorgonia().Compile(g, shapes, train)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := p.Load(g.Init(1)); err != nil {
+		b.Fatal(err)
+	}
+	adam := AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 0.05}
+	if train {
+		adam.Bind(p.Params(), nil)
+	}
+	var seconds []float64
+	for i := 0; b.Loop(); i++ {
+		start := cpuSeconds()
+		if _, err := p.Run(in); err != nil {
+			b.Fatal(err)
+		}
+		if train {
+			adam.Step(1e-4, 1)
+		}
+		if i > 0 { // the first warms up
+			seconds = append(seconds, cpuSeconds()-start)
+		}
+	}
+	if slices.Sort(seconds); len(seconds) > 0 {
+		b.ReportMetric(seconds[len(seconds)/2], "cpu-s")
+	}
+}
