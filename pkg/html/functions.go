@@ -28,6 +28,8 @@ var functions = template.FuncMap{
 	"rocs":     rocs,
 	"uri":      func(s string) template.URL { return template.URL(s) }, // trim has checked it
 	"interval": interval,
+	"signed":   signed,
+	"p":        pValue,
 	"why":      why,
 	"met":      func(h Headline) bool { return h.Figure.Value != nil && *h.Figure.Value >= *h.Goal },
 	"ratio":    ratio,
@@ -35,6 +37,9 @@ var functions = template.FuncMap{
 	"zero":     func(v int) bool { return v == 0 },
 	"inc":      func(i int) int { return i + 1 },
 	"join":     strings.Join,
+	// Of the paired page.
+	"difference":     difference,
+	"differenceAxis": differenceAxis,
 	// Methods that templates call on values.
 	"states":      LabelRow.states,
 	"bar":         RetrievalRow.bar,

@@ -19,6 +19,7 @@ import (
 	"silverbeam/runners/local"
 	"silverbeam/transforms/evaluate"
 	"silverbeam/transforms/intake"
+	"silverbeam/transforms/publish"
 	"silverbeam/transforms/train"
 
 	"github.com/spf13/cobra"
@@ -74,7 +75,7 @@ var classes = []struct {
 	{codeTemporary, is(bucket.ErrTemporary, bucket.ErrRaced)},
 	{codeProvider, is(bucket.ErrRefused)},
 	{codeRejects, is(intake.ErrRejects)},
-	{codeInput, is(intake.ErrInput, evaluate.ErrTruth, train.ErrWeights, shard.ErrDamaged, shard.ErrLeak)},
+	{codeInput, is(intake.ErrInput, evaluate.ErrTruth, train.ErrWeights, publish.ErrUnpaired, shard.ErrDamaged, shard.ErrLeak)},
 	{codeBudget, is(llm.ErrBudget, llm.ErrReplay)},
 	{codeProvider, is(llm.ErrProvider)},
 	{codeTemporary, is(llm.ErrTemporary, context.DeadlineExceeded)},

@@ -3,32 +3,35 @@ package cli
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"silverbeam/pipelines"
+	"silverbeam/pkg/html"
+	"silverbeam/pkg/metrics"
 	"silverbeam/transforms/evaluate"
 )
 
-// newTrained has phantoms and a run of the small demo on them.
-func newTrained(t *testing.T) *lab {
+// What is done with a run that has trained: its weights on other data, and itself against another run.
+func TestTrained(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it trains two small models")
 	}
 	l := &lab{T: t, dir: t.TempDir()}
 	l.write("demo.yaml", strings.ReplaceAll(smallDemo(t), "batch: 8", "batch: 4"))
-	l.succeed("phantom", "--studies", "8", "--size", "32", "--seed", "4", "--out", "data")
+	l.succeed("phantom", "--studies", "10", "--size", "32", "--seed", "4", "--out", "data")
 	l.succeed("run", "demo.yaml", "--set", "data=data", "--run", "trained")
-	return l
+	t.Run("evaluate-only", func(t *testing.T) { l.with(t).evaluatesOnly() })
+	t.Run("compare", func(t *testing.T) { l.with(t).compares() }) // with evaluate-only's run
 }
 
 // Weights that one run trained are measured on another data set, with no training; scans that they learned from are found
 // under whatever name, and named.
-func TestEvaluateOnly(t *testing.T) {
-	l := newTrained(t)
+func (l *lab) evaluatesOnly() {
 	text, err := pipelines.Source("evaluate-only")
 	if err != nil {
-		t.Fatal(err)
+		l.Fatal(err)
 	}
 	file := strings.Replace(string(text), "data: data, layout: ct-rate, preset: demo, weights: out/demo/models/clip", "data: other, layout: ct-rate, preset: demo, weights: trained/models/clip", 1)
 	l.write("mine.yaml", file)
@@ -38,11 +41,11 @@ func TestEvaluateOnly(t *testing.T) {
 		a, err := os.ReadFile(filepath.Join(l.dir, "trained/models/clip", name))
 		b, berr := os.ReadFile(filepath.Join(l.dir, "other-run/models/clip", name))
 		if err != nil || berr != nil || string(a) != string(b) {
-			t.Errorf("%s is not the one that was trained: %v, %v", name, err, berr)
+			l.Errorf("%s is not the one that was trained: %v, %v", name, err, berr)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(l.dir, "other-run/models/clip/history.jsonl")); !os.IsNotExist(err) {
-		t.Error("something was trained:", err)
+		l.Error("something was trained:", err)
 	}
 	var r struct {
 		Summary struct {
@@ -51,15 +54,80 @@ func TestEvaluateOnly(t *testing.T) {
 	}
 	l.read("other-run/eval/"+evaluate.ZeroShotName+".json", &r)
 	if want := len(l.rows("other-run", "valid")); r.Summary.NRows != want || want == 0 {
-		t.Errorf("%d volumes were scored of %d", r.Summary.NRows, want)
+		l.Errorf("%d volumes were scored of %d", r.Summary.NRows, want)
 	}
 
 	l.succeed("phantom", "--studies", "8", "--size", "32", "--seed", "4", "--layout", "dicom", "--out", "renamed")
 	out := l.exits(codeInput, "run", "mine.yaml", "--set", "data=renamed", "--set", "layout=dicom", "--run", "leaky")
 	if !strings.Contains(out, "the same voxels as") || !strings.Contains(out, "in the model's training and as") {
-		t.Error(out)
+		l.Error(out)
 	}
 	if out := l.exits(codeInput, "run", "mine.yaml", "--set", "weights=data", "--run", "none"); !strings.Contains(out, "no finished model") {
-		t.Error(out)
+		l.Error(out)
+	}
+}
+
+// Two runs that differ in one line are tested in pairs: what is the same does not differ, what is not agrees with the two
+// runs' own figures and with `evaluate scores` on the rows that they kept; other rows are refused.
+func (l *lab) compares() {
+	file, err := os.ReadFile(filepath.Join(l.dir, "demo.yaml"))
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.write("second.yaml", strings.Replace(string(file), "lr: 0.0005, seed: 1", "lr: 0.0005, seed: 2", 1))
+	l.succeed("run", "second.yaml", "--set", "data=data", "--run", "second")
+	out := l.succeed("compare", "trained", "second", "--json", "c.json", "--out", "c.html")
+	var c html.Comparison
+	l.read("c.json", &c)
+	if len(c.Tests) != 4 || !slices.ContainsFunc(c.Changed, func(x html.Change) bool { return x == html.Change{Name: "clip: seed", A: "1", B: "2"} }) {
+		l.Fatalf("%d tests; changed: %v\n%s", len(c.Tests), c.Changed, out)
+	}
+	for _, test := range c.Tests {
+		switch test.Type {
+		case evaluate.ClassifierName, evaluate.LabelsName: // the same in both
+			for _, r := range test.Findings {
+				if d := r.Difference.Value; d != nil && *d != 0 || r.OnlyA+r.OnlyB != 0 || r.P != nil && *r.P != 1 {
+					l.Errorf("%s: %+v", test.Step, r)
+				}
+			}
+		case evaluate.ZeroShotName:
+			l.pairedAsScores(test)
+		case evaluate.RetrievalName:
+			if r := test.Findings[0]; r.Name != "recall@1" || r.A == nil || r.B == nil {
+				l.Errorf("%+v", r)
+			}
+		}
+	}
+	page, err := os.ReadFile(filepath.Join(l.dir, "c.html"))
+	if err != nil || !strings.Contains(string(page), "clip: seed") || !strings.Contains(string(page), "default-src &#39;none&#39;") {
+		l.Error("the page:", err)
+	}
+
+	if out := l.exits(codeInput, "compare", "trained", "other-run"); !strings.Contains(out, "the same data set is needed") {
+		l.Error(out)
+	}
+}
+
+// pairedAsScores holds a test to `evaluate scores` on the rows of the two runs.
+func (l *lab) pairedAsScores(test html.PairedTest) {
+	l.Helper()
+	rows := func(run, kind string) string { return filepath.Join(run, "eval", test.Step+"."+kind+".csv") }
+	l.succeed("evaluate", "scores", "--protocol", "clean", "--labels", rows("trained", "labels"), "--scores", rows("trained", "scores"),
+		"--scores-b", rows("second", "scores"), "--json", "s.json", "--bootstrap", "0")
+	var s metrics.Summary
+	l.read("s.json", &s)
+	defined := 0
+	for _, r := range test.Findings {
+		p := s.Paired[r.Name]
+		same := func(a, b *float64) bool { return (a == nil) == (b == nil) && (a == nil || *a == *b) }
+		if !same(r.P, p.P) || !same(r.Holm, p.Holm) || !same(r.Difference.Value, p.Difference) || !same(r.A, p.AUCA) || !same(r.B, p.AUCB) {
+			l.Errorf("%s: %+v, evaluate scores has %+v", r.Name, r, p)
+		}
+		if r.P != nil {
+			defined++
+		}
+	}
+	if defined == 0 {
+		l.Error("nothing was tested")
 	}
 }

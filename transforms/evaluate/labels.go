@@ -119,6 +119,9 @@ func (f *labelsFn) evaluate(g batch.Gathered) (m schemas.Model, err error) {
 			return m, err
 		}
 	}
+	if err := f.rows(bySplit[r.Headline()], known).Write(f.Run.Dir, f.Name); err != nil {
+		return m, err
+	}
 	return save(f.Run, f.Name, r)
 }
 
@@ -133,11 +136,7 @@ func (f *labelsFn) split(lines []labelLine, known truth) (result.Split, error) {
 	var stats []metrics.Statistic
 	var names []string
 	for k, name := range f.Findings {
-		y, p := make([]int8, len(lines)), make([]int8, len(lines))
-		for i, l := range lines {
-			s, ok := known.state(name, l.ids()...)
-			y[i], p[i] = binary(s, ok), binary(l.States[k], true)
-		}
+		y, p := f.column(k, lines, known)
 		c, err := metrics.Agree(y, p)
 		if err != nil {
 			return r, err
@@ -165,6 +164,33 @@ func (f *labelsFn) split(lines []labelLine, known truth) (result.Split, error) {
 	}
 	r.Macro = rep.Mean(all...)
 	return r, nil
+}
+
+// column is what the truth and the labels say of finding k.
+func (f *labelsFn) column(k int, lines []labelLine, known truth) (y, p []int8) {
+	y, p = make([]int8, len(lines)), make([]int8, len(lines))
+	for i, l := range lines {
+		s, ok := known.state(f.Findings[k], l.ids()...)
+		y[i], p[i] = binary(s, ok), binary(l.States[k], true)
+	}
+	return y, p
+}
+
+// rows are some studies with the truth as labels and the labels as scores.
+func (f *labelsFn) rows(lines []labelLine, known truth) (r result.Rows) {
+	r.Findings = f.Findings
+	for _, l := range lines {
+		r.IDs, r.Studies, r.Patients = append(r.IDs, l.Study), append(r.Studies, l.Study), append(r.Patients, l.Patient)
+	}
+	for k := range f.Findings {
+		y, p := f.column(k, lines, known)
+		s := make([]float64, len(p))
+		for i, v := range p {
+			s[i] = float64(v)
+		}
+		r.Y, r.S = append(r.Y, y), append(r.S, s)
+	}
+	return r
 }
 
 func readLines(path string) (lines []labelLine, err error) {

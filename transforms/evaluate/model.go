@@ -120,7 +120,7 @@ func (f *modelFn) inputs(m schemas.Model, p *pool) (string, error) {
 }
 
 // resultVersion changes with the arithmetic or the shape of a result, so that an old one is not kept.
-const resultVersion = 3
+const resultVersion = 4
 
 // kept finds the result of an earlier run on the same inputs.
 func (f *modelFn) kept(h result.Header) (m schemas.Model, ok bool) {

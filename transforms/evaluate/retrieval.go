@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"silverbeam/pkg/fit"
@@ -48,7 +49,12 @@ func (f *modelFn) retrieval(ctx context.Context, m *fit.Model, p *pool) (*result
 	if r.Reports, err = metrics.RankStudies(texts, queries, volumes, study, metrics.Cosine, recallAt...); err != nil {
 		return nil, fmt.Errorf("report to volume: %w", err)
 	}
-	if err := f.intervals(r, metrics.ClustersOf(patients)); err != nil {
+	ranks := make([]float64, len(queries))
+	for i, q := range r.Reports.Ranks {
+		ranks[i] = float64(q.Total)
+	}
+	asked := result.Rows{IDs: queries, Studies: queries, Patients: patients, Findings: []string{"rank"}, S: [][]float64{ranks}}
+	if err := errors.Join(f.intervals(r, metrics.ClustersOf(patients)), asked.Write(f.Run.Dir, f.Name)); err != nil {
 		return nil, err
 	}
 	labels := rowsOf(p.y, len(p.rows))

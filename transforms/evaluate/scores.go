@@ -84,7 +84,14 @@ func (f *modelFn) zeroShot(ctx context.Context, m *fit.Model, p *pool) (*result.
 
 // score fills in the figures of scores and, with a baseline, of the baseline and the difference.
 func (f *modelFn) score(r *result.Scores, p *pool, scores, baseline [][]float64) (err error) {
-	t := metrics.Scores{Findings: p.tax.Names(), Y: p.y, S: scores, Patient: p.patients}
+	t := metrics.Scores{Findings: p.tax.Names(), Y: p.y, S: scores, Patient: p.patients, Threshold: make([]float64, len(scores))}
+	rows := result.Rows{Patients: p.patients, Findings: t.Findings, Y: t.Y, S: scores}
+	for _, x := range p.rows {
+		rows.IDs, rows.Studies = append(rows.IDs, x.Volume), append(rows.Studies, x.Study)
+	}
+	if err := rows.Write(f.Run.Dir, f.Name); err != nil {
+		return err
+	}
 	if r.ROC, err = curves(t); err != nil {
 		return err
 	}

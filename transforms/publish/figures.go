@@ -66,12 +66,12 @@ func (src *source) quality() (*result.Split, string) {
 	if src.labels == nil {
 		return nil, ""
 	}
-	for _, name := range []string{"test", "valid", "all"} {
-		if s, ok := src.labels.Splits[name]; ok {
-			return &s, fmt.Sprintf("%s, split %s, %d studies; uncertain counts as present, not mentioned as absent", src.labels.Truth, name, s.Studies)
-		}
+	name := src.labels.Headline()
+	s, ok := src.labels.Splits[name]
+	if !ok {
+		return nil, ""
 	}
-	return nil, ""
+	return &s, fmt.Sprintf("%s, split %s, %d studies; uncertain counts as present, not mentioned as absent", src.labels.Truth, name, s.Studies)
 }
 
 func (src *source) coOccurrence() *html.CoOccurrence {

@@ -41,7 +41,7 @@ func Holding(dir, study string) (files []string, err error) {
 	if len(batches) == 0 {
 		return nil, nil
 	}
-	whole, err := filepath.Glob(filepath.Join(dir, "eval", "*.json"))
+	whole, err := filepath.Glob(filepath.Join(dir, "eval", "*.*"))
 	for _, name := range []string{"dataset/labels.csv", "dataset/labels.parquet", "dataset/manifest.json", "dataset/manifest.parquet", "page.html"} {
 		whole = append(whole, filepath.Join(dir, name))
 	}

@@ -30,6 +30,16 @@ type Labels struct {
 	Splits map[string]Split `json:"splits"`
 }
 
+// Headline is the split whose figures stand first: held out, where there is one, else every study.
+func (l Labels) Headline() string {
+	for _, name := range []string{"test", "valid"} {
+		if _, ok := l.Splits[name]; ok {
+			return name
+		}
+	}
+	return "all"
+}
+
 // Split holds the figures of one split.
 type Split struct {
 	Studies int                `json:"n_studies"`
