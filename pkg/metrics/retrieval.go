@@ -160,7 +160,7 @@ func (s *search[T]) scores(scores, block []float32, queries [][]T, length []floa
 	}
 	for p := 0; p < stride; p += panelRows {
 		for k := 0; k < d; k += panelDepth {
-			simd.Rows(scores[p:], stride, block[k:], d, zero, s.panels[p*d+k*panelRows:], panelRows, zero, len(queries), panelRows, min(panelDepth, d-k), k > 0)
+			simd.Rows(scores[p:], stride, block[k:], d, zero, simd.Matrix{Data: s.panels[p*d+k*panelRows:], Ld: panelRows, Next: simd.Panel}, zero, len(queries), panelRows, min(panelDepth, d-k), k > 0)
 		}
 	}
 }
