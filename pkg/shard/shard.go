@@ -45,6 +45,14 @@ type Scan struct {
 	HU        volume.Bins `json:"-"`                   // kept for a shard's scans together: zero in rows that were read
 }
 
+// ExtentMM is the scan's field along z, y, x.
+func (s Scan) ExtentMM() (mm [3]float64) {
+	for i, n := range s.Shape {
+		mm[i] = float64(n) * s.SpacingMM[i]
+	}
+	return mm
+}
+
 // Spec is what a shard's rows have in common. It is kept in the file.
 type Spec struct {
 	Preset   volume.Preset

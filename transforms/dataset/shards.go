@@ -236,9 +236,12 @@ func (w *shards) read(j job) (k shard.Kept, err error) {
 	}
 	defer v.Close()
 	v.Seen = new(volume.Histogram)
-	if k.HU, err = w.preset.Tensor(v); err == nil {
-		err = v.Seen.Plausible()
-		k.Scan = shard.Scan{Shape: v.Shape, SpacingMM: v.SpacingMM, HU: v.Seen.Bins()}
+	if k.HU, err = w.preset.Tensor(v); err != nil {
+		return k, err
+	}
+	k.Scan = shard.Scan{Shape: v.Shape, SpacingMM: v.SpacingMM, HU: v.Seen.Bins()}
+	if err = v.Seen.Plausible(); err == nil {
+		err = w.preset.Chest(k.HU, k.Scan.ExtentMM())
 	}
 	return k, err
 }
