@@ -104,28 +104,30 @@ func (a *attention) softmax(p []float32, keys []int32) {
 		if a.causal {
 			seen = keys[:min(t+1, a.s)]
 		}
-		top := float32(math.Inf(-1))
-		for i, m := range seen {
-			if m != 0 && row[i] > top {
-				top = row[i]
-			}
-		}
-		sum := float32(0)
+		none := float32(math.Inf(-1))
+		top := none
 		for i, m := range seen {
 			if m == 0 {
-				row[i] = 0
-				continue
+				row[i] = none
 			}
-			row[i] = simd.Exp((row[i] - top) * scale)
-			sum += row[i]
+			top = max(top, row[i])
 		}
-		if sum > 0 {
-			sum = 1 / sum
+		for i := len(seen); i < len(row); i++ {
+			row[i] = none
 		}
-		for i := range seen {
+		if top == none {
+			clear(row)
+			continue
+		}
+		simd.Exps(row, row, top, scale)
+		sum := float32(0)
+		for _, v := range row {
+			sum += v
+		}
+		sum = 1 / sum
+		for i := range row {
 			row[i] *= sum
 		}
-		clear(row[len(seen):])
 	}
 }
 

@@ -43,6 +43,7 @@ func (b *batchNorm) measure(p int, raw []float32) {
 	for i := range m {
 		m[i] /= float32(b.plane)
 	}
+	clear(b.part(b.dots, p))
 	simd.ChannelSquares(b.part(b.dots, p), raw, m)
 }
 
@@ -147,18 +148,17 @@ func (b *batchNorm) measureRows(p int, x *value, first, end int) {
 	}
 	m, q := b.part(b.sums, p), b.part(b.dots, p)
 	b.start(p)
-	each := func(f func(c int, v float32)) {
-		for r := first; r < end; r++ {
-			for i, v := range x.at(x.data, r) {
-				f(i%b.cp, v)
-			}
+	for r := first; r < end; r++ {
+		for row := x.at(x.data, r); len(row) > 0; row = row[b.cp:] {
+			simd.Add(m, row[:b.cp])
 		}
 	}
-	each(func(c int, v float32) { m[c] += v })
 	for c := range m {
 		m[c] /= float32(b.plane)
 	}
-	each(func(c int, v float32) { q[c] += (v - m[c]) * (v - m[c]) })
+	for r := first; r < end; r++ {
+		simd.ChannelSquares(q, x.at(x.data, r), m)
+	}
 }
 
 func (k *featureNorm) backward() {

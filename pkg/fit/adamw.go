@@ -6,6 +6,7 @@ import (
 
 	"silverbeam/pkg/engine"
 	"silverbeam/pkg/net"
+	"silverbeam/pkg/simd"
 )
 
 // AdamW is Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2), in place on a program's
@@ -93,31 +94,18 @@ func (a *AdamW) Norm() float64 {
 func (a *AdamW) Step(lr, scale float64) {
 	a.updates++
 	t := float64(a.updates)
-	u := update{
-		scale: float32(scale), b1: float32(a.Beta1), c1: float32(1 - a.Beta1), b2: float32(a.Beta2), c2: float32(1 - a.Beta2),
-		root: float32(1 / math.Sqrt(1-math.Pow(a.Beta2, t))), eps: float32(a.Eps),
+	u := simd.Adam{
+		Scale: float32(scale), B1: float32(a.Beta1), C1: float32(1 - a.Beta1), B2: float32(a.Beta2), C2: float32(1 - a.Beta2),
+		Root: float32(1 / math.Sqrt(1-math.Pow(a.Beta2, t))), Eps: float32(a.Eps),
 	}
 	first := 1 - math.Pow(a.Beta1, t)
 	spans := a.spans()
 	parallel(len(spans), func(i int) {
 		s, from, to := spans[i].slot, spans[i].from, spans[i].to
 		u := u
-		u.size, u.keep = float32(lr*s.rate/first), float32(1-lr*s.rate*s.decay)
-		u.apply(s.p.Value[from:to], s.p.Grad[from:to], s.m[from:to], s.v[from:to])
+		u.Size, u.Keep = float32(lr*s.rate/first), float32(1-lr*s.rate*s.decay)
+		u.Step(s.p.Value[from:to], s.p.Grad[from:to], s.m[from:to], s.v[from:to])
 	})
-}
-
-// update holds the numbers of one step: moments' weights, step size with the first bias correction, root of the second.
-type update struct{ scale, b1, c1, b2, c2, root, eps, size, keep float32 }
-
-func (u update) apply(w, g, m, v []float32) {
-	g, m, v = g[:len(w)], m[:len(w)], v[:len(w)]
-	for i := range w {
-		x := g[i] * u.scale
-		m[i] = u.b1*m[i] + u.c1*x
-		v[i] = u.b2*v[i] + u.c2*x*x
-		w[i] = u.keep*w[i] - u.size*m[i]/(float32(math.Sqrt(float64(v[i])))*u.root+u.eps)
-	}
 }
 
 // reset forgets all moments.

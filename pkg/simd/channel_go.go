@@ -4,7 +4,6 @@ package simd
 
 func channelSumGo(dst, x []float32) {
 	c := len(dst)
-	clear(dst)
 	for ; len(x) >= c; x = x[c:] {
 		for i, v := range x[:c] {
 			dst[i] += v
@@ -14,7 +13,6 @@ func channelSumGo(dst, x []float32) {
 
 func channelSquaresGo(dst, x, mean []float32) {
 	c := len(dst)
-	clear(dst)
 	for ; len(x) >= c; x = x[c:] {
 		for i, v := range x[:c] {
 			d := v - mean[i]

@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strings"
 )
 
 // Offsets of the fields of type tile, and of type pass.
@@ -177,8 +178,244 @@ func (g *gen) cols(s isa, m, nv int) {
 	g.shut(s, m, nv)
 }
 
+// passes are functions of vectors, one after the other, in memory: pointers to streams, which run through rows, then to
+// channels, which each row goes through again, then, for some, to constants.
+var passes = []struct {
+	name            string
+	streams, others int
+	body            func(g *gen, s isa, at func(i int) string)
+}{
+	{"channelSum", 1, 1, func(g *gen, s isa, at func(int) string) {
+		g.load(s, at(1), 0)
+		g.op("VADDPS %s, %s0, %s0", at(0), s.reg, s.reg)
+		g.store(s, 0, at(1))
+	}},
+	{"channelSquares", 1, 2, func(g *gen, s isa, at func(int) string) {
+		g.load(s, at(0), 0)
+		g.load(s, at(1), 1)
+		g.op("VSUBPS %s, %s0, %s0", at(2), s.reg, s.reg)
+		g.op("VFMADD231PS %s0, %s0, %s1", s.reg, s.reg, s.reg)
+		g.store(s, 1, at(1))
+	}},
+	{"scaleShift", 2, 2, func(g *gen, s isa, at func(int) string) {
+		g.scaleShift(s, at, 2)
+		g.store(s, 0, at(0))
+	}},
+	{"scaleShiftReLU", 2, 2, func(g *gen, s isa, at func(int) string) {
+		g.scaleShift(s, at, 2)
+		g.op("VMAXPS %s0, %s15, %s0", s.reg, s.reg, s.reg)
+		g.store(s, 0, at(0))
+	}},
+	{"scaleShiftAddReLU", 3, 2, func(g *gen, s isa, at func(int) string) {
+		g.scaleShift(s, at, 3)
+		g.op("VADDPS %s, %s0, %s0", at(2), s.reg, s.reg)
+		g.op("VMAXPS %s0, %s15, %s0", s.reg, s.reg, s.reg)
+		g.store(s, 0, at(0))
+	}},
+	{"mask", 3, 0, func(g *gen, s isa, at func(int) string) {
+		g.load(s, at(1), 0)
+		g.load(s, at(2), 1)
+		g.positive(s, 1)
+		if s.lanes == 16 {
+			g.op("VMOVUPS.Z Z0, K1, Z0")
+		} else {
+			g.op("VANDPS Y14, Y0, Y0")
+		}
+		g.store(s, 0, at(0))
+	}},
+	{"gradSums", 2, 3, func(g *gen, s isa, at func(int) string) {
+		g.load(s, at(0), 0)
+		g.op("VADDPS %s, %s0, %s1", at(2), s.reg, s.reg)
+		g.store(s, 1, at(2))
+		g.load(s, at(1), 2)
+		g.op("VSUBPS %s, %s2, %s2", at(4), s.reg, s.reg)
+		g.load(s, at(3), 3)
+		g.op("VFMADD231PS %s2, %s0, %s3", s.reg, s.reg, s.reg)
+		g.store(s, 3, at(3))
+	}},
+	{"gradInput", 3, 3, func(g *gen, s isa, at func(int) string) {
+		g.load(s, at(1), 0)
+		g.load(s, at(2), 1)
+		g.load(s, at(5), 2)
+		g.op("VFMADD231PS %s, %s1, %s2", at(4), s.reg, s.reg)
+		g.op("VFMADD231PS %s, %s0, %s2", at(3), s.reg, s.reg)
+		g.store(s, 2, at(0))
+	}},
+	{"add", 2, 0, func(g *gen, s isa, at func(int) string) {
+		g.load(s, at(0), 0)
+		g.op("VADDPS %s, %s0, %s0", at(1), s.reg, s.reg)
+		g.store(s, 0, at(0))
+	}},
+	{"mul", 2, 0, func(g *gen, s isa, at func(int) string) {
+		g.load(s, at(0), 0)
+		g.op("VMULPS %s, %s0, %s0", at(1), s.reg, s.reg)
+		g.store(s, 0, at(0))
+	}},
+	// w, g, m, v and the numbers of an Adam, in its order.
+	{"adam", 4, 1, func(g *gen, s isa, at func(int) string) {
+		c := func(i, to int) { g.op("VBROADCASTSS %d(R12), %s%d", 4*i, s.reg, to) }
+		v := func(f string, regs ...any) { g.op(strings.ReplaceAll(f, "V:", s.reg), regs...) }
+		c(0, 0)
+		v("VMULPS %s, V:0, V:0", at(1)) // the gradient
+		c(1, 1)
+		v("VMULPS %s, V:1, V:1", at(2))
+		c(2, 2)
+		v("VFMADD231PS V:0, V:2, V:1") // first moment
+		v("VMOVUPS V:1, %s", at(2))
+		c(3, 2)
+		v("VMULPS %s, V:2, V:2", at(3))
+		v("VMULPS V:0, V:0, V:0")
+		c(4, 3)
+		v("VFMADD231PS V:0, V:3, V:2") // second moment
+		v("VMOVUPS V:2, %s", at(3))
+		v("VSQRTPS V:2, V:2")
+		c(5, 3)
+		c(6, 4)
+		v("VFMADD213PS V:4, V:3, V:2") // root and eps
+		c(7, 3)
+		v("VMULPS V:3, V:1, V:1")
+		v("VDIVPS V:2, V:1, V:1")
+		c(8, 0)
+		v("VMULPS %s, V:0, V:0", at(0))
+		v("VSUBPS V:1, V:0, V:0")
+		v("VMOVUPS V:0, %s", at(0))
+	}},
+	// y, x and expNumbers with shift and scale: e to the power of (x - shift)·scale.
+	{"exps", 2, 1, func(g *gen, s isa, at func(int) string) {
+		g.load(s, at(1), 0)
+		g.constant(s, 12, 1)
+		g.op("VSUBPS %s1, %s0, %s0", s.reg, s.reg, s.reg)
+		g.constant(s, 13, 1)
+		g.op("VMULPS %s1, %s0, %s0", s.reg, s.reg, s.reg)
+		g.exp(s)
+		g.store(s, 0, at(0))
+	}},
+	{"gelu", 2, 1, func(g *gen, s isa, at func(int) string) { g.gelu(s, at, "") }},
+	{"geluSlope", 3, 1, func(g *gen, s isa, at func(int) string) { g.gelu(s, at, at(2)) }},
+}
+
+func (g *gen) load(s isa, from string, reg int) { g.op("VMOVUPS %s, %s%d", from, s.reg, reg) }
+func (g *gen) store(s isa, reg int, to string)  { g.op("VMOVUPS %s%d, %s", s.reg, reg, to) }
+
+// constant broadcasts one of a table, to which the last pointer goes.
+func (g *gen) constant(s isa, i, reg int) { g.op("VBROADCASTSS %d(R13), %s%d", 4*i, s.reg, reg) }
+
+// scaleShift leaves x·a + b in register 0; a's pointer is number a.
+func (g *gen) scaleShift(s isa, at func(int) string, a int) {
+	g.load(s, at(1), 0)
+	g.load(s, at(a), 1)
+	g.op("VFMADD213PS %s, %s1, %s0", at(a+1), s.reg, s.reg)
+}
+
+// positive makes the mask of a register's positive elements.
+func (g *gen) positive(s isa, reg int) {
+	if s.lanes == 16 {
+		g.op("VCMPPS $14, Z15, Z%d, K1", reg)
+	} else {
+		g.op("VCMPPS $14, Y15, Y%d, Y14", reg)
+	}
+}
+
+// exp turns register 0 into its exponential, as Exp; it uses 1 to 3.
+func (g *gen) exp(s isa) {
+	v := func(f string) { g.op(strings.ReplaceAll(f, "V:", s.reg)) }
+	c := func(i, to int) { g.constant(s, i, to) }
+	c(0, 1)
+	v("VMAXPS V:0, V:1, V:0") // the second is what comes of no number
+	c(1, 1)
+	v("VMINPS V:0, V:1, V:0")
+	c(2, 1)
+	v("VMULPS V:0, V:1, V:1")
+	v(map[int]string{16: "VRNDSCALEPS $0, V:1, V:1", 8: "VROUNDPS $0, V:1, V:1"}[s.lanes]) // n
+	c(3, 2)
+	v("VFNMADD231PS V:2, V:1, V:0")
+	c(4, 2)
+	v("VFMADD231PS V:2, V:1, V:0") // r
+	c(5, 2)
+	for i := 6; i <= 10; i++ {
+		c(i, 3)
+		v("VFMADD213PS V:3, V:0, V:2")
+	}
+	v("VMULPS V:0, V:0, V:3")
+	v("VFMADD213PS V:0, V:3, V:2") // p·r·r + r
+	v("VCVTPS2DQ V:1, V:1")
+	c(11, 3)
+	v("VPADDD V:3, V:1, V:1")
+	v("VPSLLD $23, V:1, V:1")
+	v("VFMADD213PS V:1, V:1, V:2") // (…+ 1)·2^n
+	v("VMOVAPS V:2, V:0")
+}
+
+// gelu is GELU, its slope where there is a place for it.
+func (g *gen) gelu(s isa, at func(int) string, slope string) {
+	v := func(f string) { g.op(strings.ReplaceAll(f, "V:", s.reg)) }
+	c := func(i, to int) { g.constant(s, i, to) }
+	g.load(s, at(1), 4)
+	c(14, 0)
+	v("VMULPS V:4, V:0, V:0")
+	v("VMULPS V:4, V:0, V:0")
+	g.exp(s) // of -x²/2
+	v("VSUBPS V:4, V:15, V:1")
+	v("VMAXPS V:4, V:1, V:1") // |x|
+	c(15, 2)
+	c(16, 3)
+	v("VFMADD213PS V:3, V:1, V:2")
+	v("VDIVPS V:2, V:3, V:1") // t
+	c(17, 2)
+	for i := 18; i <= 21; i++ {
+		c(i, 3)
+		v("VFMADD213PS V:3, V:1, V:2")
+	}
+	v("VMULPS V:1, V:2, V:2")
+	v("VMULPS V:0, V:2, V:2") // Φ(-|x|): the polynomial's numbers are halved
+	g.positive(s, 4)
+	c(16, 3)
+	if s.lanes == 16 {
+		g.op("VSUBPS Z2, Z3, K1, Z2")
+	} else {
+		g.op("VSUBPS Y2, Y3, Y3")
+		g.op("VBLENDVPS Y14, Y3, Y2, Y2")
+	}
+	v("VMULPS V:2, V:4, V:1")
+	g.store(s, 1, at(0))
+	if slope != "" {
+		c(22, 1)
+		v("VMULPS V:0, V:1, V:1")
+		v("VFMADD231PS V:4, V:1, V:2")
+		g.store(s, 2, slope)
+	}
+}
+
+func (g *gen) pass(s isa, name string, streams, others int, body func(*gen, isa, func(int) string)) {
+	fmt.Fprintf(g, "// func %s%s(t *pass)\nTEXT ·%s%s(SB), NOSPLIT, $0-8\n", name, s.name, name, s.name)
+	regs := []string{"R8", "R9", "R10", "R11", "R12", "R13"}
+	g.op("MOVQ t+0(FP), DI")
+	g.op("MOVQ %d(DI), CX", fRows)
+	g.op("MOVQ %d(DI), DX", fRow)
+	for i := range streams + others {
+		g.op("MOVQ %d(DI), %s", fPtr+8*i, regs[i])
+	}
+	g.op("MOVQ %d(DI), R13", fPtr+8*5)
+	g.op("VXORPS %s15, %s15, %s15", s.reg, s.reg, s.reg)
+	g.label("row")
+	g.op("XORQ AX, AX")
+	g.label("vector")
+	body(g, s, func(i int) string { return fmt.Sprintf("(%s)(AX*1)", regs[i]) })
+	g.op("ADDQ $%d, AX", 4*s.lanes)
+	g.op("CMPQ AX, DX")
+	g.op("JB vector")
+	for i := range streams {
+		g.op("ADDQ DX, %s", regs[i])
+	}
+	g.op("DECQ CX")
+	g.op("JNZ row")
+	g.op("VZEROUPPER")
+	g.op("RET\n")
+}
+
 func main() {
-	var a, d gen
+	var a, d, o gen
+	o.WriteString("// Code generated by gen.go. DO NOT EDIT.\n\n//go:build !amd64\n\npackage simd\n\nfunc none() { panic(\"simd: no kernels on this machine\") }\n\n")
 	a.WriteString("// Code generated by gen.go. DO NOT EDIT.\n\n#include \"textflag.h\"\n\n")
 	d.WriteString("// Code generated by gen.go. DO NOT EDIT.\n\npackage simd\n\n")
 	for _, x := range []struct {
@@ -204,7 +441,15 @@ func main() {
 		}
 		d.WriteString("}\n\n")
 	}
-	for name, b := range map[string][]byte{"tile_amd64.s": a.Bytes(), "tile_amd64.go": bytes.TrimRight(d.Bytes(), "\n")} {
+	for _, p := range passes {
+		for _, i := range []isa{avx512, avx2} {
+			a.pass(i, p.name, p.streams, p.others, p.body)
+			fmt.Fprintf(&d, "//go:noescape\nfunc %s%s(t *pass)\n\n", p.name, i.name)
+		}
+		fmt.Fprintf(&d, "func %s(t *pass) {\n\tif Level == \"avx512\" {\n\t\t%s512(t)\n\t} else {\n\t\t%s256(t)\n\t}\n}\n\n", p.name, p.name, p.name)
+		fmt.Fprintf(&o, "func %s(*pass) { none() }\n\n", p.name)
+	}
+	for name, b := range map[string][]byte{"pass_other.go": bytes.TrimRight(o.Bytes(), "\n"), "tile_amd64.s": a.Bytes(), "tile_amd64.go": bytes.TrimRight(d.Bytes(), "\n")} {
 		if err := os.WriteFile(name, append(bytes.TrimRight(b, "\n"), '\n'), 0o644); err != nil {
 			panic(err)
 		}

@@ -118,3 +118,199 @@ func rows256_6x2(t *tile)
 func cols256_4x2(t *tile)
 
 var rows256_2 = [...]func(*tile){nil, rows256_1x2, rows256_2x2, rows256_3x2, rows256_4x2, rows256_5x2, rows256_6x2}
+
+//go:noescape
+func channelSum512(t *pass)
+
+//go:noescape
+func channelSum256(t *pass)
+
+func channelSum(t *pass) {
+	if Level == "avx512" {
+		channelSum512(t)
+	} else {
+		channelSum256(t)
+	}
+}
+
+//go:noescape
+func channelSquares512(t *pass)
+
+//go:noescape
+func channelSquares256(t *pass)
+
+func channelSquares(t *pass) {
+	if Level == "avx512" {
+		channelSquares512(t)
+	} else {
+		channelSquares256(t)
+	}
+}
+
+//go:noescape
+func scaleShift512(t *pass)
+
+//go:noescape
+func scaleShift256(t *pass)
+
+func scaleShift(t *pass) {
+	if Level == "avx512" {
+		scaleShift512(t)
+	} else {
+		scaleShift256(t)
+	}
+}
+
+//go:noescape
+func scaleShiftReLU512(t *pass)
+
+//go:noescape
+func scaleShiftReLU256(t *pass)
+
+func scaleShiftReLU(t *pass) {
+	if Level == "avx512" {
+		scaleShiftReLU512(t)
+	} else {
+		scaleShiftReLU256(t)
+	}
+}
+
+//go:noescape
+func scaleShiftAddReLU512(t *pass)
+
+//go:noescape
+func scaleShiftAddReLU256(t *pass)
+
+func scaleShiftAddReLU(t *pass) {
+	if Level == "avx512" {
+		scaleShiftAddReLU512(t)
+	} else {
+		scaleShiftAddReLU256(t)
+	}
+}
+
+//go:noescape
+func mask512(t *pass)
+
+//go:noescape
+func mask256(t *pass)
+
+func mask(t *pass) {
+	if Level == "avx512" {
+		mask512(t)
+	} else {
+		mask256(t)
+	}
+}
+
+//go:noescape
+func gradSums512(t *pass)
+
+//go:noescape
+func gradSums256(t *pass)
+
+func gradSums(t *pass) {
+	if Level == "avx512" {
+		gradSums512(t)
+	} else {
+		gradSums256(t)
+	}
+}
+
+//go:noescape
+func gradInput512(t *pass)
+
+//go:noescape
+func gradInput256(t *pass)
+
+func gradInput(t *pass) {
+	if Level == "avx512" {
+		gradInput512(t)
+	} else {
+		gradInput256(t)
+	}
+}
+
+//go:noescape
+func add512(t *pass)
+
+//go:noescape
+func add256(t *pass)
+
+func add(t *pass) {
+	if Level == "avx512" {
+		add512(t)
+	} else {
+		add256(t)
+	}
+}
+
+//go:noescape
+func mul512(t *pass)
+
+//go:noescape
+func mul256(t *pass)
+
+func mul(t *pass) {
+	if Level == "avx512" {
+		mul512(t)
+	} else {
+		mul256(t)
+	}
+}
+
+//go:noescape
+func adam512(t *pass)
+
+//go:noescape
+func adam256(t *pass)
+
+func adam(t *pass) {
+	if Level == "avx512" {
+		adam512(t)
+	} else {
+		adam256(t)
+	}
+}
+
+//go:noescape
+func exps512(t *pass)
+
+//go:noescape
+func exps256(t *pass)
+
+func exps(t *pass) {
+	if Level == "avx512" {
+		exps512(t)
+	} else {
+		exps256(t)
+	}
+}
+
+//go:noescape
+func gelu512(t *pass)
+
+//go:noescape
+func gelu256(t *pass)
+
+func gelu(t *pass) {
+	if Level == "avx512" {
+		gelu512(t)
+	} else {
+		gelu256(t)
+	}
+}
+
+//go:noescape
+func geluSlope512(t *pass)
+
+//go:noescape
+func geluSlope256(t *pass)
+
+func geluSlope(t *pass) {
+	if Level == "avx512" {
+		geluSlope512(t)
+	} else {
+		geluSlope256(t)
+	}
+}
