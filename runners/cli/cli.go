@@ -81,7 +81,7 @@ func Root() *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: "daily", Title: "Daily:"}, &cobra.Group{ID: "files", Title: "On files:"}, &cobra.Group{ID: rare, Title: "Rare:"})
 	group(root, "daily", initCommand(), checkCommand(), planCommand(), runCommand(), statusCommand(), costCommand(), whyCommand(), compareCommand(), pageCommand())
 	group(root, "files", labelCommand(), volumeCommand(), datasetCommand(), evaluateCommand(), netCommand())
-	group(root, rare, phantomCommand(), forgetCommand(), purgeCommand(), catalogCommand(), doctorCommand(), versionCommand())
+	group(root, rare, phantomCommand(), flinkCommand(), forgetCommand(), purgeCommand(), catalogCommand(), doctorCommand(), versionCommand())
 	root.SetHelpCommand(helpCommand())
 	root.SetHelpCommandGroupID(rare)
 	root.SetCompletionCommandGroupID(rare)

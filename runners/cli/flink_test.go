@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ func TestOnFlink(t *testing.T) {
 	if os.Getenv("SILVERBEAM_FLINK") == "" {
 		t.Skip("SILVERBEAM_FLINK is not set (make test-flink): needs Java 17 and 160 MB from Maven Central")
 	}
+	t.Setenv("XDG_STATE_HOME", t.TempDir()) // no cluster stands
 	l := newLab(t)
 	t.Run("cluster", func(t *testing.T) {
 		l := l.with(t)
@@ -63,6 +65,64 @@ func TestOnFlink(t *testing.T) {
 	l.base, l.want, l.paid = "slow", l.report("slow"), l.attempts("slow", 0)
 	for _, victim := range []string{"TaskManagerRunner", "StandaloneSessionClusterEntrypoint", "FlinkJobServerDriver|Launcher"} {
 		t.Run(victim, func(t *testing.T) { l.with(t).onFlinkWithout(victim, slow) })
+	}
+}
+
+// A cluster that stays takes one run after the other, is told of, and leaves no process behind: told to end, or killed.
+func TestOnFlinkThatStays(t *testing.T) {
+	if os.Getenv("SILVERBEAM_FLINK") == "" || testing.Short() {
+		t.Skip("of make test-flink alone")
+	}
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	l := newLab(t)
+	silverbeam := func(args ...string) string {
+		out, err := l.command(args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	silverbeam("flink", "up")
+	defer silverbeam("flink", "down")
+	for _, name := range []string{"stays-1", "stays-2"} {
+		if out := silverbeam(l.run(name, "--runner", "flink", "--flink-option", "object_reuse=true")...); !strings.Contains(out, "the cluster that stays") {
+			t.Errorf("%s", out)
+		}
+		l.same(name, 0)
+	}
+	var c struct {
+		PID          int
+		Version      string
+		TaskManagers int `json:"task_managers"`
+		Free         int `json:"free_slots"`
+	}
+	if err := json.Unmarshal([]byte(silverbeam("flink", "status", "--json")), &c); err != nil || c.TaskManagers != 2 || c.Free != 2 || !strings.HasPrefix(c.Version, "1.19") {
+		t.Errorf("%+v, %v", c, err)
+	}
+	java := children(c.PID)
+	if len(java) != 4 {
+		t.Errorf("%d processes", len(java))
+	}
+	if err := syscall.Kill(c.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range java {
+		for n := 0; syscall.Kill(p, 0) == nil; n++ {
+			if state, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p)); n > 100 || strings.Contains(string(state), ") Z ") {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p)); err == nil && !strings.Contains(string(state), ") Z ") {
+			t.Errorf("process %d outlives the cluster", p)
+		}
+	}
+	if out, err := l.command("flink", "status").CombinedOutput(); err == nil || !strings.Contains(string(out), "no cluster stands") {
+		t.Errorf("%v: %s", err, out)
+	}
+	silverbeam("flink", "up", "--slots", "3") // where the dead one's socket lies
+	if out := silverbeam("flink", "status"); !strings.Contains(out, "4 of 4 slots free") {
+		t.Error(out)
 	}
 }
 

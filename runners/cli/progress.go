@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"silverbeam/runners/local"
@@ -13,6 +14,32 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 )
+
+// pulse tells how long a run has stood still.
+type pulse struct {
+	mu    sync.Mutex
+	state string // what was last seen of the run that changes while it goes on
+	since time.Time
+}
+
+func (p *pulse) see(s local.State) {
+	now := fmt.Sprint(s.Step, s.Done, s.Steps, s.Rejects, s.SpentUSD, s.Detail)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now != p.state || p.since.IsZero() {
+		p.state, p.since = now, time.Now()
+	}
+}
+
+// idle is 0 before anything was seen.
+func (p *pulse) idle() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.since.IsZero() {
+		return 0
+	}
+	return time.Since(p.since)
+}
 
 // watcher shows how a run goes on: a bar on a terminal, else a plain line every ten seconds.
 type watcher struct {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"silverbeam/pipelines"
@@ -45,8 +47,17 @@ func (f *runFlags) options(cmd *cobra.Command) (o local.Options, err error) {
 	if f.runner != "" && f.runner != "local" && f.runner != "flink" {
 		return o, usage(cmd, "--runner: %q: one of local, flink", f.runner)
 	}
-	if onFlink := f.flink; f.runner != "flink" && (onFlink.Master != "" || onFlink.JobEndpoint != "" || onFlink.Parallelism != 0) {
-		return o, usage(cmd, "--flink-master, --job-endpoint and --parallelism go with --runner flink")
+	if onFlink := f.flink; f.runner != "flink" && (onFlink.Master != "" || onFlink.JobEndpoint != "" || onFlink.Parallelism != 0 || len(onFlink.More) > 0) {
+		return o, usage(cmd, "--flink-master, --job-endpoint, --parallelism and --flink-option go with --runner flink")
+	}
+	for _, option := range slices.Sorted(maps.Keys(f.flink.More)) {
+		err := flink.CheckOption(option, f.flink.More[option])
+		switch {
+		case errors.Is(err, flink.ErrUnknownOption):
+			return o, usage(cmd, "--flink-option: %v%s", err, didYouMean(option, flink.OptionNames()))
+		case err != nil:
+			return o, usage(cmd, "--flink-option: %v", err)
+		}
 	}
 	if f.flink.Parallelism < 0 || f.flink.Parallelism > 1024 {
 		return o, usage(cmd, "--parallelism: %d: 1 to 1024", f.flink.Parallelism)
@@ -102,7 +113,8 @@ func runCommand() *cobra.Command {
 				o.Dir = filepath.Join("out", p.Name)
 			}
 			if flags.runner == "flink" {
-				o.Graph = flags.onFlink(cmd, p.Name, o.Dir)
+				var alive pulse
+				o.Graph, o.Progress = flags.onFlink(cmd, p.Name, o.Dir, &alive), alive.see
 			}
 			r, err := execute(cmd, p, o)
 			if r != nil && r.Page != "" {
@@ -117,16 +129,19 @@ func runCommand() *cobra.Command {
 	setFlag(c, &set)
 	flags.add(c, "out/NAME")
 	c.Flags().StringVar(&flags.runner, "runner", "local", "run the graph `WHERE`: local, in this process, or flink")
-	c.Flags().StringVar(&flags.flink.Master, "flink-master", "", "with --runner flink: the REST address of a JobManager, `HOST:PORT` (default a cluster of its own, for this run)")
+	c.Flags().StringVar(&flags.flink.Master, "flink-master", "", "with --runner flink: the REST address of a JobManager, `HOST:PORT` (default the one that stays, else one for this run)")
 	c.Flags().StringVar(&flags.flink.JobEndpoint, "job-endpoint", "", "with --runner flink: the address of a Beam job server, `HOST:PORT` (default its own, before the JobManager)")
 	c.Flags().IntVar(&flags.flink.Parallelism, "parallelism", 0, "with --runner flink: how many subtasks `N` work on each step; 0: 2")
+	c.Flags().StringToStringVar(&flags.flink.More, "flink-option", nil, "with --runner flink: an option of Beam's Flink runner, `NAME=VALUE`: "+strings.Join(flink.OptionNames(), ", "))
 	c.Flags().StringVar(&planFile, "plan", "", "refuse if what the plan in `FILE`, of plan --out, rests on has changed")
 	return c
 }
 
-// onFlink runs graphs on Flink, with its configuration and logs in the run folder.
-func (f *runFlags) onFlink(cmd *cobra.Command, name, dir string) func(context.Context, *beam.Pipeline) error {
+// onFlink runs graphs on Flink, with its configuration and logs in the run folder, and has a job that stands still submitted
+// anew.
+func (f *runFlags) onFlink(cmd *cobra.Command, name, dir string, alive *pulse) func(context.Context, *beam.Pipeline) error {
 	o := f.flink
+	o.Idle = alive.idle
 	o.Dir, o.Say = filepath.Join(dir, "flink"), func(s string) { line(cmd.ErrOrStderr(), "%s", s) }
 	return func(ctx context.Context, p *beam.Pipeline) error { return flink.Execute(ctx, p, name, o) }
 }
@@ -134,7 +149,12 @@ func (f *runFlags) onFlink(cmd *cobra.Command, name, dir string) func(context.Co
 // execute runs a pipeline and says what became of it.
 func execute(cmd *cobra.Command, p *pipelines.Pipeline, o local.Options) (*schemas.Report, error) {
 	w := newWatcher(cmd.ErrOrStderr())
-	o.Progress, o.Code = w.see, code
+	o.Code = code
+	if also := o.Progress; also != nil {
+		o.Progress = func(s local.State) { also(s); w.see(s) }
+	} else {
+		o.Progress = w.see
+	}
 	r, err := local.Run(cmd.Context(), p, o)
 	w.close()
 	if r != nil && err != nil {

@@ -186,7 +186,7 @@ func (c *cluster) up(ctx context.Context, slots int) (master string, err error) 
 	if err != nil {
 		return "", err
 	}
-	if err := c.await(ctx, jm, func() bool { _, err := workers(ctx, master); return err == nil }); err != nil {
+	if err := c.await(ctx, jm, func() bool { _, err := look(ctx, master); return err == nil }); err != nil {
 		return "", err
 	}
 	var last *process
@@ -197,7 +197,7 @@ func (c *cluster) up(ctx context.Context, slots int) (master string, err error) 
 			return "", err
 		}
 	}
-	return master, c.await(ctx, last, func() bool { n, _ := workers(ctx, master); return n == taskManagers })
+	return master, c.await(ctx, last, func() bool { o, _ := look(ctx, master); return o.TaskManagers == taskManagers })
 }
 
 // serve starts a job server before a JobManager and gives its address.
@@ -272,27 +272,35 @@ classloader.resolve-order: parent-first
 `, ports[0], ports[1], ports[2], slots)
 }
 
-// workers counts the TaskManagers of a JobManager.
-func workers(ctx context.Context, master string) (int, error) {
+// overview is what a JobManager says of its cluster (Flink's REST API, GET /overview).
+type overview struct {
+	Version      string `json:"flink-version"`
+	TaskManagers int    `json:"taskmanagers"`
+	Slots        int    `json:"slots-total"`
+	Free         int    `json:"slots-available"`
+}
+
+func look(ctx context.Context, master string) (o overview, err error) {
+	return o, rest(ctx, master, "/overview", &o)
+}
+
+// rest reads what a JobManager has at a path.
+func rest(ctx context.Context, master, path string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+master+"/taskmanagers", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+master+path, nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer answer.Body.Close()
-	var all struct {
-		TaskManagers []json.RawMessage `json:"taskmanagers"`
-	}
 	if answer.StatusCode != http.StatusOK {
-		return 0, errors.New(answer.Status)
+		return errors.New(answer.Status)
 	}
-	err = json.NewDecoder(answer.Body).Decode(&all)
-	return len(all.TaskManagers), err
+	return json.NewDecoder(answer.Body).Decode(into)
 }
 
 func answers(endpoint string) bool {

@@ -24,12 +24,23 @@ import (
 
 // Options say where Flink is.
 type Options struct {
-	Master      string       // REST address of a JobManager, host:port; "": a cluster of its own, for this run
-	JobEndpoint string       // address of a Beam job server, host:port; "": its own, before Master
-	Parallelism int          // of the job; 0: 2
-	Dir         string       // for configuration and logs
-	Say         func(string) // takes messages for people
+	Master      string            // REST address of a JobManager, host:port; "": the user's cluster that stays, or one for this run
+	JobEndpoint string            // address of a Beam job server, host:port; "": its own, before Master
+	Parallelism int               // of the job; 0: 2
+	More        map[string]string // other pipeline options, that CheckOption lets pass
+	Dir         string            // for configuration and logs
+	Say         func(string)      // takes messages for people
+
+	// Idle is how long nothing of the run has gone on. A job that stands still so long is cancelled and submitted anew: what
+	// it had finished is found. nil: it may stand.
+	Idle func() time.Duration
 }
+
+// A worker that is killed while a TaskManager is sending to it leaves the job running for ever (seen with Beam 2.62; its
+// issue 20028), so no state of Flink's tells.
+var stallAfter = 20 * time.Minute // longer than an endpoint's pause, and than a step of a training or evaluation takes
+
+const submits = 3
 
 // Lost is an error of a cluster or job server that does not answer or has ended: the same command may go on later.
 type Lost struct{ Err error }
@@ -51,60 +62,115 @@ func Execute(ctx context.Context, p *beam.Pipeline, name string, o Options) erro
 	if o.Parallelism == 0 {
 		o.Parallelism = 2
 	}
-	var c *cluster
-	if o.JobEndpoint == "" {
-		var err error
-		c, o.JobEndpoint, err = prepare(ctx, o)
-		if c != nil {
-			defer c.down()
+	c, err := prepare(ctx, &o)
+	if c != nil {
+		defer c.down()
+	}
+	for n := 1; err == nil; n++ {
+		if err = attempt(ctx, c, p, name, o); err == nil {
+			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("flink: %w", err)
+		if errors.Is(err, errStalled) && n < submits {
+			o.Say(fmt.Sprintf("flink: %v; the job was cancelled and is submitted anew", err))
+			err = nil
 		}
 	}
+	return fmt.Errorf("flink: %w", err)
+}
+
+var errStalled = errors.New("nothing has gone on")
+
+// attempt submits the graph once and waits for its end.
+func attempt(ctx context.Context, c *cluster, p *beam.Pipeline, name string, o Options) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if c != nil {
 		c.watch(ctx, cancel)
 	}
+	if o.Idle != nil {
+		go watchdog(ctx, cancel, o.Idle)
+	}
 	err := submit(ctx, p, name, o)
-	if cause := context.Cause(ctx); err != nil && isLost(cause) {
+	if cause := context.Cause(ctx); err != nil && (isLost(cause) || errors.Is(cause, errStalled)) {
 		err = cause
 	}
-	if err != nil {
-		return fmt.Errorf("flink: %w", err)
-	}
-	return nil
+	return err
 }
 
-// prepare starts what is not there: a cluster, unless there is a master, and a job server.
-func prepare(ctx context.Context, o Options) (c *cluster, endpoint string, err error) {
+// watchdog cancels when nothing has gone on for long since it began.
+func watchdog(ctx context.Context, cancel func(error), idle func() time.Duration) {
+	began, tick := time.Now(), time.NewTicker(stallAfter/100)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if still := min(idle(), time.Since(began)); still >= stallAfter {
+				cancel(Lost{fmt.Errorf("%w for %s", errStalled, still.Round(time.Second))})
+				return
+			}
+		}
+	}
+}
+
+// prepare finds or starts what is not given: a cluster, unless there is a master, and a job server. What it started is in c.
+func prepare(ctx context.Context, o *Options) (c *cluster, err error) {
+	if o.JobEndpoint != "" {
+		return nil, nil
+	}
+	if o.Master == "" {
+		if stays, err := Standing(); err == nil {
+			o.Master, o.JobEndpoint = stays.Master, stays.JobEndpoint
+			o.Say("flink: the cluster that stays, http://" + o.Master)
+			return nil, fits(ctx, *o)
+		}
+	}
 	java, err := findJava(ctx)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	jars, err := fetch(ctx, jarsText, o.Say)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	if c, err = newCluster(java, jars, dir); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	if o.Master == "" {
 		start := time.Now()
 		if o.Master, err = c.up(ctx, o.Parallelism); err != nil {
-			return c, "", err
+			return c, err
 		}
 		o.Say(fmt.Sprintf("flink: a JobManager and %d TaskManagers after %.0f s, http://%s", taskManagers, time.Since(start).Seconds(), o.Master))
-	} else if _, err := workers(ctx, o.Master); err != nil {
-		return c, "", lost("no JobManager answers at %s: %w", o.Master, err)
+	} else if err := fits(ctx, *o); err != nil {
+		return c, err
 	}
-	endpoint, err = c.serve(ctx, o.Master)
-	return c, endpoint, err
+	o.JobEndpoint, err = c.serve(ctx, o.Master)
+	return c, err
+}
+
+// speaks is the version of Flink that the pinned jars are for.
+const speaks = "1.19."
+
+// fits refuses a cluster on which the job would fail or wait for ever.
+func fits(ctx context.Context, o Options) error {
+	v, err := look(ctx, o.Master)
+	switch {
+	case err != nil:
+		return lost("no JobManager answers at %s: %w", o.Master, err)
+	case !strings.HasPrefix(v.Version, speaks):
+		return fmt.Errorf("the JobManager at %s is Flink %s, and the job server that would be started before it speaks %sx: give the address of a Beam job server for it (--job-endpoint)", o.Master, v.Version, speaks)
+	case v.TaskManagers == 0:
+		return lost("the JobManager at %s has no TaskManager: start some", o.Master)
+	case v.Slots < o.Parallelism:
+		return fmt.Errorf("the cluster at %s has %d slots, and the job would wait for %d: give --parallelism %d, or a cluster with more (silverbeam flink up --slots %d)", o.Master, v.Slots, o.Parallelism, v.Slots, o.Parallelism)
+	}
+	return nil
 }
 
 func submit(ctx context.Context, p *beam.Pipeline, name string, o Options) error {
@@ -129,8 +195,11 @@ func submit(ctx context.Context, p *beam.Pipeline, name string, o Options) error
 	}
 	defer conn.Close()
 	server := jobpb.NewJobServiceClient(conn)
-	options, err := structpb.NewStruct(map[string]any{"beam:option:app_name:v1": name, "beam:option:experiments:v1": []any{"beam_fn_api"},
-		"beam:option:parallelism:v1": strconv.Itoa(o.Parallelism)})
+	set := map[string]any{"beam:option:app_name:v1": name, "beam:option:experiments:v1": []any{"beam_fn_api"}, "beam:option:parallelism:v1": strconv.Itoa(o.Parallelism)}
+	for option, value := range o.More {
+		set["beam:option:"+option+":v1"] = value
+	}
+	options, err := structpb.NewStruct(set)
 	if err != nil {
 		return err
 	}
@@ -172,7 +241,7 @@ func follow(ctx context.Context, server jobpb.JobServiceClient, id string) error
 	told, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	defer context.AfterFunc(ctx, func() {
-		if !isLost(context.Cause(ctx)) {
+		if cause := context.Cause(ctx); !isLost(cause) || errors.Is(cause, errStalled) {
 			ctx, cancel := context.WithTimeout(told, 10*time.Second)
 			defer cancel()
 			if _, err := server.Cancel(ctx, &jobpb.CancelJobRequest{JobId: id}); err == nil {

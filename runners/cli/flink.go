@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"silverbeam/runners/flink"
+
+	"github.com/spf13/cobra"
+)
+
+func flinkCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "flink up|status|down", Short: "a Flink cluster on this machine that stays for many runs",
+		Long: "`run --runner flink` starts a cluster and stops it. One that stays saves that time: while it does, runs go to it.\n" +
+			"It is plain Java processes of this user, every socket on the loopback.",
+		Example: "  silverbeam flink up\n  silverbeam run pipeline.yaml --runner flink\n  silverbeam flink down",
+		RunE:    onlyVerbs,
+	}
+	c.AddCommand(flinkUpCommand(), flinkStatusCommand(), flinkDownCommand())
+	return c
+}
+
+const noCluster = "no cluster stands"
+
+func flinkUpCommand() *cobra.Command {
+	var slots int
+	var stay bool
+	c := &cobra.Command{
+		Use: "up", Short: "start a cluster that stays: a JobManager, two TaskManagers and Beam's job server", Args: exactly(),
+		Long: "Where one stands already nothing is done. With --foreground it ends with this command, for service managers: a signal ends it, and\n" +
+			"so does the end of its JobManager, with exit code 75.",
+		Example: "  silverbeam flink up --slots 8",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if slots < 1 || slots > 1024 {
+				return usage(cmd, "--slots: %d: 1 to 1024", slots)
+			}
+			say := func(s string) { line(cmd.ErrOrStderr(), "%s", s) }
+			if stay {
+				err := flink.Stay(cmd.Context(), slots, say, func(c flink.Cluster) { writeCluster(cmd.OutOrStdout(), c) })
+				if errors.Is(err, fs.ErrExist) {
+					return &Exit{codeTemporary, err, "silverbeam flink status"}
+				}
+				return err
+			}
+			if c, err := flink.Standing(); err == nil {
+				writeCluster(cmd.OutOrStdout(), c)
+				return nil
+			}
+			return startCluster(cmd, slots)
+		},
+	}
+	c.Flags().IntVar(&slots, "slots", 2, "at least how many subtasks, `N`, can work at once, on both TaskManagers together")
+	c.Flags().BoolVar(&stay, "foreground", false, "stay with it until a signal comes")
+	return c
+}
+
+// startCluster starts this program again, apart from this terminal, and waits until its cluster answers or has failed.
+func startCluster(cmd *cobra.Command, slots int) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	log, err := os.CreateTemp("", "silverbeam-flink-*.log")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(log.Name())
+	defer log.Close()
+	keeper := exec.Command(self, "flink", "up", "--foreground", "--slots", fmt.Sprint(slots))
+	keeper.Stdout, keeper.Stderr = log, log
+	apart(keeper)
+	if err := keeper.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- keeper.Wait() }()
+	told := int64(0)
+	tell := func(w io.Writer) {
+		text, _ := os.ReadFile(log.Name())
+		_, _ = w.Write(text[min(told, int64(len(text))):])
+		told = int64(len(text))
+	}
+	for {
+		select {
+		case err := <-ended:
+			tell(cmd.ErrOrStderr())
+			if err == nil {
+				err = errors.New("it was told to end")
+			}
+			var x *exec.ExitError
+			if errors.As(err, &x) {
+				return &Exit{x.ExitCode(), errors.New("the cluster did not start"), ""}
+			}
+			return fmt.Errorf("the cluster did not start: %w", err)
+		case <-cmd.Context().Done():
+			_ = keeper.Process.Signal(os.Interrupt)
+			<-ended
+			return cmd.Context().Err()
+		case <-time.After(200 * time.Millisecond):
+			if c, err := flink.Standing(); err == nil && c.PID == keeper.Process.Pid {
+				writeCluster(cmd.OutOrStdout(), c)
+				return nil
+			}
+			tell(cmd.ErrOrStderr())
+		}
+	}
+}
+
+func writeCluster(w io.Writer, c flink.Cluster) {
+	line(w, "JobManager    http://%s", c.Master)
+	line(w, "job server    %s", c.JobEndpoint)
+	line(w, "slots         %d", c.Slots)
+	line(w, "stays         since %s, as process %d, with its logs in %s", c.Started.Format(time.DateTime), c.PID, filepath.Clean(c.Dir))
+}
+
+func flinkStatusCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "status", Short: "where the cluster is that stays, and what it does", Args: exactly(),
+		Example: "  silverbeam flink status --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := flink.Standing()
+			if err == nil {
+				err = c.Ask(cmd.Context())
+			}
+			if errors.Is(err, fs.ErrNotExist) {
+				return &Exit{codeInput, errors.New(noCluster), "silverbeam flink up"}
+			}
+			if err != nil {
+				return &Exit{codeTemporary, err, ""}
+			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), c)
+			}
+			writeCluster(cmd.OutOrStdout(), c)
+			line(cmd.OutOrStdout(), "Flink         %s, %s, %d of %d slots free", c.Version, count(c.TaskManagers, "TaskManager"), c.Free, c.Slots)
+			for _, j := range c.Jobs {
+				line(cmd.OutOrStdout(), "job           %s, %s for %.0f s", j.Name, j.State, j.Seconds)
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
+	return c
+}
+
+func flinkDownCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "down", Short: "end the cluster that stays; jobs on it are lost, and their runs can be resumed", Args: exactly(),
+		Example: "  silverbeam flink down",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, err := flink.End()
+			if errors.Is(err, fs.ErrNotExist) {
+				line(cmd.ErrOrStderr(), noCluster)
+				return nil
+			}
+			return err
+		},
+	}
+}
