@@ -65,9 +65,9 @@ type bertLayer struct {
 	gq, gk, gv, gh, ginner []float32
 }
 
-func newBertLayer(o net.BertLayer, ps []*param, x, mask, out *value, train bool) *bertLayer {
+func newBertLayer(o net.BertLayer, ps []*param, x, mask, out *value, train, half bool) *bertLayer {
 	rows, e := x.rows, x.cp
-	lin := func(i int) *linear { return newLinear(ps[i], ps[i+1], rows, train, true) }
+	lin := func(i int) *linear { return newLinear(ps[i], ps[i+1], rows, train, true, half) }
 	k := &bertLayer{x: x, out: out, att: newAttention(x.shape[0], x.shape[1], x.shape[1], o.Heads, x.c, e, mask, false),
 		q: lin(0), k: lin(2), v: lin(4), attOut: lin(6), ln1: newLayerNorm(ps[8:10], rows, e, o.Eps, train),
 		up: lin(10), down: lin(12), ln2: newLayerNorm(ps[14:16], rows, e, o.Eps, train)}

@@ -14,18 +14,19 @@ type convNorm struct {
 }
 
 // newConvNorm takes the convolution's and the normalisation's parameters; y has room for its gradient in training.
-func newConvNorm(o net.ConvBN, ps []*param, x, y *value, train bool) (convNorm, error) {
+func newConvNorm(o net.ConvBN, ps []*param, x, y *value, train, half bool) (convNorm, error) {
 	g, ok := geometryOf(o)
 	if !ok {
 		return convNorm{}, fmt.Errorf("kernel %v, stride %v, padding %v: only kernels 1 and 3, strides 1 and 2, half padding", o.Kernel, o.Stride, o.Pad)
 	}
-	c := newConv(g, newWeight(ps[0], train, true), x, y, train)
+	c := newConv(g, newWeight(ps[0], train, true, half), x, y, train)
 	return convNorm{c, newBatchNorm(ps[1:6], y, o.FrozenBN)}, nil
 }
 
 // run convolves and measures, plane by plane.
 func (c convNorm) run() {
 	c.w.pack()
+	c.lower(c.x, c.x.data)
 	size := c.y.h * c.y.w * c.y.cp
 	parallel(c.y.n*c.y.d, func(p int) {
 		c.plane(p)
@@ -55,7 +56,7 @@ type basicBlock struct {
 	inputGrads bool
 }
 
-func newBasicBlock(o net.BasicBlock, ps []*param, x, out *value, train bool) (k *basicBlock, err error) {
+func newBasicBlock(o net.BasicBlock, ps []*param, x, out *value, train, half bool) (k *basicBlock, err error) {
 	k = &basicBlock{x: x, out: out, mid: newValue(out.shape), identity: !o.Down, inputGrads: train}
 	k.mid.data = make([]float32, k.mid.size())
 	branch := func() *value { // a convolution's result: only its gradient is kept
@@ -66,17 +67,17 @@ func newBasicBlock(o net.BasicBlock, ps []*param, x, out *value, train bool) (k 
 		return v
 	}
 	o1, o2, od := o.Halves()
-	if k.one, err = newConvNorm(o1, ps[:6], x, branch(), train); err != nil {
+	if k.one, err = newConvNorm(o1, ps[:6], x, branch(), train, half); err != nil {
 		return nil, err
 	}
-	if k.two, err = newConvNorm(o2, ps[6:12], k.mid, branch(), train); err != nil {
+	if k.two, err = newConvNorm(o2, ps[6:12], k.mid, branch(), train, half); err != nil {
 		return nil, err
 	}
 	if train {
 		k.mid.grad = make([]float32, k.mid.size())
 	}
 	if o.Down {
-		k.down, err = newConvNorm(od, ps[12:], x, branch(), train)
+		k.down, err = newConvNorm(od, ps[12:], x, branch(), train, half)
 	}
 	return k, err
 }
@@ -118,6 +119,7 @@ func (k *basicBlock) backward() {
 		k.down.toRaw(sum, k.out)
 	}
 	k.two.gradWeight()
+	k.two.lower(k.two.y, k.two.y.grad)
 	eachPlane(k.mid, func(p, first, end int) {
 		k.two.gradPlane(p, k.mid.grad, false)
 		k.one.bn.start(p)
@@ -130,8 +132,10 @@ func (k *basicBlock) backward() {
 	k.one.bn.settleGrad()
 	k.one.toRaw(k.mid.grad, k.mid)
 	k.one.gradWeight()
+	k.one.lower(k.one.y, k.one.y.grad)
 	if !k.identity {
 		k.down.gradWeight()
+		k.down.lower(k.down.y, k.down.y.grad)
 	}
 	eachPlane(k.x, func(p, _, _ int) {
 		k.one.gradPlane(p, k.x.grad, k.identity)

@@ -12,14 +12,19 @@ import (
 // Gorgonia is the engine that is always there: on the CPU, with gorgonia's graph, order and tape.
 func Gorgonia() Engine { return gorgonia{} }
 
-type gorgonia struct{}
+// BF16 is Gorgonia with bf16 where most of the work is: the blocks' convolutions and the linear layers multiply numbers
+// rounded to it, forward and for the gradient of inputs. Sums, weights, their gradients, norms, attention's products and
+// losses are float32. Where the processor has no products of bf16, numbers are rounded and it is no quicker.
+func BF16() Engine { return gorgonia{half: true} }
 
-func (gorgonia) Compile(g *net.Graph, shapes map[string][]int, train bool) (Program, error) {
+type gorgonia struct{ half bool }
+
+func (e gorgonia) Compile(g *net.Graph, shapes map[string][]int, train bool) (Program, error) {
 	inferred, err := g.Infer(shapes)
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{g: g, graph: G.NewGraph(), train: train, grads: train && g.Loss != nil,
+	c := &compiler{g: g, graph: G.NewGraph(), mode: mode{grads: train && g.Loss != nil, train: train, half: e.half},
 		p: &program{g: g, inputs: map[string]*value{}}, params: map[string]*G.Node{}}
 	for i, n := range g.Nodes {
 		if err := c.add(n, inferred[i]); err != nil {
@@ -38,15 +43,22 @@ func (gorgonia) Compile(g *net.Graph, shapes map[string][]int, train bool) (Prog
 
 // compiler turns nodes of net into layers.
 type compiler struct {
-	g            *net.Graph
-	graph        *G.ExprGraph
-	train, grads bool
-	p            *program
-	values       []*value  // by node
-	nodes        []*G.Node // by node
-	read         []bool    // by node: a layer takes its gradient
-	params       map[string]*G.Node
-	wrt          G.Nodes
+	g     *net.Graph
+	graph *G.ExprGraph
+	mode
+	p      *program
+	values []*value  // by node
+	nodes  []*G.Node // by node
+	read   []bool    // by node: a layer takes its gradient
+	params map[string]*G.Node
+	wrt    G.Nodes
+}
+
+// mode is what kernels are made for.
+type mode struct {
+	grads bool // they will run backward
+	train bool // statistics of the batch
+	half  bool // products are of bf16
 }
 
 func (c *compiler) add(n *net.Node, shape []int) error {
@@ -75,7 +87,7 @@ func (c *compiler) add(n *net.Node, shape []int) error {
 		c.p.params, c.p.public = append(c.p.params, q), append(c.p.public, &q.Param)
 	}
 	var err error
-	if l.kernel, err = newKernel(n.Op, ps, xs, out, c.grads, c.train); err != nil {
+	if l.kernel, err = newKernel(n.Op, ps, xs, out, c.mode); err != nil {
 		return err
 	}
 	if k, ok := l.kernel.(interface{ check() error }); ok {
@@ -157,9 +169,9 @@ func (c *compiler) param(l *layer, p *param) *G.Node {
 	return node
 }
 
-// newKernel is the layer for an operation. grads: it will run backward; train: statistics of the batch.
-func newKernel(op net.Op, ps []*param, in []*value, out *value, grads, train bool) (kernel, error) {
-	x := in[0]
+// newKernel is the layer for an operation.
+func newKernel(op net.Op, ps []*param, in []*value, out *value, m mode) (kernel, error) {
+	x, grads, train := in[0], m.grads, m.train
 	switch o := op.(type) {
 	case net.ConvBN:
 		if x.data != nil {
@@ -169,7 +181,7 @@ func newKernel(op net.Op, ps []*param, in []*value, out *value, grads, train boo
 		return newStem(o, ps, x, out, grads), nil
 	case net.BasicBlock:
 		o.FrozenBN = o.FrozenBN || !train
-		return newBasicBlock(o, ps, x, out, grads)
+		return newBasicBlock(o, ps, x, out, grads, m.half)
 	case net.AvgPool:
 		return &avgPool{x, out}, nil
 	case net.Linear:
@@ -177,11 +189,11 @@ func newKernel(op net.Op, ps []*param, in []*value, out *value, grads, train boo
 		if o.Bias {
 			bias = ps[1]
 		}
-		return &linearNode{newLinear(ps[0], bias, x.rows, grads, x.grad != nil), x, out}, nil
+		return &linearNode{newLinear(ps[0], bias, x.rows, grads, x.grad != nil, m.half), x, out}, nil
 	case net.BertEmbedding:
 		return newBertEmbedding(o, ps, x, out, grads), nil
 	case net.BertLayer:
-		return newBertLayer(o, ps, x, in[1], out, grads), nil
+		return newBertLayer(o, ps, x, in[1], out, grads, m.half), nil
 	case net.CLS:
 		return &cls{x, out}, nil
 	case net.MeanPool:
@@ -203,7 +215,7 @@ func newKernel(op net.Op, ps []*param, in []*value, out *value, grads, train boo
 	case net.Softmax:
 		return &softmax{x, out}, nil
 	case net.Attention:
-		return newAttentionNode(o, ps, in, out, grads), nil
+		return newAttentionNode(o, ps, in, out, grads, m.half), nil
 	case net.CE:
 		return &ce{o: o, x: x, classes: in[1], out: out}, nil
 	case net.SigLIP:

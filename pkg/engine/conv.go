@@ -15,11 +15,16 @@ type conv struct {
 	raw   []float32
 	plan  *plan
 	parts []float32 // weight gradients by sample, where they are summed that way
+	low   []float32 // x in the weight's form, then y.grad, where that is not float32
 }
 
 func newConv(g geometry, w *weight, x, y *value, train bool) *conv {
 	c := &conv{geometry: g, w: w, x: x, y: y, raw: make([]float32, y.rows*y.w*y.cp)}
-	c.plan = newPlan(g, x, y, w.p.i*simd.Panel, w.p.o*simd.Panel)
+	per := w.form.per()
+	c.plan = newPlan(g, x, y, w.p.i*simd.Panel, w.p.o*simd.Panel, per)
+	if w.form != full {
+		c.low = make([]float32, max(x.size(), y.size())/per)
+	}
 	if n := len(w.grad); train && n <= partLimit && x.n > 1 {
 		c.parts = make([]float32, x.n*n)
 	}
@@ -30,9 +35,23 @@ func newConv(g geometry, w *weight, x, y *value, train bool) *conv {
 // summed over all samples at once.
 const partLimit = 32 << 10
 
+// lower readies data, laid out like v, for plane or gradPlane.
+func (c *conv) lower(v *value, data []float32) {
+	if c.low != nil {
+		eachPlane(v, func(_, first, end int) {
+			from, to := first*v.line(), end*v.line()
+			c.w.form.take(c.low[from/c.w.form.per():], data[from:to])
+		})
+	}
+}
+
 // plane computes raw for all rows of one sample and depth of the result, those of the same taps at once.
 func (c *conv) plane(nd int) {
-	x, y := c.x, c.y
+	x, y, per := c.x, c.y, c.w.form.per()
+	data, k := x.data, c.w.p.i/per
+	if c.low != nil {
+		data = c.low
+	}
 	sd := c.forward(nd%y.d, x.d)
 	for h := 0; h < y.h; {
 		sh, lines := c.geometry.forward(h, x.h), 1
@@ -40,16 +59,20 @@ func (c *conv) plane(nd int) {
 			lines++
 		}
 		off := &c.plan.forward[sd.taps][sh.taps]
-		src := x.data[((nd/y.d*x.d+sd.first)*x.h+sh.first)*x.line():]
+		src := data[((nd/y.d*x.d+sd.first)*x.h+sh.first)*x.line()/per:]
 		simd.Convolve(c.raw[(nd*y.h+h)*y.w*y.cp:], simd.Lines{N: y.w, Ld: y.cp, Lines: lines, Next: y.w * y.cp},
-			src, simd.Lines{N: y.w, Ld: c.s * x.cp, Lines: lines, Next: c.s * x.line()}, off.a, c.w.fwd, off.b, c.w.op, c.w.p.i, false)
+			src, simd.Lines{N: y.w, Ld: c.s * x.cp / per, Lines: lines, Next: c.s * x.line() / per}, off.a, c.w.fwd, off.b, c.w.op, k, false)
 		h += lines
 	}
 }
 
 // gradPlane computes (or with add, adds to) the gradient of one sample and depth of the input.
 func (c *conv) gradPlane(nd int, dst []float32, add bool) {
-	x, y := c.x, c.y
+	x, y, per := c.x, c.y, c.w.form.per()
+	data, k := y.grad, c.w.p.o/per
+	if c.low != nil {
+		data = c.low
+	}
 	sd := c.backward(nd%x.d, y.d)
 	for first := range c.s { // rows that are even, and rows that are odd, where the stride is 2
 		for h := first; h < x.h; {
@@ -61,9 +84,9 @@ func (c *conv) gradPlane(nd int, dst []float32, add bool) {
 				off := &c.plan.backward[sd.taps][sh.taps][odd]
 				cl := simd.Lines{N: (x.w - odd + c.s - 1) / c.s, Ld: c.s * x.cp, Lines: lines, Next: c.s * x.line()}
 				if to := x.at(dst, nd*x.h+h); len(off.a) > 0 && sd.taps != 0 && cl.N > 0 {
-					src := y.grad[((nd/x.d*y.d+sd.first)*y.h+sh.first)*y.line():]
+					src := data[((nd/x.d*y.d+sd.first)*y.h+sh.first)*y.line()/per:]
 					end := len(dst) - (nd*x.h+h)*x.line() - x.cp
-					simd.Convolve(to[:cap(to)][odd*x.cp:end], cl, src, simd.Lines{N: cl.N, Ld: y.cp, Lines: lines, Next: y.line()}, off.a, c.w.bwd, off.b, c.w.ip, c.w.p.o, add)
+					simd.Convolve(to[:cap(to)][odd*x.cp:end], cl, src, simd.Lines{N: cl.N, Ld: y.cp / per, Lines: lines, Next: y.line() / per}, off.a, c.w.bwd, off.b, c.w.ip, k, add)
 				} else if !add {
 					c.clear(dst, nd*x.h+h, cl, odd)
 				}

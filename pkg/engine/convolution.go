@@ -17,7 +17,7 @@ type convolution struct {
 
 func newConvolution(o net.Conv, ps []*param, x, out *value, train bool) *convolution {
 	o.Dilation = max(1, o.Dilation)
-	k := &convolution{op: o, x: x, out: out, w: newWeight(ps[0], train, x.grad != nil)}
+	k := &convolution{op: o, x: x, out: out, w: newWeight(ps[0], train, x.grad != nil, false)}
 	if o.Bias {
 		k.bias, k.sums = ps[1], make([]float32, out.n*out.cp)
 	}

@@ -26,10 +26,15 @@ func shapesOf(in map[string]net.Tensor) map[string][]int {
 
 func compile(t testing.TB, g *net.Graph, err error, in map[string]net.Tensor, train bool) Program {
 	t.Helper()
+	return compileOn(t, Gorgonia(), g, err, in, train)
+}
+
+func compileOn(t testing.TB, e Engine, g *net.Graph, err error, in map[string]net.Tensor, train bool) Program {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Gorgonia().Compile(g, shapesOf(in), train)
+	p, err := e.Compile(g, shapesOf(in), train)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,12 +54,14 @@ func run(t testing.TB, p Program, in map[string]net.Tensor) map[string]net.Tenso
 }
 
 // A net trained by plain gradient descent on one batch learns it.
-func TestSupervisedOverfits(t *testing.T) {
+func TestSupervisedOverfits(t *testing.T) { overfits(t, Gorgonia()) }
+
+func overfits(t *testing.T, e Engine) {
 	r := rand.New(rand.NewPCG(1, 2))
 	g, err := net.Supervised(net.ResNet3D{Width: 8, Kernel: [3]int{4, 4, 4}, Classes: 3}, true, false)
 	in := map[string]net.Tensor{"x": randomF32(r, 4, 1, 16, 24, 24),
 		"labels": {Shape: []int{4, 3}, I32: []int32{1, 0, -1, 0, 1, 1, 0, 0, 1, 1, -1, 0}}}
-	p := compile(t, g, err, in, true)
+	p := compileOn(t, e, g, err, in, true)
 	var first, last float32
 	for i := range 60 {
 		last = run(t, p, in)["loss"].F32[0]

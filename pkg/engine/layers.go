@@ -255,7 +255,7 @@ type attentionNode struct {
 	gc, gq, gk, gv []float32
 }
 
-func newAttentionNode(o net.Attention, ps []*param, in []*value, out *value, train bool) *attentionNode {
+func newAttentionNode(o net.Attention, ps []*param, in []*value, out *value, train, half bool) *attentionNode {
 	k := &attentionNode{x: in[0], keys: in[0], out: out, weight: ps[0], bias: ps[1]}
 	if o.Cross {
 		k.keys = in[1]
@@ -274,10 +274,10 @@ func newAttentionNode(o net.Attention, ps []*param, in []*value, out *value, tra
 		return p
 	}
 	for i := range k.parts {
-		k.parts[i] = newLinear(part(e, e), part(e), rows, train, true)
+		k.parts[i] = newLinear(part(e, e), part(e), rows, train, true, half)
 	}
 	k.att = newAttention(k.x.shape[0], k.x.shape[1], k.keys.shape[1], o.Heads, e, ep, mask, o.Causal)
-	k.proj = newLinear(ps[2], ps[3], k.x.rows, train, true)
+	k.proj = newLinear(ps[2], ps[3], k.x.rows, train, true, half)
 	k.context = make([]float32, k.x.rows*ep)
 	if train {
 		k.gc, k.gq = make([]float32, k.x.rows*ep), make([]float32, k.x.rows*ep)

@@ -147,7 +147,7 @@ func newLayerBench(t *testing.T, op net.Op, tensors []string, in map[string]net.
 	b.out = newValue(n.Shape)
 	b.out.data, b.out.grad = make([]float32, b.out.size()), make([]float32, b.out.size())
 	var err error
-	if b.kernel, err = newKernel(op, ps, xs, b.out, true, train); err != nil {
+	if b.kernel, err = newKernel(op, ps, xs, b.out, mode{grads: true, train: train}); err != nil {
 		t.Fatal(err)
 	}
 	for name, p := range b.params { // after newKernel, which says how they are held

@@ -21,10 +21,10 @@ const (
 
 func chunks(rows int) int { return (rows + rowChunk - 1) / rowChunk }
 
-// newLinear takes a weight and, unless nil, a bias, for at most so many rows.
-func newLinear(w, bias *param, rows int, train, input bool) *linear {
+// newLinear takes a weight and, unless nil, a bias, for at most so many rows. half: products are of bf16.
+func newLinear(w, bias *param, rows int, train, input, half bool) *linear {
 	w.matrix()
-	l := &linear{w: newWeight(w, train, input), bias: bias, train: train}
+	l := &linear{w: newWeight(w, train, input, half), bias: bias, train: train}
 	if bias != nil {
 		l.wide = make([]float32, l.w.op)
 		if train {
@@ -55,7 +55,21 @@ func (l *linear) run(y, x []float32, first, end int) {
 			copy(y[r*op:(r+1)*op], l.wide)
 		}
 	}
-	simd.Rows(y[first*op:], op, x[first*ip:], ip, oneBlock, l.w.fwd, oneBlock, end-first, op, l.w.p.i, l.bias != nil)
+	k, _ := l.w.ks()
+	l.w.form.with(x[first*ip:end*ip], func(x []float32) {
+		simd.Rows(y[first*op:], op, x, ip/l.w.form.per(), oneBlock, l.w.fwd, oneBlock, end-first, op, k, l.bias != nil)
+	})
+}
+
+// with gives f numbers in this form.
+func (f form) with(x []float32, do func(x []float32)) {
+	if f == full {
+		do(x)
+		return
+	}
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	do(f.take(s.take(len(x)), x))
 }
 
 // gradRows computes (or with add, adds to) rows first to end of the input's gradient, and the chunk's share of the bias's.
@@ -63,7 +77,10 @@ func (l *linear) run(y, x []float32, first, end int) {
 func (l *linear) gradRows(gx, gy []float32, chunk, first, end int, add bool) {
 	ip, op := l.w.ip, l.w.op
 	if gx != nil {
-		simd.Rows(gx[first*ip:], ip, gy[first*op:], op, oneBlock, l.w.bwd, oneBlock, end-first, ip, l.w.p.o, add)
+		_, k := l.w.ks()
+		l.w.form.with(gy[first*op:end*op], func(gy []float32) {
+			simd.Rows(gx[first*ip:], ip, gy, op/l.w.form.per(), oneBlock, l.w.bwd, oneBlock, end-first, ip, k, add)
+		})
 	}
 	if l.bias != nil {
 		simd.ChannelSum(l.sums[chunk*op:(chunk+1)*op], gy[first*op:end*op])

@@ -22,7 +22,7 @@ type stem struct {
 }
 
 func newStem(o net.ConvBN, ps []*param, x, out *value, train bool) *stem {
-	s := &stem{op: o, x: x, out: out, w: newWeight(ps[0], train, false), bn: newBatchNorm(ps[1:6], out, o.FrozenBN)}
+	s := &stem{op: o, x: x, out: out, w: newWeight(ps[0], train, false, false), bn: newBatchNorm(ps[1:6], out, o.FrozenBN)}
 	s.k = s.w.p.i * s.w.p.taps
 	s.kp = padded(s.k)
 	positions := out.rows * out.w

@@ -41,20 +41,29 @@ func (g geometry) backward(i, n int) span {
 // in b, the weight of its tap.
 type offsets struct{ a, b []int64 }
 
+// of turns numbers into elements of so many.
+func (o offsets) of(per int) offsets {
+	for i := range o.a {
+		o.a[i], o.b[i] = o.a[i]/int64(per), o.b[i]/int64(per)
+	}
+	return o
+}
+
 // plan holds the offsets of a convolution for every pair of spans that occurs.
 type plan struct {
 	forward  [8][8]offsets    // by taps along D and H
 	backward [8][8][2]offsets // and by the input's W being even or odd, for stride 1 the first
 }
 
-// newPlan lays out a convolution from x to y; wf and wb are how far apart two taps' weights are in either direction.
-func newPlan(g geometry, x, y *value, wf, wb int) *plan {
+// newPlan lays out a convolution from x to y; wf and wb are how far apart two taps' weights are in either direction;
+// all in elements of per numbers.
+func newPlan(g geometry, x, y *value, wf, wb, per int) *plan {
 	p := &plan{}
 	for dm := 1; dm < 1<<g.k; dm++ {
 		for hm := 1; hm < 1<<g.k; hm++ {
-			p.forward[dm][hm] = g.forwardOffsets(dm, hm, x, wf)
+			p.forward[dm][hm] = g.forwardOffsets(dm, hm, x, wf).of(per)
 			for odd := range g.s {
-				p.backward[dm][hm][odd] = g.backwardOffsets(dm, hm, odd, y, wb)
+				p.backward[dm][hm][odd] = g.backwardOffsets(dm, hm, odd, y, wb).of(per)
 			}
 		}
 	}

@@ -32,22 +32,24 @@ func BenchmarkPeer(b *testing.B) {
 		ids.I32[i] = int32(r.IntN(30522))
 	}
 	vision := net.ResNet3D{Width: 64, Classes: 18}
-	b.Run("forward", func(b *testing.B) {
-		g, err := net.Supervised(vision, false, false)
-		peer(b, g, err, map[string]net.Tensor{"x": x}, false)
-	})
-	b.Run("step", func(b *testing.B) {
-		g, err := net.Supervised(vision, true, false)
-		peer(b, g, err, map[string]net.Tensor{"x": x, "labels": labels}, true)
-	})
-	b.Run("bert", func(b *testing.B) {
-		g, err := net.BertEncoder(net.Bert{Layers: 12, Hidden: 768, Heads: 12, Intermediate: 3072, Vocab: 30522, MaxPositions: 512})
-		peer(b, g, err, map[string]net.Tensor{"input_ids": ids, "attention_mask": mask}, false)
-	})
+	for name, e := range map[string]engine.Engine{"f32": engine.Gorgonia(), "bf16": engine.BF16()} {
+		b.Run("forward/"+name, func(b *testing.B) {
+			g, err := net.Supervised(vision, false, false)
+			peer(b, e, g, err, map[string]net.Tensor{"x": x}, false)
+		})
+		b.Run("step/"+name, func(b *testing.B) {
+			g, err := net.Supervised(vision, true, false)
+			peer(b, e, g, err, map[string]net.Tensor{"x": x, "labels": labels}, true)
+		})
+		b.Run("bert/"+name, func(b *testing.B) {
+			g, err := net.BertEncoder(net.Bert{Layers: 12, Hidden: 768, Heads: 12, Intermediate: 3072, Vocab: 30522, MaxPositions: 512})
+			peer(b, e, g, err, map[string]net.Tensor{"input_ids": ids, "attention_mask": mask}, false)
+		})
+	}
 }
 
 // peer times runs of a net, in training with the optimizer's step, and reports the median of their CPU-seconds.
-func peer(b *testing.B, g *net.Graph, err error, in map[string]net.Tensor, train bool) {
+func peer(b *testing.B, e engine.Engine, g *net.Graph, err error, in map[string]net.Tensor, train bool) {
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -55,7 +57,7 @@ func peer(b *testing.B, g *net.Graph, err error, in map[string]net.Tensor, train
 	for n, t := range in {
 		shapes[n] = t.Shape
 	}
-	p, err := engine.Gorgonia().Compile(g, shapes, train)
+	p, err := e.Compile(g, shapes, train)
 	if err != nil {
 		b.Fatal(err)
 	}

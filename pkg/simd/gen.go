@@ -26,17 +26,31 @@ type isa struct {
 	lanes int
 	b     []int // registers for vectors of b
 	bc    []int // registers for a broadcast
+	pairs bool  // elements are pairs of bf16
 }
 
 var (
-	avx512 = isa{"512", "Z", 16, []int{31, 30}, []int{29, 28}}
-	avx2   = isa{"256", "Y", 8, []int{15, 14}, []int{13, 12}}
+	avx512 = isa{"512", "Z", 16, []int{31, 30}, []int{29, 28}, false}
+	bf16   = isa{"BF16", "Z", 16, []int{31, 30}, []int{29, 28}, true}
+	avx2   = isa{"256", "Y", 8, []int{15, 14}, []int{13, 12}, false}
 )
 
 type gen struct{ bytes.Buffer }
 
 func (g *gen) op(f string, a ...any) { fmt.Fprintf(g, "\t"+f+"\n", a...) }
 func (g *gen) label(l string)        { fmt.Fprintf(g, "%s:\n", l) }
+
+// evex writes an instruction of AVX512_BF16, which Go's assembler lacks: its map is 0F38 (Intel's manual, volume 2, 2.7).
+// pp is 2 for a prefix of F3, v the second source, or 0 where there is none.
+func (g *gen) evex(name string, pp, opcode, rm, v, to int) {
+	not := func(r, bit int) int { return ^r >> bit & 1 }
+	bytes := []int{0x62, not(to, 3)<<7 | not(rm, 4)<<6 | not(rm, 3)<<5 | not(to, 4)<<4 | 2, (^v&15)<<3 | 4 | pp, 0x40 | not(v, 4)<<3, opcode, 0xc0 | to&7<<3 | rm&7}
+	line := "\t"
+	for _, b := range bytes {
+		line += fmt.Sprintf("BYTE $0x%02x; ", b)
+	}
+	fmt.Fprintf(g, "%s// %s\n", line, name)
+}
 
 // half is the number of rows in a tile's first group; the second begins a jump from the first.
 func half(m int) int { return (m + 1) / 2 }
@@ -85,14 +99,18 @@ func (g *gen) step(s isa, m, nv, b int, at func(i int) string) {
 		g.op("VMOVUPS %d(DX), %s%d", b+v*s.lanes*4, s.reg, s.b[v])
 	}
 	for i := range m {
-		if nv == 1 && s.lanes == 16 {
+		if nv == 1 && s.lanes == 16 && !s.pairs {
 			g.op("VFMADD231PS.BCST %s, %s%d, %s%d", at(i), s.reg, s.b[0], s.reg, i)
 			continue
 		}
 		bc := s.bc[i%2]
 		g.op("VBROADCASTSS %s, %s%d", at(i), s.reg, bc)
 		for v := range nv {
-			g.op("VFMADD231PS %s%d, %s%d, %s%d", s.reg, s.b[v], s.reg, bc, s.reg, i*nv+v)
+			if s.pairs {
+				g.evex(fmt.Sprintf("VDPBF16PS Z%d, Z%d, Z%d", s.b[v], bc, i*nv+v), 2, 0x52, s.b[v], bc, i*nv+v)
+			} else {
+				g.op("VFMADD231PS %s%d, %s%d, %s%d", s.reg, s.b[v], s.reg, bc, s.reg, i*nv+v)
+			}
 		}
 	}
 }
@@ -294,6 +312,31 @@ var passes = []struct {
 	{"geluSlope", 3, 1, func(g *gen, s isa, at func(int) string) { g.gelu(s, at, at(2)) }},
 }
 
+// bf16Passes need AVX512_BF16.
+var bf16Passes = []struct {
+	name    string
+	streams int
+	body    func(g *gen, at func(i int) string)
+}{
+	{"pairs", 2, func(g *gen, at func(i int) string) { // half as many elements as it reads
+		g.load(bf16, at(1), 0)
+		g.evex("VCVTNEPS2BF16 Z0, Y0", 2, 0x72, 0, 0, 0)
+		g.op("MOVQ AX, BX")
+		g.op("SHRQ $1, BX")
+		g.op("VMOVUPS Y0, (R8)(BX*1)")
+	}},
+	{"pairRows", 3, func(g *gen, at func(i int) string) {
+		for i := range 2 {
+			g.load(bf16, at(1+i), i)
+			g.evex(fmt.Sprintf("VCVTNEPS2BF16 Z%d, Y%d", i, i), 2, 0x72, i, 0, i)
+			g.op("VPMOVZXWD Y%d, Z%d", i, i)
+		}
+		g.op("VPSLLD $16, Z1, Z1")
+		g.op("VPORD Z1, Z0, Z0")
+		g.store(bf16, 0, at(0))
+	}},
+}
+
 func (g *gen) load(s isa, from string, reg int) { g.op("VMOVUPS %s, %s%d", from, s.reg, reg) }
 func (g *gen) store(s isa, reg int, to string)  { g.op("VMOVUPS %s%d, %s", s.reg, reg, to) }
 
@@ -423,7 +466,7 @@ func main() {
 		nv   int
 		rows int   // row kernels of 1 to rows
 		cols []int // column kernels of these heights
-	}{{avx512, 1, 14, []int{16}}, {avx512, 2, 14, []int{8}}, {avx2, 2, 6, []int{4}}} {
+	}{{avx512, 1, 14, []int{16}}, {avx512, 2, 14, []int{8}}, {bf16, 1, 14, nil}, {bf16, 2, 14, nil}, {avx2, 2, 6, []int{4}}} {
 		declare := func(kind string, m int) {
 			fmt.Fprintf(&d, "//go:noescape\nfunc %s%s_%dx%d(t *tile)\n\n", kind, x.s.name, m, x.nv)
 		}
@@ -448,6 +491,11 @@ func main() {
 		}
 		fmt.Fprintf(&d, "func %s(t *pass) {\n\tif Level == \"avx512\" {\n\t\t%s512(t)\n\t} else {\n\t\t%s256(t)\n\t}\n}\n\n", p.name, p.name, p.name)
 		fmt.Fprintf(&o, "func %s(*pass) { none() }\n\n", p.name)
+	}
+	for _, p := range bf16Passes {
+		a.pass(bf16, p.name, p.streams, 0, func(g *gen, _ isa, at func(int) string) { p.body(g, at) })
+		fmt.Fprintf(&d, "//go:noescape\nfunc %sBF16(t *pass)\n\n", p.name)
+		fmt.Fprintf(&o, "func %sBF16(*pass) { none() }\n\n", p.name)
 	}
 	for name, b := range map[string][]byte{"pass_other.go": bytes.TrimRight(o.Bytes(), "\n"), "tile_amd64.s": a.Bytes(), "tile_amd64.go": bytes.TrimRight(d.Bytes(), "\n")} {
 		if err := os.WriteFile(name, append(bytes.TrimRight(b, "\n"), '\n'), 0o644); err != nil {

@@ -33,3 +33,7 @@ func exps(*pass) { none() }
 func gelu(*pass) { none() }
 
 func geluSlope(*pass) { none() }
+
+func pairsBF16(*pass) { none() }
+
+func pairRowsBF16(*pass) { none() }

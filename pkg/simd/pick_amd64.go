@@ -2,11 +2,16 @@ package simd
 
 // shape picks the kernels for the next columns, so many left of which some of the panel are done: how many Lanes wide,
 // the tallest, and all by height.
-func shape(left, done int) (nv, tall int, kernels []func(*tile)) {
+func shape(left, done int, pairs bool) (nv, tall int, kernels []func(*tile)) {
+	wide := left >= Panel && done == 0
 	switch {
+	case pairs && wide:
+		return 2, 14, rowsBF16_2[:]
+	case pairs:
+		return 1, 14, rowsBF16_1[:]
 	case Level == "avx2":
 		return 1, 6, rows256_2[:]
-	case left >= Panel && done == 0:
+	case wide:
 		return 2, 14, rows512_2[:]
 	}
 	return 1, 14, rows512_1[:]

@@ -58,6 +58,7 @@ func ptr(s []float32, i int) *float32 { return (*float32)(unsafe.Pointer(&s[i]))
 type Matrix struct {
 	Data     []float32
 	Ld, Next int
+	Pairs    bool // each element, and each of the left factor, is a pair of bf16, of two neighbouring k; k counts pairs
 }
 
 // Lines is the places of a product's rows: N of each Line, at equal distances, the first at 0.
@@ -94,7 +95,7 @@ func Convolve(c []float32, cl Lines, a []float32, al Lines, aOff []int64, b Matr
 	t := w.set(cl.Ld, al.Ld, b.Ld, k, add)
 	t.aOff, t.bOff, t.blocks = bytesOf(&w.a, aOff), bytesOf(&w.b, bOff), int64(len(aOff))
 	for j := 0; j < n; {
-		nv, tall, kernels := shape(n-j, j%Panel)
+		nv, tall, kernels := shape(n-j, j%Panel, b.Pairs)
 		t.b = ptr(b.Data, j/Panel*b.Next+j%Panel)
 		for line := 0; line < cl.Lines; {
 			if line+1 < cl.Lines && 2*m <= tall { // two lines at a time

@@ -97,6 +97,94 @@ func cols512_8x2(t *tile)
 var rows512_2 = [...]func(*tile){nil, rows512_1x2, rows512_2x2, rows512_3x2, rows512_4x2, rows512_5x2, rows512_6x2, rows512_7x2, rows512_8x2, rows512_9x2, rows512_10x2, rows512_11x2, rows512_12x2, rows512_13x2, rows512_14x2}
 
 //go:noescape
+func rowsBF16_1x1(t *tile)
+
+//go:noescape
+func rowsBF16_2x1(t *tile)
+
+//go:noescape
+func rowsBF16_3x1(t *tile)
+
+//go:noescape
+func rowsBF16_4x1(t *tile)
+
+//go:noescape
+func rowsBF16_5x1(t *tile)
+
+//go:noescape
+func rowsBF16_6x1(t *tile)
+
+//go:noescape
+func rowsBF16_7x1(t *tile)
+
+//go:noescape
+func rowsBF16_8x1(t *tile)
+
+//go:noescape
+func rowsBF16_9x1(t *tile)
+
+//go:noescape
+func rowsBF16_10x1(t *tile)
+
+//go:noescape
+func rowsBF16_11x1(t *tile)
+
+//go:noescape
+func rowsBF16_12x1(t *tile)
+
+//go:noescape
+func rowsBF16_13x1(t *tile)
+
+//go:noescape
+func rowsBF16_14x1(t *tile)
+
+var rowsBF16_1 = [...]func(*tile){nil, rowsBF16_1x1, rowsBF16_2x1, rowsBF16_3x1, rowsBF16_4x1, rowsBF16_5x1, rowsBF16_6x1, rowsBF16_7x1, rowsBF16_8x1, rowsBF16_9x1, rowsBF16_10x1, rowsBF16_11x1, rowsBF16_12x1, rowsBF16_13x1, rowsBF16_14x1}
+
+//go:noescape
+func rowsBF16_1x2(t *tile)
+
+//go:noescape
+func rowsBF16_2x2(t *tile)
+
+//go:noescape
+func rowsBF16_3x2(t *tile)
+
+//go:noescape
+func rowsBF16_4x2(t *tile)
+
+//go:noescape
+func rowsBF16_5x2(t *tile)
+
+//go:noescape
+func rowsBF16_6x2(t *tile)
+
+//go:noescape
+func rowsBF16_7x2(t *tile)
+
+//go:noescape
+func rowsBF16_8x2(t *tile)
+
+//go:noescape
+func rowsBF16_9x2(t *tile)
+
+//go:noescape
+func rowsBF16_10x2(t *tile)
+
+//go:noescape
+func rowsBF16_11x2(t *tile)
+
+//go:noescape
+func rowsBF16_12x2(t *tile)
+
+//go:noescape
+func rowsBF16_13x2(t *tile)
+
+//go:noescape
+func rowsBF16_14x2(t *tile)
+
+var rowsBF16_2 = [...]func(*tile){nil, rowsBF16_1x2, rowsBF16_2x2, rowsBF16_3x2, rowsBF16_4x2, rowsBF16_5x2, rowsBF16_6x2, rowsBF16_7x2, rowsBF16_8x2, rowsBF16_9x2, rowsBF16_10x2, rowsBF16_11x2, rowsBF16_12x2, rowsBF16_13x2, rowsBF16_14x2}
+
+//go:noescape
 func rows256_1x2(t *tile)
 
 //go:noescape
@@ -314,3 +402,9 @@ func geluSlope(t *pass) {
 		geluSlope256(t)
 	}
 }
+
+//go:noescape
+func pairsBF16(t *pass)
+
+//go:noescape
+func pairRowsBF16(t *pass)

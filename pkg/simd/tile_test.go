@@ -63,7 +63,7 @@ func TestRows(t *testing.T) {
 					want[i*ldC+j] = float32(s)
 				}
 			}
-			Rows(c, ldC, a, ldA, off, Matrix{b, ldB, Panel}, ob, m, n, k, add)
+			Rows(c, ldC, a, ldA, off, Matrix{b, ldB, Panel, false}, ob, m, n, k, add)
 			same(t, c, want)
 		}
 	})
@@ -146,7 +146,7 @@ func TestNoPointerIsLeftBehindTheOffsets(t *testing.T) {
 	atEveryLevel(t, func(t *testing.T) {
 		a, b, c, off := make([]float32, 8), make([]float32, Lanes), make([]float32, Lanes), make([]int64, 4)
 		for range 20 {
-			Rows(c, Lanes, a, 1, off, Matrix{b, Lanes, Panel}, off, 1, Lanes, 1, false)
+			Rows(c, Lanes, a, 1, off, Matrix{b, Lanes, Panel, false}, off, 1, Lanes, 1, false)
 			runtime.GC()
 			runtime.GC() // the pool has forgotten its memory
 		}
@@ -167,7 +167,7 @@ func BenchmarkConvolution(b *testing.B) {
 		b.Run(fmt.Sprintf("rows/%dch", s.ch), func(b *testing.B) {
 			for b.Loop() {
 				for y := range rows {
-					Rows(c[y*s.w*s.ch:], s.ch, a[y*(s.w+2)*s.ch:], s.ch, off, Matrix{w, s.ch, Panel}, taps, s.w, s.ch, s.ch, false)
+					Rows(c[y*s.w*s.ch:], s.ch, a[y*(s.w+2)*s.ch:], s.ch, off, Matrix{w, s.ch, Panel, false}, taps, s.w, s.ch, s.ch, false)
 				}
 			}
 			b.ReportMetric(flop*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")

@@ -33,7 +33,7 @@ func (f *netFlags) bind(c *cobra.Command) {
 	c.Flags().StringVar(&f.in, "in", "", "read the input tensors from `FILE`, safetensors (needed)")
 	c.Flags().StringVar(&f.out, "out", "", "write `FILE`, safetensors, whole or not at all (needed)")
 	c.Flags().StringVar(&f.engine, "engine", "gorgonia", "compute with the engine `NAME`: gorgonia, on the CPU; there is no other yet")
-	c.Flags().StringVar(&f.dtype, "dtype", "f32", "compute in numbers of type `NAME`: f32; there is no other yet")
+	c.Flags().StringVar(&f.dtype, "dtype", "f32", "compute in numbers of type `NAME`: f32, or bf16: the products of convolutions and linear layers, sums being f32")
 }
 
 // check names what is missing or not there yet.
@@ -48,10 +48,8 @@ func (f *netFlags) check(cmd *cobra.Command) error {
 		return usage(cmd, "--engine xla: not there yet: nets run on the CPU, by --engine gorgonia")
 	case f.engine != "gorgonia":
 		return usage(cmd, "--engine: %q: gorgonia", f.engine)
-	case f.dtype == "bf16":
-		return usage(cmd, "--dtype bf16: not there yet: nets run in f32")
-	case f.dtype != "f32":
-		return usage(cmd, "--dtype: %q: f32", f.dtype)
+	case f.dtype != "f32" && f.dtype != "bf16":
+		return usage(cmd, "--dtype: %q: f32 or bf16", f.dtype)
 	}
 	return nil
 }
@@ -95,7 +93,11 @@ func (f *netFlags) compile(s net.Spec, g *net.Graph, shapes map[string][]int, tr
 	if err := g.Match(w); err != nil {
 		return nil, badInput("%s: %w", f.weights, err)
 	}
-	p, err := engine.Gorgonia().Compile(g, shapes, train)
+	e := engine.Gorgonia()
+	if f.dtype == "bf16" {
+		e = engine.BF16()
+	}
+	p, err := e.Compile(g, shapes, train)
 	if err != nil {
 		return nil, badInput("%s: %w", f.in, err)
 	}

@@ -105,6 +105,13 @@ func TestNetForward(t *testing.T) {
 	for name, want := range l.golden["out"] {
 		l.near(name, out[name], want, 1e-5)
 	}
+	out, _ = l.run(0, "forward", "--features", "--dtype", "bf16")
+	for name, want := range l.golden["out"] {
+		l.near("bf16 "+name, out[name], want, 2e-2)
+	}
+	if got, full := out["logits"].F32[0], l.golden["out"]["logits"].F32[0]; math.Abs(float64(got-full)) < 1e-6*math.Abs(float64(full)) {
+		t.Errorf("--dtype bf16 computes in f32")
+	}
 	if out, _ = l.run(0, "forward"); len(out) != 1 {
 		t.Errorf("%d tensors without --features, want the logits alone", len(out))
 	}
@@ -185,7 +192,7 @@ func TestNetRefuses(t *testing.T) {
 	l.write("net.json", []byte(stemOfTorchvision))
 	for want, args := range map[string][]string{
 		"not there yet: nets run on the CPU": {"--engine", "xla"},
-		"not there yet: nets run in f32":     {"--dtype", "bf16"},
+		"f32 or bf16":                        {"--dtype", "f16"},
 		"eval or train":                      {"--mode", "test"},
 		"--out: a file is needed":            {"--out", ""},
 	} {

@@ -1,0 +1,41 @@
+package simd
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// Conversions give the nearest number of 8 bits, and what has pairs multiplies as numbers rounded so.
+func TestPairs(t *testing.T) {
+	for _, c := range []struct{ x, want float32 }{{1, 1}, {1 + 1.0/256, 1}, {1 + 3.0/256, 1 + 4.0/256}, {1 + 1.0/256 + 1e-6, 1 + 2.0/256},
+		{-1 - 3.0/256, -1 - 4.0/256}, {float32(math.Inf(1)), float32(math.Inf(1))}} {
+		var got [1]float32
+		Round(got[:], []float32{c.x})
+		if math.Abs(float64(got[0]-c.want)) > 1e-4*math.Abs(float64(c.want)) && got[0] != c.want {
+			t.Errorf("%v rounds to %v, want %v", c.x, got[0], c.want)
+		}
+	}
+	if !HasPairs() {
+		t.Skip("this machine lacks AVX512_BF16")
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		m, n, k, lines := 1+r.IntN(16), Lanes*(1+r.IntN(5)), 2*(1+r.IntN(20)), 1+r.IntN(4)
+		a, b := random(r, lines*m*k), random(r, k*n)
+		lowA, lowB := make([]float32, len(a)/2), Matrix{Data: make([]float32, (n+Panel-1)/Panel*Panel*k/2), Ld: Panel, Next: Panel * k / 2, Pairs: true}
+		Pairs(lowA, a)
+		for kk := 0; kk < k; kk += 2 {
+			for j := 0; j < n; j += Panel {
+				w := min(Panel, n-j)
+				PairRows(lowB.Data[j/Panel*lowB.Next+kk/2*Panel:][:w], b[kk*n+j:][:w], b[(kk+1)*n+j:])
+			}
+		}
+		Round(a, a)
+		Round(b, b)
+		got, want := make([]float32, lines*m*n), make([]float32, lines*m*n)
+		Convolve(got, Lines{m, n, lines, m * n}, lowA, Lines{m, k / 2, lines, m * k / 2}, []int64{0}, lowB, []int64{0}, n, k/2, false)
+		rowsGo(want, Lines{m, n, lines, m * n}, a, Lines{m, k, lines, m * k}, []int64{0}, Matrix{b, n, Panel, false}, []int64{0}, n, k, false)
+		same(t, got, want)
+	}
+}
