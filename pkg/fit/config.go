@@ -45,13 +45,14 @@ type Config struct {
 	Dataset      string        `json:"dataset"`        // digest of the manifest
 	Init         string        `json:"init,omitempty"` // digest of the initial model's weights
 
-	Epochs int     `json:"epochs"`
-	Batch  int     `json:"batch"`
-	LR     float64 `json:"lr"`
-	Seed   uint64  `json:"seed"`
-	Sample string  `json:"sample,omitempty"`
-	Share  float64 `json:"share,omitempty"`  // of the training patients; left out: all
-	Window int     `json:"window,omitempty"` // studies that are mixed; left out: all
+	Epochs  int     `json:"epochs"`
+	Batch   int     `json:"batch"`
+	LR      float64 `json:"lr"`
+	Seed    uint64  `json:"seed"`
+	Sample  string  `json:"sample,omitempty"`
+	Augment string  `json:"augment,omitempty"`
+	Share   float64 `json:"share,omitempty"`  // of the training patients; left out: all
+	Window  int     `json:"window,omitempty"` // studies that are mixed; left out: all
 
 	Studies  int     `json:"studies"` // that it was trained on
 	Steps    int     `json:"steps"`

@@ -26,6 +26,9 @@ type augment struct {
 	ShiftMM  float64 // along each axis, uniform in ±
 	OffsetHU float64 // added, uniform in ±: the calibration of scanners
 	Gain     float64 // of the distance to air, uniform in 1 ±
+	TurnDeg  float64 // about each axis, uniform in ±
+	Scale    float64 // of the size, uniform in 1 ±
+	NoiseHU  float64 // standard deviation of noise, uniform from 0
 }
 
 func newImageView(p volume.Preset, a augment) imageView {
@@ -64,8 +67,11 @@ func (v imageView) fill(in map[string]net.Tensor, row int, d draw) error {
 	return nil
 }
 
-// change writes src into dst, shifted and recalibrated.
+// change writes src into dst, shifted and recalibrated, or more than that.
 func (v imageView) change(dst []int16, src scan, r *rand.Rand) error {
+	if v.augment.TurnDeg > 0 || v.augment.Scale > 0 || v.augment.NoiseHU > 0 {
+		return v.warp(dst, src, r)
+	}
 	var by [3]int
 	for i, mm := range v.preset.SpacingMM {
 		if reach := int(v.augment.ShiftMM / max(mm, 1)); reach > 0 {

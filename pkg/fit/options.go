@@ -24,19 +24,23 @@ const (
 // Balanced is a value of Options.Sample.
 const Balanced = "balanced"
 
+// Strong is a value of Options.Augment.
+const Strong = "strong"
+
 // Options say how a model is trained. Zero means the default of the recipe.
 type Options struct {
-	Recipe string  // supervised or clip
-	Width  int     // channels of the vision tower's first stage; 16; for clip the initial model's
-	Stem   int     // edge and stride of the first convolution, in voxels; 4; for clip the initial model's
-	Epochs int     // passes over the training studies; 10, clip 8
-	Batch  int     // studies a step; 8, clip 24
-	LR     float64 // highest learning rate; 0.002, clip 0.0005
-	Seed   uint64  // of weights, order and augmentation; 0 is 1
-	Sample string  // Balanced: studies of rare findings have more turns, others fewer; "": each has one an epoch
-	Share  float64 // of the training patients, the first by a hash; 0 is 1: all
-	Window int     // studies that are mixed, of whole files in a random order; 0: all of them
-	Init   string  // clip: folder of the model whose vision tower it starts from; "": from random weights
+	Recipe  string  // supervised or clip
+	Width   int     // channels of the vision tower's first stage; 16; for clip the initial model's
+	Stem    int     // edge and stride of the first convolution, in voxels; 4; for clip the initial model's
+	Epochs  int     // passes over the training studies; 10, clip 8
+	Batch   int     // studies a step; 8, clip 24
+	LR      float64 // highest learning rate; 0.002, clip 0.0005
+	Seed    uint64  // of weights, order and augmentation; 0 is 1
+	Sample  string  // Balanced: studies of rare findings have more turns, others fewer; "": each has one an epoch
+	Augment string  // Strong: volumes are also turned, scaled and made noisy; "": shifted and recalibrated a little
+	Share   float64 // of the training patients, the first by a hash; 0 is 1: all
+	Window  int     // studies that are mixed, of whole files in a random order; 0: all of them
+	Init    string  // clip: folder of the model whose vision tower it starts from; "": from random weights
 
 	Workers    int           // goroutines that prepare batches; GOMAXPROCS; changes no result
 	Memory     int64         // bytes of prepared batches and of volumes that are read; 0: two batches; changes no result
@@ -54,6 +58,9 @@ func (o Options) defaults() (Options, error) {
 	}
 	if o.Sample != "" && (o.Sample != Balanced || o.Recipe == Clip) { // a study twice in a batch would be taken for two in CLIP
 		errs = append(errs, fmt.Errorf("sample %q: want %s, only for recipe %s", o.Sample, Balanced, Supervised))
+	}
+	if o.Augment != "" && o.Augment != Strong {
+		errs = append(errs, fmt.Errorf("augment %q: want %s", o.Augment, Strong))
 	}
 	if o.Share < 0 || o.Share > 1 || o.Window < 0 || o.Memory < 0 {
 		errs = append(errs, fmt.Errorf("share %v, window %d, memory %d: none may be negative, nor share above 1", o.Share, o.Window, o.Memory))

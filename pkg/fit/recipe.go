@@ -20,6 +20,9 @@ type recipe struct {
 // Light augmentation: some voxels of shift, and the few HU and percent by which scanners and kernels differ.
 var lightly = augment{ShiftMM: 4, OffsetHU: 10, Gain: 0.02}
 
+// Strong augmentation: as patients lie and breathe, and as doses and kernels differ. No flips: reports say left and right.
+var strongly = augment{ShiftMM: 10, OffsetHU: 20, Gain: 0.05, TurnDeg: 5, Scale: 0.1, NoiseHU: 30}
+
 // supervisedHyper: AdamW as torch ships it but for a decay that small data needs; a tenth of the steps to warm up, since
 // batch normalisation starts from nothing.
 var supervisedHyper = hyper{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 0.05, MaxNorm: 1, Warmup: 0.1, Floor: 0.01}
@@ -40,7 +43,7 @@ const (
 
 // newRecipe makes the net and views that a configuration describes. start is the initial model's weights.
 func newRecipe(c *Config, tokens *net.WordPiece, start map[string]net.Tensor) (r *recipe, err error) {
-	image := newImageView(c.Preset, lightly)
+	image := newImageView(c.Preset, pick(c.Augment == Strong, strongly, lightly))
 	switch c.Recipe {
 	case Supervised:
 		r = &recipe{views: []view{image, labelView{len(c.Findings)}}, hyper: supervisedHyper}

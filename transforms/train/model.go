@@ -43,6 +43,7 @@ type Options struct {
 	Init   string  `yaml:"init"`   // clip: the step whose vision encoder it starts from
 
 	Sample   string  `yaml:"sample"`    // balanced: studies of rare findings have more turns in an epoch, others fewer; default: each has one
+	Augment  string  `yaml:"augment"`   // strong: volumes are also turned, scaled and made noisy; default: shifted and recalibrated a little
 	Share    float64 `yaml:"share"`     // of the training patients, the first by a hash, so that a share holds all smaller ones; default 1
 	Window   int     `yaml:"window"`    // studies that are mixed, of whole files in a random order: for data far away; default: all
 	MemoryMB int     `yaml:"memory_mb"` // of prepared batches and of volumes that are read; default: two batches; changes no result
@@ -82,6 +83,9 @@ func (o Options) Validate() error {
 	}
 	if o.Sample != "" && o.Sample != fit.Balanced {
 		bad("sample", o.Sample, "one of "+fit.Balanced)
+	}
+	if o.Augment != "" && o.Augment != fit.Strong {
+		bad("augment", o.Augment, "one of "+fit.Strong)
 	}
 	if o.Sample != "" && o.Recipe == fit.Clip {
 		bad("sample", o.Sample, "only for recipe supervised: the same study twice in a batch would be taken for two")
@@ -137,7 +141,7 @@ func (t trainer) train(ctx context.Context) (m schemas.Model, err error) {
 	defer data.Close()
 	o := t.Options
 	fo := fit.Options{Recipe: o.Recipe, Width: o.Width, Stem: o.Stem, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed,
-		Sample: o.Sample, Share: o.Share, Window: o.Window, Memory: int64(o.MemoryMB) << 20}
+		Sample: o.Sample, Augment: o.Augment, Share: o.Share, Window: o.Window, Memory: int64(o.MemoryMB) << 20}
 	if o.Init != "" {
 		fo.Init = filepath.Join(t.Run.Dir, "models", o.Init)
 	}

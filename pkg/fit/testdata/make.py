@@ -1,7 +1,11 @@
-"""Writes into adamw.safetensors what PyTorch makes of its gradients: python make.py, in an environment with torch, safetensors.
+"""Writes what PyTorch makes of them: gradients into adamw.safetensors, volumes that are turned into warp.safetensors:
+python make.py, in an environment with torch, safetensors.
 
 Twelve steps of torch.optim.AdamW in float64 on a weight and a bias of a group of its own, at the learning rates of
 adamw.json, alone and after clip_grad_norm_(1). "w[i]" is w after step i; starts and gradients are kept.
+
+A volume of HU is taken from the places of three grids (rows of 4: the source's z, y, x of a voxel's z, y, x and 1) by
+grid_sample in float64, air around it; what it gives is HU above air.
 """
 import json
 import torch
@@ -26,3 +30,16 @@ for name, limit in (("adamw", None), ("adamw_clip1", 1.0)):
     out |= {f"{name}/{n}": torch.stack(v).float() for n, v in seen.items()}
     out |= {f"{name}/{n}_w": opt.state[w][n].float() for n in ("exp_avg", "exp_avg_sq")}
 save_file(out, "adamw.safetensors")
+
+g = torch.Generator().manual_seed(7)
+shape = (7, 9, 11)
+hu = torch.randint(-1000, 1001, shape, generator=g)
+out = {"hu": hu.int()}
+for name, spread, shift in (("near", .05, .6), ("far", .4, 3.), ("out", 1., 8.)):
+    m = torch.eye(4, dtype=torch.float64)[:3] + torch.cat([spread * (torch.rand(3, 3, generator=g).double() - .5), shift * (torch.rand(3, 1, generator=g).double() - .5)], 1)
+    m = m.float().double()
+    voxels = torch.stack(torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in shape), indexing="ij") + (torch.ones(shape, dtype=torch.float64),), -1)
+    places = 2 * (voxels @ m.T) / (torch.tensor(shape) - 1) - 1
+    seen = torch.nn.functional.grid_sample((hu.double() + 1000)[None, None], places.flip(-1)[None], mode="bilinear", padding_mode="zeros", align_corners=True)
+    out |= {f"{name}/grid": m.float(), f"{name}/hu": seen[0, 0].float()}
+save_file(out, "warp.safetensors")
