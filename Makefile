@@ -121,7 +121,7 @@ test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorc
 	$(call fresh,.cache/oracles/bin/python,metrics engine fit net student)
 	SILVERBEAM_MODELS=$(CURDIR)/.cache/oracles/bin/python $(GO) test -vet=off -count=1 -run ModelsOfOthers -v ./pkg/engine
 	SILVERBEAM_TORCH=$(CURDIR)/.cache/oracles/bin/python $(GO) test -vet=off -count=1 -run WholeTensorsAgainstTorch -v ./pkg/volume
-	SILVERBEAM_SIMULATE=2000 $(GO) test -vet=off -count=1 -timeout 1h -run IntervalsCover -v ./pkg/metrics
+	SILVERBEAM_SIMULATE=2000 $(GO) test -vet=off -count=1 -timeout 1h -run Cover -v ./pkg/metrics
 
 FUZZ_MINUTES ?= 30
 FUZZ ?= .

@@ -13,7 +13,6 @@ import (
 type Resampling struct {
 	N         int       // replicates; 0 means 2000
 	Seed      uint64    // replicate b depends on Seed and b alone, so any number of goroutines draws the same
-	BCa       bool      // also the bias-corrected and accelerated interval
 	Resamples [][]int32 // when set, used instead of N and Seed: each row lists the drawn clusters, one for each cluster
 }
 
@@ -47,8 +46,8 @@ type Statistic interface {
 	Without(value []float64)
 }
 
-// Replicates holds the value of every statistic on the data as they are, on each resample and, for BCa, with each
-// cluster left out. NaN marks an undefined value.
+// Replicates holds the value of every statistic on the data as they are, on each resample and with each cluster
+// left out. NaN marks an undefined value.
 type Replicates struct {
 	Clusters  int
 	full      []float64
@@ -78,17 +77,14 @@ func Bootstrap(clusters int, stats []Statistic, o Resampling) (*Replicates, erro
 			}
 		}
 	}
-	r := &Replicates{Clusters: clusters, full: make([]float64, len(stats)), draws: grid(len(stats), n)}
+	r := &Replicates{Clusters: clusters, full: make([]float64, len(stats)), draws: grid(len(stats), n), jackknife: grid(len(stats), clusters)}
 	all := slices.Repeat([]int32{1}, clusters)
 	for i, s := range stats {
 		r.full[i] = valueOrNaN(s.At(all))
 	}
 	evaluate(stats, clusters, draw, r.draws)
-	if o.BCa {
-		r.jackknife = grid(len(stats), clusters)
-		for i, s := range stats {
-			s.Without(r.jackknife[i])
-		}
+	for i, s := range stats {
+		s.Without(r.jackknife[i])
 	}
 	return r, nil
 }

@@ -17,7 +17,7 @@ func TestBootstrapAgainstScipy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Bootstrap(clusters.N, []Statistic{stat}, Resampling{Resamples: b.Resamples, BCa: true})
+	r, err := Bootstrap(clusters.N, []Statistic{stat}, Resampling{Resamples: b.Resamples})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,6 +27,7 @@ func TestBootstrapAgainstScipy(t *testing.T) {
 	for i := range 2 {
 		near(t, "percentile", got.Percentile[i], b.Percentile[i], 1e-9)
 		near(t, "bca", got.BCa[i], b.BCa[i], 1e-9)
+		near(t, "expanded", got.Expanded[i], b.Expanded[i], 1e-9)
 	}
 }
 
@@ -59,7 +60,7 @@ func TestSummaryIsTheSameAtAnyParallelism(t *testing.T) {
 	var first []byte
 	for _, procs := range []int{1, 2, 7} {
 		old := runtime.GOMAXPROCS(procs)
-		s, err := data.Compare(data.S, Resampling{N: 200, Seed: 5, BCa: true})
+		s, err := data.Compare(data.S, Resampling{N: 200, Seed: 5})
 		runtime.GOMAXPROCS(old)
 		if err != nil {
 			t.Fatal(err)

@@ -3,15 +3,27 @@ package metrics
 import (
 	"math"
 	"slices"
+
+	"gonum.org/v1/gonum/mathext"
 )
 
-// Interval is the 95 % bootstrap interval of one figure, patients resampled.
+// Interval is the 95 % bootstrap interval of one figure, patients resampled. Where few patients tell of a
+// figure all but the expanded one are too narrow (docs/benchmarks.md).
 type Interval struct {
 	Value      *float64    `json:"value"` // on the data as they are
 	Percentile *[2]float64 `json:"percentile"`
-	BCa        *[2]float64 `json:"bca,omitempty"`
+	BCa        *[2]float64 `json:"bca"`      // nil where the data do not determine it
+	Expanded   *[2]float64 `json:"expanded"` // BCa for as few patients as the figure rests on; nil with it
 	SE         *float64    `json:"se"`
 	NUndefined int         `json:"n_undefined"` // replicates in which the figure was undefined (a class vanished); left out
+}
+
+// Ends are those to be shown: of the expanded interval, or of the percentile one where the data do not determine it.
+func (i Interval) Ends() *[2]float64 {
+	if i.Expanded != nil {
+		return i.Expanded
+	}
+	return i.Percentile
 }
 
 // Interval is that of statistic i.
@@ -81,19 +93,20 @@ func (r *Replicates) interval(of func(column func(i int) float64) float64) (out 
 	slices.Sort(draws)
 	out.Percentile = &[2]float64{quantile(draws, 0.025), quantile(draws, 0.975)}
 	out.SE = Defined(deviation(draws), true)
-	if r.jackknife != nil {
-		jack := make([]float64, r.Clusters)
-		for c := range jack {
-			jack[c] = of(func(i int) float64 { return r.jackknife[i][c] })
-		}
-		out.BCa = bca(full, draws, jack)
+	jack := make([]float64, r.Clusters)
+	for c := range jack {
+		jack[c] = of(func(i int) float64 { return r.jackknife[i][c] })
 	}
+	out.BCa, out.Expanded = bca(full, draws, jack)
 	return out
 }
 
 // bca is Efron's bias-corrected and accelerated interval (JASA 1987) with the mean rank for ties as scipy has it and
-// the cluster jackknife for the acceleration. Nil where the data do not determine it.
-func bca(full float64, sorted, jack []float64) *[2]float64 {
+// the cluster jackknife for the acceleration; and the same with the quantiles of Student's t for those of the normal
+// distribution (Hesterberg's expanded percentiles, The American Statistician 2015). Its degrees of freedom are what the
+// jackknife's variance is worth (Satterthwaite, Biometrics Bulletin 1946): of 1,000 patients ten may hold all positives.
+// Nil where the data do not determine them.
+func bca(full float64, sorted, jack []float64) (interval, expanded *[2]float64) {
 	below, found := slices.BinarySearch(sorted, full)
 	upTo := below
 	for found && upTo < len(sorted) && sorted[upTo] == full {
@@ -104,19 +117,40 @@ func bca(full float64, sorted, jack []float64) *[2]float64 {
 	for _, v := range jack {
 		mean += v / float64(len(jack))
 	}
-	var cubes, squares float64
+	var cubes, squares, fourths float64
 	for _, v := range jack {
 		d := mean - v
-		cubes, squares = cubes+d*d*d, squares+d*d
+		cubes, squares, fourths = cubes+d*d*d, squares+d*d, fourths+d*d*d*d
 	}
 	accelerate := cubes / (6 * math.Pow(squares, 1.5))
 	if math.IsNaN(accelerate) || math.IsInf(z0, 0) {
-		return nil
+		return nil, nil
 	}
-	end := func(z float64) float64 {
-		return quantile(sorted, normalCDF(z0+(z0+z)/(1-accelerate*(z0+z))))
+	ends := func(z float64) *[2]float64 {
+		at := func(z float64) float64 {
+			if scale := 1 - accelerate*(z0+z); scale > 0 {
+				return quantile(sorted, normalCDF(z0+(z0+z)/scale))
+			}
+			return quantile(sorted, float64(bit(z > 0))) // beyond all draws
+		}
+		return &[2]float64{at(-z), at(z)}
 	}
-	return &[2]float64{end(-Z95), end(Z95)}
+	n := float64(len(jack))
+	df := max(1, min(n-1, 2*squares*squares/(fourths-squares*squares/n)))
+	return ends(Z95), ends(studentQuantile(.975, df) * math.Sqrt((df+1)/df))
+}
+
+// studentQuantile is Student's t for p above a half.
+func studentQuantile(p, df float64) float64 {
+	x := mathext.InvRegIncBeta(df/2, 0.5, 2*(1-p))
+	return math.Sqrt(df * (1 - x) / x)
+}
+
+func bit(b bool) int8 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func deviation(v []float64) float64 {

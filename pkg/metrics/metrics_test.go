@@ -82,11 +82,11 @@ type golden struct {
 		Intercept float64
 	}
 	Bootstrap struct {
-		Case            int
-		Cluster         []int32
-		Resamples       [][]int32
-		Value, SE       float64
-		Percentile, BCa [2]float64
+		Case                      int
+		Cluster                   []int32
+		Resamples                 [][]int32
+		Value, SE                 float64
+		Percentile, BCa, Expanded [2]float64
 	}
 	Survey struct {
 		Truth, Label, Other []int8

@@ -139,12 +139,6 @@ func (s *Survey) classic(a, b []float64, of func(p, n, t float64) *[2]float64) *
 	return of(e.value, n, studentQuantile(0.975, df))
 }
 
-// studentQuantile is Student's t for p above a half.
-func studentQuantile(p, df float64) float64 {
-	x := mathext.InvRegIncBeta(df/2, 0.5, 2*(1-p))
-	return math.Sqrt(df * (1 - x) / x)
-}
-
 func logitInterval(p, n, t float64) *[2]float64 {
 	if p == 0 || p == 1 {
 		return &[2]float64{p, p}
@@ -222,13 +216,6 @@ func (c *coverage) add(want float64, i *[2]float64) {
 	} else if want > i[1] {
 		c.above++
 	}
-}
-
-func bit(b bool) int8 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func parts(name string, truth, label []int8) (a, b []float64) {
@@ -309,7 +296,7 @@ func TestIntervalsCover(t *testing.T) {
 		}
 		for f, rates := range w.findings {
 			for _, name := range figureNames {
-				printCoverage(fmt.Sprintf("%.2f | %s | %.3f", rates.prevalence, name, rates.of()[name]), name, c[f])
+				printCoverage(fmt.Sprintf("%.2f | %s | %.3f", rates.prevalence, name, rates.of()[name]), name, c[f], methodNames)
 				for _, m := range methodNames {
 					all[m][name].merge(c[f][m][name])
 				}
@@ -319,7 +306,7 @@ func TestIntervalsCover(t *testing.T) {
 			}
 		}
 		for _, name := range figureNames {
-			printCoverage("all | "+name+" | ", name, all)
+			printCoverage("all | "+name+" | ", name, all, methodNames)
 			if got := all["ours"][name].share(); got < 94 || got > 96 {
 				t.Errorf("%d of %d: %s: intervals hold the true rate %.2f %% of the time", w.drawn, w.rows, name, got)
 			}
@@ -328,9 +315,9 @@ func TestIntervalsCover(t *testing.T) {
 }
 
 // printCoverage prints one figure's row: of each method, how often its interval held the truth, and its mean width.
-func printCoverage(head, name string, by map[string]map[string]*coverage) {
+func printCoverage(head, name string, by map[string]map[string]*coverage, methods []string) {
 	fmt.Printf("| %s |", head)
-	for _, m := range methodNames {
+	for _, m := range methods {
 		x := by[m][name]
 		if x.n == 0 {
 			fmt.Print(" |")

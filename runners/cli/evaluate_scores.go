@@ -208,7 +208,7 @@ func (f *scoresFlags) fit(s *metrics.Scores) error {
 }
 
 func (f *scoresFlags) resampling() (o metrics.Resampling, err error) {
-	o = metrics.Resampling{N: f.bootstrap, Seed: f.seed, BCa: true}
+	o = metrics.Resampling{N: f.bootstrap, Seed: f.seed}
 	if o.N == 0 {
 		o.N = -1
 	}
@@ -229,7 +229,7 @@ func tellScores(w io.Writer, findings []string, s *metrics.Summary) {
 		l := s.Labels[name]
 		auc := metrics.Figure{Value: l.AUC, Interval: l.Logit}
 		if s.Bootstrap != nil {
-			auc.Interval = s.Bootstrap.AUC[name].BCa
+			auc.Interval = s.Bootstrap.AUC[name].Ends()
 		}
 		var f1 *float64
 		if l.Threshold != nil {
@@ -239,7 +239,7 @@ func tellScores(w io.Writer, findings []string, s *metrics.Summary) {
 	}
 	macro := metrics.Figure{Value: s.Macro.AUC}
 	if s.Bootstrap != nil {
-		macro.Interval = s.Bootstrap.MacroAUC.BCa
+		macro.Interval = s.Bootstrap.MacroAUC.Ends()
 	}
 	row(fmt.Sprintf("macro over %s", count(s.Macro.NLabels, "label")), "", "", macro, s.Macro.AP, s.Macro.F1)
 }

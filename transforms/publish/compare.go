@@ -21,7 +21,7 @@ import (
 var ErrUnpaired = errors.New("no pair")
 
 // resamples of patients behind each interval of a comparison, and their seed.
-var paired = metrics.Resampling{N: 2000, Seed: 1, BCa: true}
+var paired = metrics.Resampling{N: 2000, Seed: 1}
 
 // Compare tests the evaluations that two runs share, by name, on the same rows: the same volumes, studies or queries of the
 // same patients, with the same labels. It reads the run folders alone.
@@ -265,12 +265,8 @@ func (p *pairing) intervals(macro bool) error {
 	return nil
 }
 
-// estimate takes the BCa interval, or the percentile one where there is none.
 func estimate(i metrics.Interval, n int) html.Estimate {
-	if i.BCa != nil {
-		return html.Estimated(i.Value, i.BCa, n)
-	}
-	return html.Estimated(i.Value, i.Percentile, n)
+	return html.Estimated(i.Value, i.Ends(), n)
 }
 
 func present(s []float64, threshold float64) []int8 {

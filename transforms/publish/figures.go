@@ -55,7 +55,7 @@ func (src *source) labelTable() *html.Labels {
 		t.Findings = append(t.Findings, row)
 	}
 	if quality != nil {
-		e := html.Estimated(quality.Macro.Value, quality.Macro.Percentile, quality.Studies)
+		e := html.Estimated(quality.Macro.Value, quality.Macro.Ends(), quality.Studies)
 		t.Truth, t.Macro, t.NMacro = on, &e, quality.NLabels
 	}
 	return t
@@ -104,12 +104,12 @@ func (src *source) classification() *html.Classification {
 func system(name, note string, s *metrics.Summary, roc map[string][]metrics.Point) html.System {
 	out := html.System{Name: name, Note: note, NLabels: s.Macro.NLabels}
 	if s.Bootstrap != nil {
-		out.Macro = html.Estimated(s.Macro.AUC, s.Bootstrap.MacroAUC.Percentile, s.NRows)
+		out.Macro = html.Estimated(s.Macro.AUC, s.Bootstrap.MacroAUC.Ends(), s.NRows)
 	}
 	for finding, l := range s.Labels {
 		f := html.FindingScore{Finding: finding, NPos: l.NPos, NNeg: l.NNeg, AUC: html.Estimate{Value: l.AUC, N: l.N}, AP: l.AP}
 		if s.Bootstrap != nil {
-			f.AUC = html.Estimated(l.AUC, s.Bootstrap.AUC[finding].Percentile, l.N)
+			f.AUC = html.Estimated(l.AUC, s.Bootstrap.AUC[finding].Ends(), l.N)
 		}
 		if l.AUC == nil {
 			f.AUC.Why = "one class"
@@ -142,7 +142,7 @@ func (src *source) retrievalTable() *html.Retrieval {
 	t := &html.Retrieval{Split: r.Split, Queries: r.Reports.NQueries, Pool: fmt.Sprintf("%d studies (%d volumes)", r.Reports.NPool, r.Volumes.NPool)}
 	for _, k := range sortedInts(r.Reports.RecallAtK) {
 		t.Rows = append(t.Rows, html.RetrievalRow{Name: fmt.Sprintf("report → volume, recall@%d", k), Protocol: "study-recall",
-			Figure: html.Estimated(r.Reports.RecallAtK[k], r.Intervals[k].Percentile, r.Reports.NQueries), Chance: r.Reports.ChanceAtK[k],
+			Figure: html.Estimated(r.Reports.RecallAtK[k], r.Intervals[k].Ends(), r.Reports.NQueries), Chance: r.Reports.ChanceAtK[k],
 			Note: whole(r.Whole, k)})
 	}
 	t.Rows = append(t.Rows, html.RetrievalRow{Name: "report → volume, median rank", Protocol: "study-recall", Rank: true,

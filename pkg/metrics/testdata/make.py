@@ -57,6 +57,9 @@ d = jack.mean() - jack
 acc = (d**3).sum() / (6 * (d**2).sum()**1.5)
 q = [ndtr(z0 + (z0 + z) / (1 - acc * (z0 + z))) for z in ndtri([.025, .975])]
 bca = np.quantile(draws, q)
+df = max(1, min(C - 1, 2 * (d**2).sum()**2 / ((d**4).sum() - (d**2).sum()**2 / C)))  # of the jackknife's variance
+wide = scipy.stats.t.ppf(.975, df) * np.sqrt((df + 1) / df)
+expanded = np.quantile(draws, [ndtr(z0 + (z0 + z) / (1 - acc * (z0 + z))) for z in (-wide, wide)])
 
 # a reviewed sample: weighted rates, the variance of a mean by patient, paired tests, agreement
 import statsmodels, statsmodels.api as sm
@@ -101,7 +104,7 @@ survey = dict(truth=ts, label=ls, other=l2, weight=ws, patient=[str(p) for p in 
 out = dict(versions=dict(sklearn=sklearn.__version__, scipy=scipy.__version__, numpy=np.__version__, statsmodels=statsmodels.__version__), cases=cases,
            logistic=dict(x=X, y=yl, w=w, lam=lam, coef=m.coef_[0].tolist(), intercept=float(m.intercept_[0])),
            bootstrap=dict(case=0, cluster=cluster, resamples=res, value=full, percentile=percentile.tolist(),
-                          bca=bca.tolist(), se=float(draws.std(ddof=1))),
+                          bca=bca.tolist(), expanded=expanded.tolist(), se=float(draws.std(ddof=1))),
            survey=survey)
 json.dump(out, open("golden.json", "w"), separators=(",", ":"))
 import rankings, raters  # each writes its own file
