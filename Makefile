@@ -85,7 +85,7 @@ test-litellm: .cache/litellm/done build ## our ledger against what LiteLLM's pro
 .PHONY: test-flink
 test-flink: ## a pipeline on a Flink cluster gives what it gives here, also when its processes are killed (160 MB from Maven Central)
 	@$(call need,java -version,openjdk-17-jre-headless)
-	SILVERBEAM_FLINK=1 $(GO) test -vet=off -count=1 $(SHORT) -run OnFlink ./runners/cli
+	SILVERBEAM_FLINK=1 $(GO) test -vet=off -count=1 $(SHORT) -run OnFlink -p 1 ./runners/cli ./runners/flink
 
 .PHONY: flink-demo
 flink-demo: build ## the demo on a Flink cluster, beside the demo here

@@ -72,6 +72,10 @@ func TestRootCause(t *testing.T) {
 	if got := rootCause(trace); got != "java.lang.RuntimeException: Error received from SDK harness: no room" {
 		t.Errorf("%q", got)
 	}
+	goError := "java.util.concurrent.ExecutionException: java.lang.RuntimeException: Error received from SDK harness for instruction 1: process bundle failed: while executing Process for Plan[2]:\n4: Discard\n\tcaused by:\nsource failed\n\tcaused by:\nno room\nfor it\n\tat java.base/x.y(z.java:1)\nCaused by: java.lang.RuntimeException: Error received from SDK harness for instruction 1: process bundle failed: while executing Process for Plan[2]:\n4: Discard\n\tcaused by:\nsource failed\n\tcaused by:\nno room\nfor it\n\tat java.base/x.y(z.java:1)\n\t... 3 more\n"
+	if got := rootCause(goError); got != "no room for it" {
+		t.Errorf("%q", got)
+	}
 	if got := rootCause("plain words\nmore"); got != "plain words" {
 		t.Errorf("%q", got)
 	}

@@ -282,10 +282,24 @@ func follow(ctx context.Context, server jobpb.JobServiceClient, id string) error
 	}
 }
 
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
 var causedBy = regexp.MustCompile(`(?m)^\s*(?:Caused by: )?[\w.$]+(?:Exception|Error|Throwable): (.*)$`)
 
-// rootCause is what the last exception of a Java stack trace says.
+// rootCause is what the last exception of a Java stack trace says, or a step's own error, which Beam's Go SDK puts behind its
+// plan in there.
 func rootCause(trace string) string {
+	if _, own, is := cutLast(trace, "\tcaused by:\n"); is {
+		for _, end := range []string{"\n\tat ", "\n\nFull error:", "\nCaused by: "} {
+			own, _, _ = strings.Cut(own, end)
+		}
+		return strings.Join(strings.Fields(own), " ")
+	}
 	if all := causedBy.FindAllStringSubmatch(trace, -1); len(all) > 0 {
 		return strings.TrimSpace(all[len(all)-1][1])
 	}
