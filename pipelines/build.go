@@ -63,7 +63,14 @@ func (p *Pipeline) graph(batches []schemas.Batch) (*Graph, error) {
 	}
 	g.Names = t.Names()
 	chain := make([]string, len(p.Steps)) // step → digest of the chain down to it
+	primary := ""
 	for i, s := range p.Steps {
+		if o, ok := s.Options.(interface{ IsPrimary() bool }); ok && o.IsPrimary() {
+			if primary != "" {
+				return nil, p.At(i, fmt.Errorf("primary: %s has the run's primary endpoint already", primary))
+			}
+			primary = s.Name
+		}
 		if s.Input >= 0 {
 			chain[i] = chain[s.Input]
 		}
@@ -151,8 +158,10 @@ func (g *Graph) Build(run schemas.Run) (*beam.Pipeline, error) {
 			cols[i] = train.Model(s, st.Name, *o, g.Findings, run, in)
 		case *evaluate.LabelsOptions:
 			cols[i], err = evaluate.Labels(s, sinks[st.Name], *o, g.Names, run, in, done)
-		case *evaluate.ModelOptions:
-			cols[i] = evaluate.Model(s, st.Type, st.Name, evaluate.ZeroShotOptions{ModelOptions: *o}, g.Findings, run, in)
+		case *evaluate.ScoreOptions:
+			cols[i] = evaluate.Model(s, st.Type, st.Name, evaluate.ZeroShotOptions{ScoreOptions: *o}, g.Findings, run, in)
+		case *evaluate.RetrievalOptions:
+			cols[i] = evaluate.Model(s, st.Type, st.Name, evaluate.ZeroShotOptions{ScoreOptions: evaluate.ScoreOptions{ModelOptions: o.ModelOptions}}, g.Findings, run, in)
 		case *evaluate.ZeroShotOptions:
 			cols[i] = evaluate.Model(s, st.Type, st.Name, *o, g.Findings, run, in)
 		case *publish.Options:

@@ -18,9 +18,10 @@ type Report struct {
 	Exit         int               `json:"exit"`   // the command's exit code; 0 while running
 	Error        string            `json:"error,omitempty"`
 	Steps        []StepReport      `json:"steps"`
-	Digest       string            `json:"digest"`        // of the data set; "" without one
-	ConfigDigest string            `json:"config_digest"` // of the pipeline as it was resolved
-	Findings     string            `json:"findings"`      // the taxonomy, by name or file
+	Digest       string            `json:"digest"`           // of the data set; "" without one
+	ConfigDigest string            `json:"config_digest"`    // of the pipeline as it was resolved
+	Escrow       map[string]string `json:"escrow,omitempty"` // evaluation step → digest of what was settled before its split was scored
+	Findings     string            `json:"findings"`         // the taxonomy, by name or file
 	Params       map[string]string `json:"params"`
 	Tolerance    float64           `json:"tolerance"` // share of rejects above which the run exits with 1
 	Versions     map[string]string `json:"versions"`

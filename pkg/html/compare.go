@@ -25,16 +25,19 @@ type Change struct {
 
 // PairedTest is one evaluation that both runs have.
 type PairedTest struct {
-	Step     string      `json:"step"`
-	Type     string      `json:"type"`
-	Figure   string      `json:"figure"` // what is compared: AUC, balanced accuracy, recall
-	Split    string      `json:"split,omitempty"`
-	Truth    string      `json:"truth,omitempty"`
-	Unit     string      `json:"unit"` // of Rows
-	Rows     int         `json:"n_rows"`
-	Patients int         `json:"n_patients"`
-	Macro    *PairedRow  `json:"macro,omitempty"`
-	Findings []PairedRow `json:"findings"`
+	Step     string `json:"step"`
+	Type     string `json:"type"`
+	Figure   string `json:"figure"` // what is compared: AUC, balanced accuracy, recall
+	Split    string `json:"split,omitempty"`
+	Truth    string `json:"truth,omitempty"`
+	Unit     string `json:"unit"` // of Rows
+	Rows     int    `json:"n_rows"`
+	Patients int    `json:"n_patients"`
+	Primary  bool   `json:"primary,omitempty"` // its macro figure, or recall@10, is the primary endpoint
+	// Exploratory says why a run's figures are no test; "": they are.
+	Exploratory string      `json:"exploratory,omitempty"`
+	Macro       *PairedRow  `json:"macro,omitempty"`
+	Findings    []PairedRow `json:"findings"`
 }
 
 // PairedRow is one finding, or one k of a recall. What is not defined is nil.

@@ -60,6 +60,8 @@ type Headline struct {
 	Reference     *float64 `json:"reference,omitempty"`
 	ReferenceName string   `json:"reference_name,omitempty"` // "chance", "HU histogram"
 	Goal          *float64 `json:"goal,omitempty"`
+	Primary       bool     `json:"primary,omitempty"`     // declared before scores were opened
+	Exploratory   string   `json:"exploratory,omitempty"` // why the figure is no test; "": it is
 	Note          string   `json:"note,omitempty"`
 }
 
@@ -178,12 +180,14 @@ type Classification struct {
 
 // System is one scorer: stage one, zero-shot, a baseline.
 type System struct {
-	Name     string         `json:"name"`
-	Note     string         `json:"note,omitempty"` // protocol, thresholds, where it was trained
-	Baseline bool           `json:"baseline,omitempty"`
-	Macro    Estimate       `json:"macro"`
-	NLabels  int            `json:"n_labels"` // findings in Macro
-	Findings []FindingScore `json:"findings"` // any order; joined by name
+	Name string `json:"name"`
+	Note string `json:"note,omitempty"` // protocol, thresholds, where it was trained
+	// Exploratory says why the figures are no test; "": they are.
+	Exploratory string         `json:"exploratory,omitempty"`
+	Baseline    bool           `json:"baseline,omitempty"`
+	Macro       Estimate       `json:"macro"`
+	NLabels     int            `json:"n_labels"` // findings in Macro
+	Findings    []FindingScore `json:"findings"` // any order; joined by name
 }
 
 // FindingScore is one finding of one system.
@@ -198,6 +202,9 @@ type FindingScore struct {
 
 // Retrieval is a table of figures that each stand beside their chance level.
 type Retrieval struct {
+	// Exploratory says why the figures are no test; "": they are.
+	Exploratory string `json:"exploratory,omitempty"`
+
 	Split   string         `json:"split,omitempty"`
 	Queries int            `json:"queries,omitempty"`
 	Pool    string         `json:"pool,omitempty"` // for example "164 studies (271 volumes)"

@@ -56,6 +56,9 @@ func tellComparison(w io.Writer, c *html.Comparison) {
 				tellDifference(w, t.Step+": "+r.Name, r, fmt.Sprintf("; p %.2g after Holm's correction", *p))
 			}
 		}
+		if t.Exploratory != "" {
+			line(w, "%s: exploratory: %s", t.Step, t.Exploratory)
+		}
 		if r := t.Macro; r != nil {
 			tellDifference(w, t.Step+", macro "+t.Figure, *r, fmt.Sprintf("; n %d", t.Rows))
 			continue

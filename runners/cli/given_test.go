@@ -23,6 +23,7 @@ func TestTrained(t *testing.T) {
 	l.succeed("phantom", "--studies", "10", "--size", "32", "--seed", "4", "--out", "data")
 	l.succeed("run", "demo.yaml", "--set", "data=data", "--run", "trained")
 	t.Run("evaluate-only", func(t *testing.T) { l.with(t).evaluatesOnly() })
+	t.Run("escrow", func(t *testing.T) { l.with(t).settlesFirst() })
 	t.Run("compare", func(t *testing.T) { l.with(t).compares() }) // with evaluate-only's run
 }
 
@@ -129,5 +130,72 @@ func (l *lab) pairedAsScores(test html.PairedTest) {
 	}
 	if defined == 0 {
 		l.Error("nothing was tested")
+	}
+}
+
+// Thresholds come from another split than the one that is judged, or every place where the figures stand says otherwise.
+func (l *lab) settlesFirst() {
+	text, err := pipelines.Source("evaluate-only")
+	if err != nil {
+		l.Fatal(err)
+	}
+	tuned := func(name, how string) {
+		l.write(name, strings.Replace(string(text), `evaluate.ZeroShot,  input: clip, config: {split: "${split}"`, `evaluate.ZeroShot, input: clip, config: {split: "${split}", primary: true, `+how, 1))
+	}
+	run := func(file, to string) string {
+		return l.succeed("run", file, "--set", "data=data", "--set", "weights=trained/models/clip", "--run", to)
+	}
+	tuned("bad.yaml", "tune: valid")
+	if out := l.exits(codeUsage, "check", "bad.yaml"); !strings.Contains(out, `tune: "valid": another split than the one that is judged`) {
+		l.Error(out)
+	}
+
+	type scores struct {
+		Escrow, Exploratory string
+		Primary             bool
+		Summary             struct{ Labels map[string]metrics.LabelScore }
+	}
+	var clean, open scores
+	file := "eval/" + evaluate.ZeroShotName + ".json"
+	tuned("tuned.yaml", "tune: train")
+	run("tuned.yaml", "tuned")
+	l.read("tuned/"+file, &clean)
+	if clean.Exploratory != "" || !clean.Primary || l.report("tuned").Escrow[evaluate.ZeroShotName] != clean.Escrow {
+		l.Errorf("%+v; run.json has the escrow %v", clean, l.report("tuned").Escrow)
+	}
+	l.succeed("run", "evaluate-only", "--set", "data=data", "--set", "weights=trained/models/clip", "--set", "split=train", "--run", "on-train")
+	l.sameThresholds(clean.Summary.Labels)
+
+	tuned("open.yaml", "tune: valid, exploratory: true")
+	out := run("open.yaml", "open")
+	l.read("open/"+file, &open)
+	page, err := os.ReadFile(filepath.Join(l.dir, "open/page.html"))
+	if open.Exploratory == "" || !strings.Contains(out, "; exploratory: thresholds") || err != nil || !strings.Contains(string(page), `<span class="pill warn">exploratory</span> thresholds`) ||
+		!strings.Contains(string(page), "primary endpoint") {
+		l.Errorf("%+v, page: %v\n%s", open, err, out)
+	}
+	if out := l.succeed("compare", "tuned", "open"); !strings.Contains(out, "exploratory: open: thresholds") {
+		l.Error(out)
+	}
+}
+
+// sameThresholds holds thresholds to what `evaluate scores` finds best on the rows of the split train.
+func (l *lab) sameThresholds(labels map[string]metrics.LabelScore) {
+	l.Helper()
+	rows := func(kind string) string { return "on-train/eval/" + evaluate.ZeroShotName + "." + kind + ".csv" }
+	l.succeed("evaluate", "scores", "--protocol", "clean", "--labels", rows("labels"), "--scores", rows("scores"), "--json", "train.json", "--bootstrap", "0")
+	var s metrics.Summary
+	l.read("train.json", &s)
+	defined := 0
+	for name, row := range s.Labels {
+		at := labels[name].Threshold
+		if (at == nil) != (row.Youden == nil) || at != nil && at.Threshold != row.Youden.Threshold {
+			l.Errorf("%s: %+v, on train %+v", name, at, row.Youden)
+		} else if at != nil {
+			defined++
+		}
+	}
+	if defined == 0 {
+		l.Error("no threshold")
 	}
 }

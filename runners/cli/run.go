@@ -220,6 +220,9 @@ func headlines(w io.Writer, dir string) {
 		if h.Figure.Lo != nil && h.Figure.Hi != nil {
 			interval = fmt.Sprintf(" (%.3f to %.3f)", *h.Figure.Lo, *h.Figure.Hi)
 		}
+		if h.Exploratory != "" {
+			beside += "; exploratory: " + h.Exploratory
+		}
 		line(w, "%s: %.3f%s; %s", h.Name, *h.Figure.Value, interval, beside)
 	}
 }

@@ -157,6 +157,7 @@ func (k *keeper) fill(t *publish.Tally, whole bool) {
 			s.Seconds, s.CPUSeconds = train.Spent(k.o.Dir, s.Name)
 		}
 	}
+	k.report.Escrow = publish.Escrows(k.o.Dir, k.report.Steps)
 	var m struct {
 		Digest string `json:"digest"`
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"silverbeam/pkg/fit"
 	"silverbeam/pkg/metrics"
@@ -53,6 +54,7 @@ type pool struct {
 	rows     []shard.Row
 	patients []string
 	y        [][]int8 // finding → row: 1, 0 or -1 for unknown
+	sealed   result.Escrow
 }
 
 func (f *modelFn) evaluate(ctx context.Context, m schemas.Model) (out schemas.Model, err error) {
@@ -83,6 +85,7 @@ func (f *modelFn) evaluate(ctx context.Context, m schemas.Model) (out schemas.Mo
 	if err := errors.Join(model.Accepts(p.data), f.open(p)); err != nil {
 		return out, err
 	}
+	p.sealed = result.Escrow{Type: f.Type, Model: m.Digest, Data: p.data.Manifest().Digest, Split: p.Split, Labels: digest(p.y)}
 	var r any
 	switch f.Type {
 	case ClassifierName:
@@ -96,6 +99,35 @@ func (f *modelFn) evaluate(ctx context.Context, m schemas.Model) (out schemas.Mo
 		return out, err
 	}
 	return save(f.Run, f.Name, r)
+}
+
+// seal puts what is settled into escrow, before the judged split is scored, and says why its figures are no test, if so.
+func (f *modelFn) seal(p *pool) (err error) {
+	if p.Primary = f.Options.Primary; p.Primary {
+		p.sealed.Primary = map[bool]string{true: "recall@10", false: "macro AUC"}[f.Type == RetrievalName]
+	}
+	var seen string
+	if p.Escrow, seen, err = p.sealed.Seal(f.Run.Dir, f.Name, time.Now()); err != nil {
+		return err
+	}
+	switch {
+	case p.Tuned == p.Split:
+		p.Exploratory = "thresholds and calibration were fitted on the split that is judged"
+	case seen != "":
+		p.Exploratory = fmt.Sprintf("the same scores were open before under other settings (escrow %.12s)", seen)
+	}
+	return nil
+}
+
+// digest is over labels.
+func digest(y [][]int8) string {
+	h := sha256.New()
+	for _, column := range y {
+		for _, v := range column {
+			h.Write([]byte{byte(v)})
+		}
+	}
+	return fmt.Sprintf("%x", h.Sum(nil))
 }
 
 // inputs digests all that decides the result.
@@ -120,7 +152,7 @@ func (f *modelFn) inputs(m schemas.Model, p *pool) (string, error) {
 }
 
 // resultVersion changes with the arithmetic or the shape of a result, so that an old one is not kept.
-const resultVersion = 4
+const resultVersion = 6
 
 // kept finds the result of an earlier run on the same inputs.
 func (f *modelFn) kept(h result.Header) (m schemas.Model, ok bool) {

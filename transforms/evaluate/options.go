@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strconv"
@@ -40,12 +41,13 @@ func (o LabelsOptions) Ready(findings []string) error {
 	return err
 }
 
-// ModelOptions is the config block of the steps that evaluate a model on one split.
+// ModelOptions is what the steps that evaluate a model on one split have in common.
 type ModelOptions struct {
 	Split     string `yaml:"split"`     // train, valid or test; default valid
 	Truth     string `yaml:"truth"`     // as in evaluate.Labels; default: the data set's own labels, with unknowns left out
 	Bootstrap int    `yaml:"bootstrap"` // resamples of patients for an interval; default 1000
 	Seed      uint64 `yaml:"seed"`      // of the resamples; default 1
+	Primary   bool   `yaml:"primary"`   // its macro AUC, or recall@10, is the primary endpoint of the run; of one step at most
 }
 
 // Validate names every setting that cannot work.
@@ -66,15 +68,42 @@ func (o ModelOptions) Ready(findings []string) error {
 	return err
 }
 
+// IsPrimary says whether the step has the run's primary endpoint.
+func (o ModelOptions) IsPrimary() bool { return o.Primary }
+
+// RetrievalOptions is the config block of an evaluate.Retrieval step.
+type RetrievalOptions struct {
+	ModelOptions `yaml:",inline"`
+}
+
+// ScoreOptions is the config block of an evaluate.Classifier step.
+type ScoreOptions struct {
+	ModelOptions `yaml:",inline"`
+	Tune         string `yaml:"tune"`        // train, valid or test: the split on which each finding's threshold (Youden's) and calibration (Platt's) are fitted; default: none, present where the score is 0 or more
+	Exploratory  bool   `yaml:"exploratory"` // allow tune on the split that is judged; every figure is then marked as exploratory
+}
+
+// Validate names every setting that cannot work.
+func (o ScoreOptions) Validate() error {
+	err := o.ModelOptions.Validate()
+	switch {
+	case !slices.Contains([]string{"", "train", "valid", "test"}, o.Tune):
+		err = errors.Join(err, schemas.FieldError{Field: "tune", Value: o.Tune, Bound: "one of train, valid, test"})
+	case o.Tune == cmp.Or(o.Split, "valid") && !o.Exploratory:
+		err = errors.Join(err, schemas.FieldError{Field: "tune", Value: o.Tune, Bound: "another split than the one that is judged; with exploratory: true it may be the same, and every figure is marked"})
+	}
+	return err
+}
+
 // ZeroShotOptions is the config block of an evaluate.ZeroShot step.
 type ZeroShotOptions struct {
-	ModelOptions `yaml:",inline"`
+	ScoreOptions `yaml:",inline"`
 	Prompts      string `yaml:"prompts"` // taxonomy file with other prompts for the run's findings; default, and by a shipped name, their own
 }
 
 // Validate names every setting that cannot work.
 func (o ZeroShotOptions) Validate() error {
-	err := o.ModelOptions.Validate()
+	err := o.ScoreOptions.Validate()
 	if o.Prompts != "" {
 		if _, perr := taxonomy.Load(o.Prompts); perr != nil {
 			err = errors.Join(err, schemas.FieldError{Field: "prompts", Value: o.Prompts, Bound: perr.Error()})

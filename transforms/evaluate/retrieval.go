@@ -20,6 +20,9 @@ const galleryQueries, galleryHits = 4, 5
 
 // retrieval finds volumes by report and by volume.
 func (f *modelFn) retrieval(ctx context.Context, m *fit.Model, p *pool) (*result.Retrieval, error) {
+	if err := f.seal(p); err != nil {
+		return nil, err
+	}
 	volumes, err := m.EmbedVolumes(ctx, p.rows)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package evaluate
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -15,26 +16,25 @@ import (
 // histogramBins is the number of HU intervals of the baseline's features: 40 HU each over [-1000, 1000].
 const histogramBins = 50
 
+// scorer scores volumes: finding → volume. A score of 0 stands for a probability of one half.
+type scorer func(ctx context.Context, rows []shard.Row) ([][]float64, error)
+
 // classifier scores a supervised model by its own outputs, beside a logistic regression on the HU histogram that learned
 // from the same labels of the same training volumes. Rows are volumes, resampled by patient.
 func (f *modelFn) classifier(ctx context.Context, m *fit.Model, p *pool) (*result.Scores, error) {
-	logits, err := m.Logits(ctx, p.rows)
-	if err != nil {
-		return nil, err
-	}
-	scores := columns(logits, m.Config.Findings, p.tax.Names())
-	if !slices.ContainsFunc(scores, func(c []float64) bool { return c != nil }) {
+	names := p.tax.Names()
+	if !slices.ContainsFunc(names, func(n string) bool { return slices.Contains(m.Config.Findings, n) }) {
 		return nil, fmt.Errorf("the model knows %s, and none of the run's findings", strings.Join(m.Config.Findings, ", "))
 	}
 	base, err := baseline(p)
 	if err != nil {
 		return nil, err
 	}
-	r := &result.Scores{Header: p.Header, Protocol: "each volume scored by the model's output for the finding", Chance: .5}
-	if err := f.score(r, p, scores, base); err != nil {
-		return nil, err
-	}
-	return r, nil
+	r := &result.Scores{Protocol: "each volume scored by the model's output for the finding", Chance: .5}
+	return r, f.judge(ctx, r, p, base, func(ctx context.Context, rows []shard.Row) ([][]float64, error) {
+		logits, err := m.Logits(ctx, rows)
+		return columns(logits, m.Config.Findings, names), err
+	})
 }
 
 // baseline scores by the HU histogram; nil where the data set has no split train to learn from.
@@ -56,11 +56,7 @@ func baseline(p *pool) ([][]float64, error) {
 
 // zeroShot scores a finding by how much nearer a volume lies to its positive prompt than to its negative one.
 func (f *modelFn) zeroShot(ctx context.Context, m *fit.Model, p *pool) (*result.Scores, error) {
-	volumes, err := m.EmbedVolumes(ctx, p.rows)
-	if err != nil {
-		return nil, err
-	}
-	r := &result.Scores{Header: p.Header, Protocol: "cosine to the positive prompt minus cosine to the negative one", Chance: .5, Prompts: map[string][2]string{}}
+	r := &result.Scores{Protocol: "cosine to the positive prompt minus cosine to the negative one", Chance: .5, Prompts: map[string][2]string{}}
 	var prompts []string
 	for _, name := range p.tax.Names() {
 		x := p.prompts.Findings[p.prompts.Index(name)]
@@ -70,22 +66,76 @@ func (f *modelFn) zeroShot(ctx context.Context, m *fit.Model, p *pool) (*result.
 	if err != nil {
 		return nil, err
 	}
-	scores := make([][]float64, len(p.y))
-	for k := range scores {
-		for _, v := range volumes {
-			scores[k] = append(scores[k], dot(v, texts[2*k])-dot(v, texts[2*k+1]))
+	p.sealed.Prompts = []map[string][2]string{r.Prompts}
+	return r, f.judge(ctx, r, p, nil, func(ctx context.Context, rows []shard.Row) ([][]float64, error) {
+		volumes, err := m.EmbedVolumes(ctx, rows)
+		scores := make([][]float64, len(p.y))
+		for k := range scores {
+			for _, v := range volumes {
+				scores[k] = append(scores[k], dot(v, texts[2*k])-dot(v, texts[2*k+1]))
+			}
+		}
+		return scores, err
+	})
+}
+
+// judge settles thresholds, seals them, and only then scores the split that is judged.
+func (f *modelFn) judge(ctx context.Context, r *result.Scores, p *pool, base [][]float64, score scorer) error {
+	t := metrics.Scores{Findings: p.tax.Names(), Y: p.y, Patient: p.patients, Threshold: make([]float64, len(p.y))}
+	if err := f.tune(ctx, &t, p, score); err != nil {
+		return err
+	}
+	err := f.seal(p)
+	if err != nil {
+		return err
+	}
+	r.Header = p.Header
+	if t.S, err = score(ctx, p.rows); err != nil {
+		return err
+	}
+	return f.score(r, p, t, base)
+}
+
+// tune fits thresholds and calibrations on the split that the options name.
+func (f *modelFn) tune(ctx context.Context, t *metrics.Scores, p *pool, score scorer) error {
+	on := f.Options.Tune
+	if on == "" {
+		return nil
+	}
+	q := *p
+	q.Split, q.rows, q.patients = on, nil, nil
+	if err := f.open(&q); err != nil {
+		return fmt.Errorf("tune: %w", err)
+	}
+	scores, err := score(ctx, q.rows)
+	if err != nil {
+		return err
+	}
+	t.Calibration = make([]*metrics.Calibration, len(t.Findings))
+	p.sealed.Tuned, p.sealed.Thresholds, p.sealed.Platt = on, map[string]float64{}, map[string]*metrics.Calibration{}
+	for k, name := range t.Findings {
+		t.Threshold[k] = math.NaN()
+		if scores[k] == nil {
+			continue
+		}
+		x, _, ok, err := metrics.Youden(q.y[k], scores[k])
+		if err != nil {
+			return fmt.Errorf("tune: %s: %w", name, err)
+		}
+		if t.Calibration[k], err = metrics.FitCalibration("platt", q.y[k], scores[k]); err != nil {
+			return fmt.Errorf("tune: %s: %w", name, err)
+		}
+		if ok {
+			t.Threshold[k], p.sealed.Thresholds[name], p.sealed.Platt[name] = x, x, t.Calibration[k]
 		}
 	}
-	if err := f.score(r, p, scores, nil); err != nil {
-		return nil, err
-	}
-	return r, nil
+	p.Tuned = on
+	return nil
 }
 
 // score fills in the figures of scores and, with a baseline, of the baseline and the difference.
-func (f *modelFn) score(r *result.Scores, p *pool, scores, baseline [][]float64) (err error) {
-	t := metrics.Scores{Findings: p.tax.Names(), Y: p.y, S: scores, Patient: p.patients, Threshold: make([]float64, len(scores))}
-	rows := result.Rows{Patients: p.patients, Findings: t.Findings, Y: t.Y, S: scores}
+func (f *modelFn) score(r *result.Scores, p *pool, t metrics.Scores, baseline [][]float64) (err error) {
+	rows := result.Rows{Patients: p.patients, Findings: t.Findings, Y: t.Y, S: t.S}
 	for _, x := range p.rows {
 		rows.IDs, rows.Studies = append(rows.IDs, x.Volume), append(rows.Studies, x.Study)
 	}
@@ -102,7 +152,7 @@ func (f *modelFn) score(r *result.Scores, p *pool, scores, baseline [][]float64)
 	if r.Summary, err = t.Compare(baseline, f.resampling()); err != nil {
 		return fmt.Errorf("baseline: %w", err)
 	}
-	t.S = baseline
+	t.S, t.Threshold, t.Calibration = baseline, nil, nil
 	if r.BaselineROC, err = curves(t); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -119,6 +120,19 @@ func read(dir string) (*source, error) {
 	return src, nil
 }
 
+// Escrows are the digests of what each evaluation settled before it scored its split; nil without any.
+func Escrows(dir string, steps []schemas.StepReport) (all map[string]string) {
+	for _, s := range steps {
+		if d := result.Sealed(dir, s.Name); d != "" {
+			if all == nil {
+				all = map[string]string{}
+			}
+			all[s.Name] = d
+		}
+	}
+	return all
+}
+
 // cost is what the ledger says; nil where there is none yet.
 func (src *source) cost() (*html.Cost, error) {
 	c, err := ledger.ReadCost(filepath.Join(src.dir, "ledger.db"))
@@ -228,21 +242,17 @@ func (src *source) provenance() *html.Provenance {
 	r := src.report
 	run := html.Facts{Name: "Run", Facts: []html.Fact{{Name: "pipeline", Value: r.Name}, {Name: "configuration", Value: r.ConfigDigest},
 		{Name: "data set", Value: r.Digest}, {Name: "findings", Value: r.Findings}}}
-	var params, versions html.Facts
-	params.Name, versions.Name = "Parameters", "Versions"
-	for _, k := range sortedKeys(r.Params) {
-		params.Facts = append(params.Facts, html.Fact{Name: k, Value: r.Params[k]})
+	params, versions := html.Facts{Name: "Parameters", Facts: facts(r.Params)}, html.Facts{Name: "Versions", Facts: facts(r.Versions)}
+	groups := []html.Facts{run, params, versions}
+	if len(r.Escrow) > 0 {
+		groups = append(groups, html.Facts{Name: "Settled before scores were opened (escrow)", Facts: facts(r.Escrow)})
 	}
-	for _, k := range sortedKeys(r.Versions) {
-		versions.Facts = append(versions.Facts, html.Fact{Name: k, Value: r.Versions[k]})
-	}
-	return &html.Provenance{Groups: []html.Facts{run, params, versions}}
+	return &html.Provenance{Groups: groups}
 }
 
-func sortedKeys(m map[string]string) (keys []string) {
-	for k := range m {
-		keys = append(keys, k)
+func facts(m map[string]string) (all []html.Fact) {
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		all = append(all, html.Fact{Name: k, Value: m[k]})
 	}
-	slices.Sort(keys)
-	return keys
+	return all
 }

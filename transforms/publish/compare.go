@@ -57,8 +57,10 @@ func Compare(a, b string) (*html.Comparison, error) {
 			return nil, fmt.Errorf("%s: %w", s.Name, err)
 		}
 		t.Step, t.Type = s.Name, s.Type
-		if err := describe(a, s.Name, t); err != nil {
-			return nil, err
+		for _, run := range []string{b, a} {
+			if err := describe(run, s.Name, t); err != nil {
+				return nil, err
+			}
 		}
 		c.Tests = append(c.Tests, *t)
 	}
@@ -131,7 +133,7 @@ func thresholds(run, step string, findings []string) []float64 {
 
 // describe fills in what the step measures.
 func describe(run, step string, t *html.PairedTest) error {
-	var r struct{ Split, Labels, Truth, Exploratory string }
+	var r struct{ Split, Labels, Truth string }
 	p, err := os.ReadFile(filepath.Join(run, "eval", step+".json"))
 	if err != nil {
 		return err
@@ -143,6 +145,11 @@ func describe(run, step string, t *html.PairedTest) error {
 	for name, to := range map[string]*string{"split": &r.Split, "labels": &r.Labels, "truth": &r.Truth} {
 		_ = json.Unmarshal(loose[name], to)
 	}
+	var why string
+	if _ = json.Unmarshal(loose["exploratory"], &why); why != "" {
+		t.Exploratory = filepath.Base(run) + ": " + why
+	}
+	_ = json.Unmarshal(loose["primary"], &t.Primary)
 	t.Split, t.Truth = r.Split, cmp.Or(r.Truth, r.Labels)
 	switch t.Type {
 	case "evaluate.Labels":

@@ -91,7 +91,9 @@ func (src *source) classification() *html.Classification {
 	c := &html.Classification{Split: first.Split, Patients: first.Summary.NPatients, Rows: first.Summary.NRows, Truth: first.Labels,
 		Interval: "95 %, percentile bootstrap with patients resampled"}
 	for _, s := range src.scores {
-		c.Systems = append(c.Systems, system(s.Step+" ("+s.Model+")", s.Protocol, s.Summary, s.ROC))
+		x := system(s.Step+" ("+s.Model+")", s.Protocol+tunedNote(s.Header), s.Summary, s.ROC)
+		x.Exploratory = s.Exploratory
+		c.Systems = append(c.Systems, x)
 		if s.Baseline != nil {
 			b := system("HU histogram", "logistic regression on the share of voxels in 50 HU intervals, trained on the same labels", s.Baseline, s.BaselineROC)
 			b.Baseline = true
@@ -99,6 +101,13 @@ func (src *source) classification() *html.Classification {
 		}
 	}
 	return c
+}
+
+func tunedNote(h result.Header) string {
+	if h.Tuned == "" {
+		return ""
+	}
+	return "; thresholds and calibration fitted on split " + h.Tuned
 }
 
 func system(name, note string, s *metrics.Summary, roc map[string][]metrics.Point) html.System {
@@ -139,7 +148,7 @@ func (src *source) retrievalTable() *html.Retrieval {
 	if r == nil {
 		return nil
 	}
-	t := &html.Retrieval{Split: r.Split, Queries: r.Reports.NQueries, Pool: fmt.Sprintf("%d studies (%d volumes)", r.Reports.NPool, r.Volumes.NPool)}
+	t := &html.Retrieval{Exploratory: r.Exploratory, Split: r.Split, Queries: r.Reports.NQueries, Pool: fmt.Sprintf("%d studies (%d volumes)", r.Reports.NPool, r.Volumes.NPool)}
 	for _, k := range sortedInts(r.Reports.RecallAtK) {
 		t.Rows = append(t.Rows, html.RetrievalRow{Name: fmt.Sprintf("report → volume, recall@%d", k), Protocol: "study-recall",
 			Figure: html.Estimated(r.Reports.RecallAtK[k], r.Intervals[k].Ends(), r.Reports.NQueries), Chance: r.Reports.ChanceAtK[k],

@@ -25,7 +25,7 @@ func (src *source) verdict(p *html.Page) *html.Verdict {
 		v.Headlines = append(v.Headlines, scoreHeadline(s))
 	}
 	if r := src.retrieval; r != nil && r.Reports.RecallAtK[10] != nil {
-		v.Headlines = append(v.Headlines, html.Headline{Name: "report → volume, recall@10", Reference: r.Reports.ChanceAtK[10], ReferenceName: "chance",
+		v.Headlines = append(v.Headlines, html.Headline{Name: "report → volume, recall@10", Primary: r.Primary, Exploratory: r.Exploratory, Reference: r.Reports.ChanceAtK[10], ReferenceName: "chance",
 			Figure: html.Estimated(r.Reports.RecallAtK[10], r.Intervals[10].Ends(), r.Reports.NQueries)})
 	}
 	if p.Cost != nil {
@@ -41,7 +41,8 @@ func (src *source) verdict(p *html.Page) *html.Verdict {
 // scoreHeadline stands against the baseline where there is one, else against chance.
 func scoreHeadline(s *result.Scores) html.Headline {
 	h := html.Headline{Name: s.Step + ", macro AUC", Figure: html.Estimated(s.Summary.Macro.AUC, s.Summary.Bootstrap.MacroAUC.Ends(), s.Summary.NRows),
-		Reference: ptr(s.Chance), ReferenceName: "chance", Note: "split " + s.Split + ", by " + s.Labels}
+		Reference: ptr(s.Chance), ReferenceName: "chance", Note: "split " + s.Split + ", by " + s.Labels,
+		Primary: s.Primary, Exploratory: s.Exploratory}
 	if s.Baseline != nil {
 		h.Reference, h.ReferenceName = s.Baseline.Macro.AUC, "HU histogram"
 	}

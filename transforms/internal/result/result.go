@@ -11,6 +11,11 @@ type Header struct {
 	Split  string `json:"split"`  // evaluated on
 	Labels string `json:"labels"` // what the findings are judged by: a truth file's name, or silver
 	Inputs string `json:"inputs"` // digest of model, data and options: the same inputs are not evaluated again
+
+	Escrow      string `json:"escrow"`                // digest of what was settled before the split was scored
+	Exploratory string `json:"exploratory,omitempty"` // why its figures are no test; "": they are
+	Primary     bool   `json:"primary,omitempty"`     // its macro AUC, or recall@10, is the run's primary endpoint
+	Tuned       string `json:"tuned_on,omitempty"`    // the split on which thresholds and calibration were fitted
 }
 
 // Finding compares the labels of one finding with the truth.
