@@ -211,6 +211,11 @@ bench-scores: build .cache/statistics/done ## AUC and its bootstrap by patient, 
 	@$(GO) test -c -o .cache/statistics/metrics.test ./pkg/metrics
 	@.cache/statistics/bin/python pkg/metrics/testdata/scale.py $(CURDIR)/.cache/statistics/metrics.test $(BIN) $(CURDIR)/.cache/statistics/work $(ROUNDS)
 
+.PHONY: bench-nets
+bench-nets: .cache/oracles/done ## a CT r3d_18 of full width forward and in training, and BERT-base, beside PyTorch (ROUNDS)
+	@$(GO) test -c -o .cache/fit.test ./pkg/fit
+	@.cache/oracles/bin/python pkg/fit/testdata/peers.py $(CURDIR)/.cache/fit.test $(ROUNDS)
+
 .PHONY: bench-redact
 bench-redact: .cache/redact/done ## what is taken out of reports, beside Presidio with spaCy's small English model
 	@SILVERBEAM_REDACT_OUT=$(CURDIR)/.cache/redact $(GO) test -vet=off -count=1 -run 'IdentifiersAreRemoved|HeldOutIdentifiers' -v ./pkg/llm

@@ -109,7 +109,7 @@ func (c *conv) clear(dst []float32, row int, l simd.Lines, odd int) {
 // panel of the result's; and of the volumes so many places at a time that all three stay in the first cache.
 const (
 	gradBlock  = 64
-	gradPlaces = 48
+	gradPlaces = 96
 )
 
 // gradWeight computes the weight's gradient from y.grad and x.

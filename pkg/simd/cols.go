@@ -21,10 +21,12 @@ func Cols(c []float32, ldC int, a []float32, ldA int, aOff []int64, b []float32,
 	t.blocks = int64(len(aOff))
 	t.aOff, t.bOff = bytesOf(&w.a, aOff), bytesOf(&w.b, bOff)
 	for j := 0; j < n; {
-		nv, h, kernel := column(n - j)
-		for i := 0; i < m; i += h {
+		nv, low, kernels := column(n - j)
+		for i := 0; i < m; {
+			h := even(m-i, low+len(kernels)-1)
 			t.c, t.a, t.b, t.jumpC = ptr(c, i*ldC+j), ptr(a, i), ptr(b, j), int64((h+1)/2*ldC)*4
-			kernel(t)
+			kernels[h-low](t)
+			i += h
 		}
 		j += nv * Lanes
 	}

@@ -465,8 +465,8 @@ func main() {
 		s    isa
 		nv   int
 		rows int   // row kernels of 1 to rows
-		cols []int // column kernels of these heights
-	}{{avx512, 1, 14, []int{16}}, {avx512, 2, 14, []int{8}}, {bf16, 1, 14, nil}, {bf16, 2, 14, nil}, {avx2, 2, 6, []int{4}}} {
+		cols []int // column kernels of these heights, in a table from the first on
+	}{{avx512, 1, 14, []int{16}}, {avx512, 2, 14, []int{8, 9, 10, 11, 12, 13}}, {bf16, 1, 14, nil}, {bf16, 2, 14, nil}, {avx2, 2, 6, []int{4}}} {
 		declare := func(kind string, m int) {
 			fmt.Fprintf(&d, "//go:noescape\nfunc %s%s_%dx%d(t *tile)\n\n", kind, x.s.name, m, x.nv)
 		}
@@ -477,6 +477,13 @@ func main() {
 		for _, m := range x.cols {
 			a.cols(x.s, m, x.nv)
 			declare("cols", m)
+		}
+		if len(x.cols) > 0 {
+			fmt.Fprintf(&d, "var cols%s_%d = [...]func(*tile){", x.s.name, x.nv)
+			for i, m := range x.cols {
+				fmt.Fprintf(&d, "%scols%s_%dx%d", [...]string{"", ", "}[min(i, 1)], x.s.name, m, x.nv)
+			}
+			d.WriteString("}\n\n")
 		}
 		fmt.Fprintf(&d, "var rows%s_%d = [...]func(*tile){nil", x.s.name, x.nv)
 		for m := 1; m <= x.rows; m++ {

@@ -17,13 +17,13 @@ func shape(left, done int, pairs bool) (nv, tall int, kernels []func(*tile)) {
 	return 1, 14, rows512_1[:]
 }
 
-// column is shape for columns kernels, which have one height each.
-func column(left int) (nv, height int, kernel func(*tile)) {
+// column is shape for columns kernels: the lowest, and all from it on. Every multiple of Lanes is cut into such heights.
+func column(left int) (nv, low int, kernels []func(*tile)) {
 	switch {
 	case Level == "avx2":
-		return 1, 4, cols256_4x2
+		return 1, 4, cols256_2[:]
 	case left >= 2*Lanes:
-		return 2, 8, cols512_8x2
+		return 2, 8, cols512_2[:]
 	}
-	return 1, 16, cols512_16x1
+	return 1, 16, cols512_1[:]
 }

@@ -47,6 +47,8 @@ func rows512_14x1(t *tile)
 //go:noescape
 func cols512_16x1(t *tile)
 
+var cols512_1 = [...]func(*tile){cols512_16x1}
+
 var rows512_1 = [...]func(*tile){nil, rows512_1x1, rows512_2x1, rows512_3x1, rows512_4x1, rows512_5x1, rows512_6x1, rows512_7x1, rows512_8x1, rows512_9x1, rows512_10x1, rows512_11x1, rows512_12x1, rows512_13x1, rows512_14x1}
 
 //go:noescape
@@ -93,6 +95,23 @@ func rows512_14x2(t *tile)
 
 //go:noescape
 func cols512_8x2(t *tile)
+
+//go:noescape
+func cols512_9x2(t *tile)
+
+//go:noescape
+func cols512_10x2(t *tile)
+
+//go:noescape
+func cols512_11x2(t *tile)
+
+//go:noescape
+func cols512_12x2(t *tile)
+
+//go:noescape
+func cols512_13x2(t *tile)
+
+var cols512_2 = [...]func(*tile){cols512_8x2, cols512_9x2, cols512_10x2, cols512_11x2, cols512_12x2, cols512_13x2}
 
 var rows512_2 = [...]func(*tile){nil, rows512_1x2, rows512_2x2, rows512_3x2, rows512_4x2, rows512_5x2, rows512_6x2, rows512_7x2, rows512_8x2, rows512_9x2, rows512_10x2, rows512_11x2, rows512_12x2, rows512_13x2, rows512_14x2}
 
@@ -204,6 +223,8 @@ func rows256_6x2(t *tile)
 
 //go:noescape
 func cols256_4x2(t *tile)
+
+var cols256_2 = [...]func(*tile){cols256_4x2}
 
 var rows256_2 = [...]func(*tile){nil, rows256_1x2, rows256_2x2, rows256_3x2, rows256_4x2, rows256_5x2, rows256_6x2}
 
