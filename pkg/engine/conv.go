@@ -106,7 +106,7 @@ func (c *conv) clear(dst []float32, row int, l simd.Lines, odd int) {
 }
 
 // One job of a weight's gradient takes all taps along W of one along D and H, so many of the input's channels and a
-// panel of the result's; and of the volumes so many places at a time that all three stay in the first cache.
+// panel of the result's; and of the volumes so many places at a time that what the next tap reads is still near.
 const (
 	gradBlock  = 64
 	gradPlaces = 96
