@@ -55,23 +55,22 @@ func fileSource(path string) (source, error) {
 	return source{name: filepath.Base(path), size: st.Size(), open: func() (io.ReadCloser, error) { return os.Open(path) }}, nil
 }
 
-// readSeries reads the CT series among files. series is its SeriesInstanceUID, "" for the only one. headsMost bounds the
-// bytes that are read to find it.
-func readSeries(files []source, series string, src HUSource, headsMost int64) (*Volume, error) {
+// readSeries reads the CT series among files, o.Series or the only one. headsMost bounds the bytes that are read to find it.
+func readSeries(files []source, o Options, headsMost int64) (*Volume, error) {
 	buf := bufio.NewReaderSize(nil, 16<<10)
 	found, err := findCT(files, buf, headsMost)
 	if err != nil {
 		return nil, err
 	}
-	ct, err := pick(found, series)
+	ct, err := pick(found, o.Series)
 	if err != nil {
 		return nil, err
 	}
-	planes, err := planesOf(ct, src)
+	planes, err := planesOf(ct, o)
 	if err != nil {
 		return nil, err
 	}
-	return stack(planes, buf)
+	return stack(planes, buf, o.Shear)
 }
 
 // findCT reads the heads of all files and keeps the CT images.
@@ -129,10 +128,10 @@ func pick(found []*dicomFile, series string) ([]*dicomFile, error) {
 }
 
 // planesOf lists the slices of a series by their position along the normal.
-func planesOf(files []*dicomFile, src HUSource) (planes []*dicomSlice, err error) {
+func planesOf(files []*dicomFile, o Options) (planes []*dicomSlice, err error) {
 	for _, f := range files {
 		for i := range f.frames {
-			p, err := f.slice(i, src)
+			p, err := f.slice(i, o.HU)
 			if err != nil {
 				return nil, p.fail(err)
 			}
@@ -140,7 +139,7 @@ func planesOf(files []*dicomFile, src HUSource) (planes []*dicomSlice, err error
 		}
 	}
 	slices.SortStableFunc(planes, func(a, b *dicomSlice) int { return cmp.Compare(a.along, b.along) })
-	return planes, checkStack(planes)
+	return planes, checkStack(planes, o.Shear)
 }
 
 func (p *dicomSlice) fail(err error) error {
@@ -157,7 +156,7 @@ const (
 )
 
 // checkStack refuses slices that are not one regular grid.
-func checkStack(planes []*dicomSlice) error {
+func checkStack(planes []*dicomSlice, shear bool) error {
 	first := planes[0]
 	if len(planes) < 2 {
 		return first.fail(errors.New("the series has 1 slice: the distance between slices is not known"))
@@ -186,6 +185,9 @@ func checkStack(planes []*dicomSlice) error {
 		default:
 			return fmt.Errorf("uneven slices: %s at %.6g mm and %s at %.6g mm are %.6g mm apart, others %.6g", a, a.along, b, b.along, gap, median)
 		}
+	}
+	if shear && tilted(planes) {
+		return nil
 	}
 	return checkTilt(planes)
 }
@@ -249,6 +251,12 @@ func checkTilt(planes []*dicomSlice) error {
 	return nil
 }
 
+// tilted says whether the slices' positions leave their normal.
+func tilted(planes []*dicomSlice) bool {
+	p, q := planes[len(planes)-1], planes[0]
+	return p.offAxis(q) > (p.along-q.along)*math.Tan(tiltMost*math.Pi/180)+0.01
+}
+
 // offAxis is how far p lies from the line through q along its normal, in mm.
 func (p *dicomSlice) offAxis(q *dicomSlice) float64 {
 	var d [3]float64
@@ -259,8 +267,8 @@ func (p *dicomSlice) offAxis(q *dicomSlice) float64 {
 	return math.Hypot(dot(d, [3]float64(o[:3])), dot(d, [3]float64(o[3:])))
 }
 
-// stack reads the pixels of sorted slices.
-func stack(planes []*dicomSlice, buf *bufio.Reader) (*Volume, error) {
+// stack reads the pixels of sorted slices, and shears back those of a tilted gantry.
+func stack(planes []*dicomSlice, buf *bufio.Reader, shear bool) (*Volume, error) {
 	l := planes[0].file.layout
 	dim := [3]int{l.cols, l.rows, len(planes)}
 	a := stackAffine(planes)
@@ -285,8 +293,17 @@ func stack(planes []*dicomSlice, buf *bufio.Reader) (*Volume, error) {
 		i += f.frames
 	}
 	reorder(r.hu.hu, l.rows*l.cols, order, planes)
+	hu := r.hu.hu
+	if shear && tilted(planes) {
+		if hu, dim, a, err = shearBack(hu, dim, planes); err != nil {
+			return nil, err
+		}
+		if o, err = a.orientation(); err != nil {
+			return nil, err
+		}
+	}
 	v := geometry(dim, a, o, l.dtype())
-	v.HU = permute(r.hu.hu, dim, o)
+	v.HU = permute(hu, dim, o)
 	return v, nil
 }
 

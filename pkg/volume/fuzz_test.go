@@ -54,7 +54,9 @@ func FuzzDICOM(f *testing.F) {
 		z.Close()
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		bounded(t, func() (*Volume, error) { return readSeries([]source{inMemory(b)}, "", HUSource{}, noLimit) })
+		bounded(t, func() (*Volume, error) {
+			return readSeries([]source{inMemory(b)}, Options{Shear: len(b)%2 == 1}, noLimit)
+		})
 		buf := bufio.NewReaderSize(nil, 16<<10)
 		head, err := readHead(inMemory(b), buf)
 		if err != nil || head.check() != nil || head.frames > 1 {
@@ -69,7 +71,7 @@ func FuzzDICOM(f *testing.F) {
 		for i := range q.position {
 			q.position[i]++
 		}
-		bounded(t, func() (*Volume, error) { return stack([]*dicomSlice{&p, &q}, buf) })
+		bounded(t, func() (*Volume, error) { return stack([]*dicomSlice{&p, &q}, buf, len(b)%2 == 1) })
 	})
 }
 

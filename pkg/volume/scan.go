@@ -3,8 +3,6 @@ package volume
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 )
 
 // Scan is a volume that is read as it is used, slice by slice, so that a few slices are in memory and not all: a NIfTI
@@ -33,31 +31,33 @@ const (
 // OpenScan reads what Open does. Only NIfTI has another layout than LayoutZYX, which "" is too. The caller closes the
 // Scan; errors of its use name the path too.
 func OpenScan(path string, o Options, layout string) (*Scan, error) {
-	f, err := os.Open(path)
+	s, err := openScan(path, o, layout)
 	if err != nil {
 		return nil, fmt.Errorf("volume: %s: %w", path, plain(err))
 	}
-	begin := make([]byte, beginBytes)
-	n, _ := io.ReadFull(f, begin) // a folder, for one, is for Open to read
-	if kindOf(begin[:n]) == "nifti" && o.Series == "" {
-		var s *Scan
-		if _, err = f.Seek(0, io.SeekStart); err == nil {
-			s, err = scanNIfTI(f, o.HU, layout)
-		}
-		if err != nil {
+	return s, nil
+}
+
+func openScan(path string, o Options, layout string) (s *Scan, err error) {
+	f, kind, err := begin(path, o)
+	if err != nil {
+		return nil, err
+	}
+	if kind == "nifti" {
+		if s, err = scanNIfTI(f, o.HU, layout); err != nil {
 			f.Close()
-			return nil, fmt.Errorf("volume: %s: %w", path, err)
+			return nil, err
 		}
 		s.path, s.close = path, f.Close
 		return s, nil
 	}
-	f.Close()
-	v, err := Open(path, o)
+	defer f.Close()
+	if layout == LayoutCTCLIP {
+		return nil, errors.New("not NIfTI: the layout ctclip is the order of axes of such a file")
+	}
+	v, err := read(f, kind, path, o)
 	if err != nil {
 		return nil, err
-	}
-	if layout == LayoutCTCLIP {
-		return nil, fmt.Errorf("volume: %s: %w", path, errors.New("not NIfTI: the layout ctclip is the order of axes of such a file"))
 	}
 	return v.Scan(), nil
 }

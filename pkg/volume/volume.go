@@ -57,6 +57,7 @@ func (src HUSource) scale(header func() (slope, inter float64, err error)) (slop
 type Options struct {
 	HU     HUSource
 	Series string // SeriesInstanceUID of the DICOM series to read, where there are several
+	Shear  bool   // DICOM of a tilted gantry is sheared back onto a grid, by linear interpolation; else it is an error
 }
 
 // Open reads a volume: a NIfTI file, an npy or npz file as RAD-ChestCT has them, a DICOM file, or a folder or zip with one
@@ -79,46 +80,70 @@ func plain(err error) error {
 }
 
 func open(path string, o Options) (*Volume, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if st.IsDir() {
-		files, err := folder(path)
-		if err != nil {
-			return nil, err
-		}
-		return readSeries(files, o.Series, o.HU, noLimit)
-	}
-	if !st.Mode().IsRegular() {
-		return nil, errors.New("not a file")
-	}
-	f, err := os.Open(path)
+	f, kind, err := begin(path, o)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	begin := make([]byte, beginBytes)
-	n, err := io.ReadFull(f, begin)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		return nil, err
+	return read(f, kind, path, o)
+}
+
+// begin opens a file, or a folder, and says of which kind it is.
+func begin(path string, o Options) (f *os.File, kind string, err error) {
+	st, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case st.IsDir():
+		kind = "folder"
+	case !st.Mode().IsRegular(): // to open it might wait
+		return nil, "", errors.New("not a file")
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, err
+	if f, err = os.Open(path); err != nil || kind != "" {
+		return f, kind, err
 	}
-	kind := kindOf(begin[:n])
-	if o.Series != "" && (kind == "npy" || kind == "nifti") {
-		return nil, fmt.Errorf("a file of kind %s has no DICOM series to pick", kind)
+	b := make([]byte, beginBytes)
+	n, err := io.ReadFull(f, b)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	kind = kindOf(b[:n])
+	switch {
+	case err != nil:
+	case kind == "":
+		err = fmt.Errorf("a file of %d bytes that is not NIfTI, npy, npz, DICOM or a zip of DICOM", st.Size())
+	case o.Series != "" && (kind == "npy" || kind == "nifti"):
+		err = fmt.Errorf("a file of kind %s has no DICOM series to pick", kind)
+	}
+	if err != nil {
+		f.Close()
+		return nil, "", err
+	}
+	return f, kind, nil
+}
+
+// read reads all of what begin has opened.
+func read(f *os.File, kind, path string, o Options) (*Volume, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
 	}
 	switch kind {
-	case "":
-		return nil, fmt.Errorf("a file of %d bytes that is not NIfTI, npy, npz, DICOM or a zip of DICOM", st.Size())
+	case "folder":
+		files, err := folder(path)
+		if err != nil {
+			return nil, err
+		}
+		return readSeries(files, o, noLimit)
 	case "dicom":
 		s, err := fileSource(path)
 		if err != nil {
 			return nil, err
 		}
-		return readSeries([]source{s}, o.Series, o.HU, noLimit)
+		return readSeries([]source{s}, o, noLimit)
 	case "zip":
 		return readZip(f, st.Size(), o)
 	case "npy":

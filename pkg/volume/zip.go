@@ -56,7 +56,7 @@ func readZip(f io.ReaderAt, size int64, o Options) (*Volume, error) {
 		}
 		return readNPZ(files, o.HU)
 	}
-	return readSeries(files, o.Series, o.HU, 4*size+4*headMost)
+	return readSeries(files, o, 4*size+4*headMost)
 }
 
 // checkEntry refuses entries that cannot be read, and names that point out of the archive: whoever made those did not

@@ -36,10 +36,14 @@ var HUSources = []string{"header", "metadata", "already-hu"}
 // Storages say how the tensors are kept.
 var Storages = []string{shard.Raw, shard.Compressed}
 
+// resample is a value of Options.Tilted.
+const resample = "resample"
+
 // Options is the config block of a dataset.Shards step.
 type Options struct {
 	Preset   string `yaml:"preset"`    // how a training tensor is made; default demo
 	HUSource string `yaml:"hu_source"` // header (default: the file's own slope and intercept), metadata (what CT-RATE's tables say, for its first version) or already-hu
+	Tilted   string `yaml:"tilted"`    // resample: DICOM of a tilted gantry is sheared back onto a grid; default: it is refused
 	Storage  string `yaml:"storage"`   // raw (default: fastest to read) or compressed (about 0.4 of the bytes)
 	Out      string `yaml:"out"`       // s3://BUCKET/KEY where the data set goes, with a copy in the run folder; default the run folder alone
 }
@@ -52,6 +56,9 @@ func (o Options) Validate() error {
 	}
 	if !slices.Contains(HUSources, o.withDefaults().HUSource) {
 		errs = append(errs, schemas.FieldError{Field: "hu_source", Value: o.HUSource, Bound: "one of " + strings.Join(HUSources, ", ")})
+	}
+	if o.Tilted != "" && o.Tilted != resample {
+		errs = append(errs, schemas.FieldError{Field: "tilted", Value: o.Tilted, Bound: "one of " + resample})
 	}
 	if !slices.Contains(Storages, o.withDefaults().Storage) {
 		errs = append(errs, schemas.FieldError{Field: "storage", Value: o.Storage, Bound: "one of " + strings.Join(Storages, ", ")})
@@ -83,7 +90,11 @@ func (o Options) withDefaults() Options {
 func (o Options) Identity() (string, error) {
 	o = o.withDefaults()
 	p, err := volume.PresetByName(o.Preset)
-	return strings.Join([]string{p.Digest(), o.HUSource, shard.Schema, o.Storage}, " "), err
+	parts := []string{p.Digest(), o.HUSource, shard.Schema, o.Storage}
+	if o.Tilted != "" {
+		parts = append(parts, "tilted "+o.Tilted)
+	}
+	return strings.Join(parts, " "), err
 }
 
 // Output is where the step's files go. config is the digest of the chain down to the step.
@@ -230,7 +241,7 @@ func (w *shards) read(j job) (k shard.Kept, err error) {
 	if err != nil {
 		return k, err
 	}
-	v, err := volume.OpenScan(path, volume.Options{HU: volume.HUSource{Kind: w.Options.HUSource, Metadata: j.volume.Metadata}, Series: j.volume.Series}, "")
+	v, err := volume.OpenScan(path, volume.Options{HU: volume.HUSource{Kind: w.Options.HUSource, Metadata: j.volume.Metadata}, Series: j.volume.Series, Shear: w.Options.Tilted == resample}, "")
 	if err != nil {
 		return k, err
 	}
