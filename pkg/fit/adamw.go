@@ -19,8 +19,11 @@ type AdamW struct {
 	DecayAll     bool
 
 	updates int64
-	slots   []slot
+	slots
 }
+
+// slots are the parameters that an optimizer changes.
+type slots []slot
 
 // slot is one parameter with its moments.
 type slot struct {
@@ -33,20 +36,28 @@ type slot struct {
 // Bind names the parameters that Step changes. Buffers are left alone. rate is the factor on the learning rate for a
 // parameter's name; nil means 1.
 func (a *AdamW) Bind(params []*engine.Param, rate func(name string) float64) {
-	a.slots = nil
+	a.slots = newSlots(params, rate, a.Decay, a.DecayAll)
+	for i := range a.slots {
+		a.slots[i].v = make([]float32, len(a.slots[i].m))
+	}
+}
+
+// newSlots makes room for a first moment of each parameter. Those of one dimension or none do not decay, unless all do.
+func newSlots(params []*engine.Param, rate func(name string) float64, decay float64, all bool) (out slots) {
 	for _, p := range params {
 		if p.Buffer {
 			continue
 		}
-		s := slot{p: p, rate: 1, decay: a.Decay, m: make([]float32, len(p.Value)), v: make([]float32, len(p.Value))}
-		if len(p.Shape) < 2 && !a.DecayAll {
+		s := slot{p: p, rate: 1, decay: decay, m: make([]float32, len(p.Value))}
+		if len(p.Shape) < 2 && !all {
 			s.decay = 0
 		}
 		if rate != nil {
 			s.rate = rate(p.Name)
 		}
-		a.slots = append(a.slots, s)
+		out = append(out, s)
 	}
+	return out
 }
 
 // chunk is the span of elements that one goroutine takes at a time; sums are formed chunk by chunk in order.
@@ -58,10 +69,10 @@ type span struct {
 	from, to int
 }
 
-func (a *AdamW) spans() []span {
+func (all slots) spans() []span {
 	var out []span
-	for i := range a.slots {
-		s := &a.slots[i]
+	for i := range all {
+		s := &all[i]
 		if s.rate == 0 {
 			continue
 		}
@@ -73,8 +84,8 @@ func (a *AdamW) spans() []span {
 }
 
 // Norm is the Euclidean norm of all gradients that Step would use, summed in float64 in a fixed order.
-func (a *AdamW) Norm() float64 {
-	spans := a.spans()
+func (all slots) Norm() float64 {
+	spans := all.spans()
 	sums := make([]float64, len(spans))
 	parallel(len(spans), func(i int) {
 		sum := 0.0

@@ -2,6 +2,7 @@ package fit
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,13 +75,49 @@ func TestParseOptimizer(t *testing.T) {
 		t.Errorf("%+v, %v", o, err)
 	}
 	for spec, want := range map[string]string{
-		`{"name": "sgd", "lr": 0}`:                      "name \"sgd\": want adamw\nlr 0: want more than 0",
-		`{"name": "adamw", "momentum": 0.9}`:            "unknown field",
+		`{"name": "sgd", "lr": 0}`:                      "lr 0: want more than 0",
+		`{"name": "lion", "lr": 0}`:                     "name \"lion\": want adamw or sgd\nlr 0: want more than 0",
+		`{"name": "adamw", "momentum": 0.9}`:            "momentum 0.9: of sgd",
+		`{"name": "sgd", "nesterov": true}`:             "nesterov: want a momentum",
+		`{"name": "adamw", "foreach": true}`:            "unknown field",
+		`{"name": "sgd", "schedule": {"name": "step"}}`: "schedule.every 0: want at least 1",
 		`{"name": "adamw"} 1`:                           "not one JSON value",
-		`{"name": "adamw", "schedule": {"name": "up"}}`: "schedule.name \"up\": want cosine",
+		`{"name": "adamw", "schedule": {"name": "up"}}`: "schedule.name \"up\": want constant, cosine, poly or step",
 	} {
 		if _, err := ParseOptimizer([]byte(spec)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", spec, err, want)
 		}
 	}
+}
+
+// testdata/sgd.safetensors is torch.optim.SGD's, in float64, and its schedules'.
+func TestSGDAndSchedulesAsPyTorch(t *testing.T) {
+	want, _, err := net.LoadSafetensors("testdata/sgd.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, _ := golden(t)
+	for name, o := range map[string]SGD{"sgd": {}, "momentum": {Momentum: 0.9}, "nesterov": {Momentum: 0.8, Nesterov: true}} {
+		w := &engine.Param{Name: "w", Shape: []int{5, 7}, Value: slices.Clone(values["w0"].F32)}
+		b := &engine.Param{Name: "b", Shape: []int{7}, Value: slices.Clone(values["b0"].F32)}
+		o.Decay = 0.1
+		o.Bind([]*engine.Param{w, b}, nil)
+		for i := range 12 {
+			w.Grad, b.Grad = values["grad_w"].F32[i*35:][:35], values["grad_b"].F32[i*7:][:7]
+			o.Step(0.05, 1)
+			near(t, name, slices.Concat(w.Value, b.Value), want[name].F32[i*42:][:42])
+		}
+	}
+	for name, s := range map[string]Schedule{"poly": {Name: "poly"}, "step": {Name: "step", Every: 4, Gamma: 0.5}, "cosine": {Name: "cosine", Floor: 0.01}} {
+		var rates []float32
+		for i := range 10 {
+			rates = append(rates, float32(s.at(i, 10, 1)))
+		}
+		near(t, "schedule "+name, rates, want["lr_"+name].F32)
+	}
+	var rates []float32
+	for i := range 6 {
+		rates = append(rates, float32(Schedule{Name: "step", Warmup: 2, Every: 2}.at(i, 6, 1)))
+	}
+	near(t, "up, then steps", rates, []float32{0.5, 1, 1, 1, 0.1, 0.1})
 }

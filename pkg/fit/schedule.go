@@ -12,11 +12,14 @@ type Cosine struct {
 // At is the learning rate of step i, from 0.
 func (c Cosine) At(i int) float64 {
 	if i < c.Warmup {
-		return c.Peak * float64(i+1) / float64(c.Warmup)
+		return warm(c.Peak, i, c.Warmup)
 	}
 	along := min(1, float64(i-c.Warmup)/float64(max(1, c.Steps-c.Warmup)))
 	return c.Floor + (c.Peak-c.Floor)*(1+math.Cos(math.Pi*along))/2
 }
+
+// warm is the learning rate of step i of a line up to a peak.
+func warm(peak float64, i, warmup int) float64 { return peak * float64(i+1) / float64(warmup) }
 
 // clip is the factor that brings a gradient of this norm to at most limit, as torch's clip_grad_norm_ does; 0: no limit.
 func clip(norm, limit float64) float64 {

@@ -26,6 +26,7 @@ func netFitCommand() *cobra.Command {
 		Long: "r3d_18 only. The batch: x [N,C,D,H,W] F32, labels [N,classes] I32 (1, 0, or -1: left out of the loss) and, if wanted, pos_weight\n" +
 			"[classes] F32. The loss is the mean of binary cross entropies over the labels that are not -1. The optimizer is a JSON file:\n" +
 			"  {\"name\": \"adamw\", \"lr\": 1e-3, \"betas\": [0.9, 0.999], \"eps\": 1e-8, \"weight_decay\": 0.05, \"no_decay\": \"1d\", \"clip\": null, \"schedule\": null}\n" +
+			"name may be sgd, with momentum and nesterov; schedule {\"name\": \"constant\", \"cosine\", \"poly\" or \"step\", \"warmup\": 3, ...}.\n" +
 			"A loss that is no longer a number stops it; weights are written at the end alone.",
 		Example: "  silverbeam net fit --net net.json --weights w.safetensors --in data.safetensors --steps 20 --optimizer opt.json --out w2.safetensors --history h.jsonl\n" +
 			"  silverbeam net fit --net net.json --weights w.safetensors --in data.safetensors --steps 1 --optimizer opt.json --out w2.safetensors --history h.jsonl --frozen-bn --grads g.safetensors",

@@ -43,3 +43,25 @@ for name, spread, shift in (("near", .05, .6), ("far", .4, 3.), ("out", 1., 8.))
     seen = torch.nn.functional.grid_sample((hu.double() + 1000)[None, None], places.flip(-1)[None], mode="bilinear", padding_mode="zeros", align_corners=True)
     out |= {f"{name}/grid": m.float(), f"{name}/hu": seen[0, 0].float()}
 save_file(out, "warp.safetensors")
+
+# torch.optim.SGD on the same gradients, and torch's schedules.
+out = {}
+for name, options in (("sgd", {}), ("momentum", dict(momentum=0.9)), ("nesterov", dict(momentum=0.8, nesterov=True))):
+    w, b = (torch.nn.Parameter(old[n].double()) for n in ("w0", "b0"))
+    opt = torch.optim.SGD([dict(params=[w], weight_decay=0.1), dict(params=[b], weight_decay=0)], lr=0.05, **options)
+    seen = []
+    for i in range(s["steps"]):
+        w.grad, b.grad = old["grad_w"][i].double(), old["grad_b"][i].double()
+        opt.step()
+        seen.append(torch.cat([w.detach().flatten(), b.detach()]))
+    out[name] = torch.stack(seen).float()
+S = torch.optim.lr_scheduler
+for name, make in (("poly", lambda o: S.PolynomialLR(o, 10, 0.9)), ("step", lambda o: S.StepLR(o, 4, 0.5)), ("cosine", lambda o: S.CosineAnnealingLR(o, 10, 0.01))):
+    opt = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule, rates = make(opt), []
+    for _ in range(10):
+        rates.append(opt.param_groups[0]["lr"])
+        opt.step()
+        schedule.step()
+    out["lr_" + name] = torch.tensor(rates)
+save_file(out, "sgd.safetensors")
