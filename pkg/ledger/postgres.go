@@ -22,8 +22,19 @@ import (
 // A ledger or store that several processes use is a schema of a Postgres database. One session of each process writes;
 // its advisory locks are the process's leases: they end when it ends, whatever ends it, and no clock is asked.
 
-// ErrLost says that the connection to a database broke. What was written is kept.
-var ErrLost = errors.New("the connection to the database is lost")
+// ErrLost says that a database's server did not answer, or broke the connection. What was written is kept.
+var ErrLost = errors.New("no connection to the database")
+
+// lost marks an error of a connection: one that is not the server's own, or says that it is going down or coming up
+// (class 57P) or that it takes no connection (08).
+func lost(err error) error {
+	var e *pgconn.PgError
+	own := errors.As(err, &e) && !strings.HasPrefix(e.Code, "57P") && !strings.HasPrefix(e.Code, "08")
+	if err == nil || own || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && e == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrLost, err)
+}
 
 func isPostgres(location string) bool {
 	return strings.HasPrefix(location, "postgres://") || strings.HasPrefix(location, "postgresql://")
@@ -162,7 +173,7 @@ type postgresConnector struct{ driver.Connector }
 func (p postgresConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	c, err := p.Connector.Connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, lost(err)
 	}
 	return postgresConn{c.(*stdlib.Conn)}, nil
 }
@@ -170,15 +181,18 @@ func (p postgresConnector) Connect(ctx context.Context) (driver.Conn, error) {
 type postgresConn struct{ *stdlib.Conn }
 
 func (c postgresConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	return c.Conn.ExecContext(ctx, postgresSQL(query), args)
+	r, err := c.Conn.ExecContext(ctx, postgresSQL(query), args)
+	return r, lost(err)
 }
 
 func (c postgresConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return c.Conn.QueryContext(ctx, postgresSQL(query), args)
+	r, err := c.Conn.QueryContext(ctx, postgresSQL(query), args)
+	return r, lost(err)
 }
 
 func (c postgresConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	return c.Conn.PrepareContext(ctx, postgresSQL(query))
+	s, err := c.Conn.PrepareContext(ctx, postgresSQL(query))
+	return s, lost(err)
 }
 
 var postgresQueries sync.Map

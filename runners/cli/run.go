@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"silverbeam/pipelines"
 	"silverbeam/pkg/html"
@@ -86,6 +87,7 @@ func runCommand() *cobra.Command {
 	var set map[string]string
 	var flags runFlags
 	var planFile string
+	var wait time.Duration
 	c := &cobra.Command{
 		Use: "run FILE", Short: "run a pipeline; the same command resumes it", Args: exactly("FILE"),
 		Long: "Run checks a pipeline file, or one that ships (" + strings.Join(pipelines.Shipped, ", ") + "), and runs it. What an earlier run finished\n" +
@@ -100,6 +102,9 @@ func runCommand() *cobra.Command {
 			p, err := pipelines.Load(args[0], set)
 			if err != nil {
 				return err
+			}
+			if wait < 0 {
+				return usage(cmd, "--wait: %s: 0 or more", wait)
 			}
 			if flags.limit > 0 {
 				p.Steps[0].Options.(*intake.Options).Limit = flags.limit
@@ -120,6 +125,9 @@ func runCommand() *cobra.Command {
 			if r != nil && r.Page != "" {
 				line(cmd.OutOrStdout(), "%s", filepath.Join(o.Dir, r.Page))
 			}
+			if err = goOn(cmd, o.Dir, wait, err); err == nil {
+				return nil
+			}
 			if args[0] == "demo" && errors.Is(err, intake.ErrInput) {
 				return &Exit{codeInput, err, "silverbeam phantom --studies 600 --seed 1 --out " + p.Params["data"]}
 			}
@@ -133,6 +141,7 @@ func runCommand() *cobra.Command {
 	c.Flags().StringVar(&flags.flink.JobEndpoint, "job-endpoint", "", "with --runner flink: the address of a Beam job server, `HOST:PORT` (default its own, before the JobManager)")
 	c.Flags().IntVar(&flags.flink.Parallelism, "parallelism", 0, "with --runner flink: how many subtasks `N` work on each step; 0: 2")
 	c.Flags().StringToStringVar(&flags.flink.More, "flink-option", nil, "with --runner flink: an option of Beam's Flink runner, `NAME=VALUE`: "+strings.Join(flink.OptionNames(), ", "))
+	c.Flags().DurationVar(&wait, "wait", 0, "wait so `LONG` for a database, bucket or cluster that does not answer, and go on (10m); 0: end with exit code 75")
 	c.Flags().StringVar(&planFile, "plan", "", "refuse if what the plan in `FILE`, of plan --out, rests on has changed")
 	return c
 }
