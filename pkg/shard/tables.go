@@ -47,7 +47,7 @@ func writeTable(path string, fields []arrow.Field, add func(*parquetTable) error
 	return err
 }
 
-// volumeFields are the columns of VolumesName: a volume's ids, where it lies, its grid, and two columns a finding.
+// volumeFields are the columns of VolumesName: a volume's ids, where it lies, its grid, that of its scan, and two columns a finding.
 func (d *Dataset) volumeFields() []arrow.Field {
 	text, small, large := arrow.BinaryTypes.String, arrow.PrimitiveTypes.Int32, arrow.PrimitiveTypes.Int64
 	fields := []arrow.Field{
@@ -55,9 +55,15 @@ func (d *Dataset) volumeFields() []arrow.Field {
 		{Name: "batch", Type: text}, {Name: "file", Type: text}, {Name: "row", Type: small},
 		{Name: "at", Type: large}, {Name: "bytes", Type: large}, {Name: "sha256", Type: text}, {Name: "storage", Type: text},
 		{Name: "shape_z", Type: small}, {Name: "shape_y", Type: small}, {Name: "shape_x", Type: small},
-		{Name: "spacing_z_mm", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
-		{Name: "spacing_y_mm", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
-		{Name: "spacing_x_mm", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
+	}
+	mm := arrow.PrimitiveTypes.Float64
+	for _, c := range []struct {
+		name string
+		kind arrow.DataType
+	}{{"spacing_%c_mm", mm}, {"scan_shape_%c", small}, {"scan_spacing_%c_mm", mm}} {
+		for _, axis := range "zyx" {
+			fields = append(fields, arrow.Field{Name: fmt.Sprintf(c.name, axis), Type: c.kind, Nullable: true})
+		}
 	}
 	return append(fields, findingFields(d.Findings(), fields)...)
 }
@@ -90,6 +96,12 @@ func (d *Dataset) addVolumes(t *parquetTable) error {
 			}
 			for _, mm := range p.SpacingMM {
 				row = append(row, known(mm, mm > 0)) // 0: the whole field, whatever its size
+			}
+			for _, n := range r.Scan.Shape {
+				row = append(row, known(int32(n), n > 0)) // 0: not known
+			}
+			for _, mm := range r.Scan.SpacingMM {
+				row = append(row, known(mm, mm > 0))
 			}
 			if err := t.put(append(row, labelCells(len(d.Findings()), r.Labels)...)); err != nil {
 				return err

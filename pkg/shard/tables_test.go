@@ -60,18 +60,21 @@ func TestTables(t *testing.T) {
 		for _, b := range m.Splits[split].Batches {
 			for i, at := range b.Tensors {
 				w := rows[split][slices.IndexFunc(rows[split], func(r Row) bool { return r.Study == study(b.ID, i) })]
-				state, p := "", ""
+				state, p, scan := "", "", [2]string{}
+				if w.Scan.Shape[1] > 0 {
+					scan = [2]string{fmt.Sprint(w.Scan.Shape[1]), fmt.Sprint(w.Scan.SpacingMM[0])}
+				}
 				if w.Labels != nil {
 					if p = fmt.Sprint(w.Labels[0].P); w.Labels[0].State > -2 {
 						state = fmt.Sprint(int(w.Labels[0].State))
 					}
 				}
-				volumes = append(volumes, fmt.Sprint(w.Volume, []string{w.Patient, w.Study, split, b.ID, b.File, fmt.Sprint(i), fmt.Sprint(at.At), at.SHA256, "5", "", state, p}))
+				volumes = append(volumes, fmt.Sprint(w.Volume, []string{w.Patient, w.Study, split, b.ID, b.File, fmt.Sprint(i), fmt.Sprint(at.At), at.SHA256, "5", "", scan[0], scan[1], state, p}))
 				studies = append(studies, fmt.Sprint(w.Study, []string{state}))
 			}
 		}
 	}
-	if got := cells(t, filepath.Join(dir, VolumesName), "volume", "patient", "study", "split", "batch", "file", "row", "at", "sha256", "shape_x", "spacing_z_mm",
+	if got := cells(t, filepath.Join(dir, VolumesName), "volume", "patient", "study", "split", "batch", "file", "row", "at", "sha256", "shape_x", "spacing_z_mm", "scan_shape_y", "scan_spacing_z_mm",
 		findings[0], "p "+findings[0]); !slices.Equal(got, volumes) {
 		t.Errorf("%q\nwant %q", got, volumes)
 	}
@@ -88,7 +91,7 @@ func study(batch string, i int) string {
 func TestFindingsNamedAsColumns(t *testing.T) {
 	d := Dataset{manifest: Manifest{Findings: []string{"File", "Nodule"}}}
 	var names []string
-	for _, f := range d.volumeFields()[17:] {
+	for _, f := range d.volumeFields()[23:] {
 		names = append(names, f.Name)
 	}
 	if want := []string{"File finding", "p File finding", "Nodule", "p Nodule"}; !slices.Equal(names, want) {

@@ -78,10 +78,10 @@ func Look(dir string) (*State, error) {
 }
 
 // steps tells how far each step on studies is: by its finished batches, or by what its processes have passed beside what
-// was done before. The first of the latter is at work.
+// was done before. The first of the latter is at work; the next is where the first is through, or a tenth of all studies ahead.
 func (s *State) steps(dir string, r schemas.Report, t *publish.Tally, l live) {
 	s.Step, s.Done, s.Total, s.Rejects = r.Steps[0].Name, int64(t.Done), int64(t.Total()), len(t.Rejects)
-	passed, found := intake.Progress(dir), r.Ended != nil || s.Done == s.Total
+	passed, over, found := intake.Progress(dir), r.Ended != nil || s.Done == s.Total, false
 	for _, st := range r.Steps {
 		one := StepState{Step: st.Name, RowsPerSecond: l.RowsPerSec[st.Name]}
 		for _, q := range t.Steps {
@@ -90,9 +90,10 @@ func (s *State) steps(dir string, r schemas.Report, t *publish.Tally, l live) {
 			}
 		}
 		if p := passed[st.Name]; p.Seen > 0 && r.Ended == nil {
-			one.Done = max(one.Done, min(int64(st.Skipped)+p.Seen, s.Total))
+			skipped := min(st.Skipped, r.Steps[0].Skipped) // of volumes there are more than studies
+			one.Done = max(one.Done, min(int64(skipped)+p.Seen, s.Total))
 			one.Rejects = max(one.Rejects, p.Refused)
-			if !found {
+			if !over && (!found || s.Done == s.Total || s.Done-one.Done > s.Total/10) {
 				found, s.Step, s.Done, s.RowsPerSecond = true, st.Name, one.Done, one.RowsPerSecond
 			}
 		}

@@ -122,9 +122,11 @@ type shards struct {
 	Findings []string
 
 	preset volume.Preset
+	dir    string // the run folder
 }
 
-func (w *shards) Open(context.Context, schemas.Run) (err error) {
+func (w *shards) Open(_ context.Context, run schemas.Run) (err error) {
+	w.dir = run.Dir
 	w.preset, err = volume.PresetByName(w.Options.Preset)
 	return err
 }
@@ -172,11 +174,16 @@ func (w *shards) Write(ctx context.Context, path string, b *schemas.Batch) (sche
 		}
 	}
 	defer fetch(ctx, filepath.Dir(path), jobs)()
+	var at *schemas.Study
 	rows := func(yield func(shard.Row, error) bool) {
 		for d := range batch.Ordered(runtime.GOMAXPROCS(0), jobs, w.row) {
 			if ctx.Err() != nil {
 				yield(shard.Row{}, ctx.Err())
 				return
+			}
+			if at != d.study {
+				at = d.study
+				batch.Tick(w.dir, w.Name, false)
 			}
 			p.In++
 			p.CPUSeconds += d.cpu.Seconds()

@@ -139,7 +139,7 @@ func (l *lifted) each(ctx context.Context, studies []schemas.Study) ([]error, fl
 				} else if err := watch(l.run, l.name, errs[i]); err != nil {
 					cancel(err)
 				}
-				tick(l.run.Dir, l.name, errs[i] != nil)
+				Tick(l.run.Dir, l.name, errs[i] != nil)
 			}
 		})
 	}

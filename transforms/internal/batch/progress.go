@@ -19,8 +19,8 @@ var progress = struct {
 	wrote map[string]time.Time
 }{done: map[string]map[string]Passed{}, wrote: map[string]time.Time{}}
 
-// tick counts one more study of a step, and writes the counts to DIR/progress/PID.json at most once a second.
-func tick(dir, step string, refused bool) {
+// Tick counts one more study of a step, and writes the counts to DIR/progress/PID.json at most once a second.
+func Tick(dir, step string, refused bool) {
 	if dir == "" {
 		return
 	}
