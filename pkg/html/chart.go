@@ -148,6 +148,9 @@ func rocs(finding string, curves [][][2]float64) template.HTML {
 	return s.done()
 }
 
+// heatOpacity is that of a share: the darkest still lets the number in the cell be read, in light and in dark.
+func heatOpacity(share float64) float64 { return .04 + .46*share }
+
 // maxHeat is how many findings a heat map shows; the most frequent are kept.
 const maxHeat = 40
 
@@ -179,12 +182,8 @@ func (c *CoOccurrence) heat() (template.HTML, error) {
 				continue
 			}
 			share := float64(both) / float64(own)
-			s.cell("heat", x+.5, y+.5, cell-1, cell-1, .04+.9*share, fmt.Sprintf("%s of %s with %s also have %s (%.0f %%)", count(both), count(own), c.Findings[i], c.Findings[j], 100*share))
-			class := "m"
-			if share > .7 { // below, the darker text reads better on the blend
-				class = "m over"
-			}
-			s.text(class, x+cell/2, y+cell/2+3.5, fmt.Sprintf("%.0f", 100*share))
+			s.cell("heat", x+.5, y+.5, cell-1, cell-1, heatOpacity(share), fmt.Sprintf("%s of %s with %s also have %s (%.0f %%)", count(both), count(own), c.Findings[i], c.Findings[j], 100*share))
+			s.text("m", x+cell/2, y+cell/2+3.5, fmt.Sprintf("%.0f", 100*share))
 		}
 	}
 	return s.done(), nil

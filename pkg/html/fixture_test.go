@@ -59,6 +59,14 @@ func full() *Page {
 	fillLabels(page, rng)
 	fillModels(page, rng)
 	page.Gallery = gallery(rng)
+	page.Curves = []Curves{{System: "stage one", Note: "calibrated on split train", Findings: []FindingCurve{{Finding: "Cardiomegaly", Prevalence: .2,
+		PR: [][2]float64{{.2, 1}, {.6, .7}, {1, .2}}, Bins: []Bin{{.1, .05, 40, &[2]float64{.01, .12}}, {.8, .7, 12, nil}}, Brier: p(.11), ECE: p(.04)}}},
+		{System: "zero-shot", Note: "its scores are no probabilities"}}
+	page.SubgroupsOf = "stage one"
+	page.Subgroups = []Subgroups{{Property: "Distance between slices", Groups: []Subgroup{{"up to 1.25 mm", 120, 80, around(.74, .03, 120), 17}}}, {Property: "Sex", Unknown: "the data set does not say it"}}
+	page.Examples = []ScoredExample{{"present, rightly", true, "Cardiomegaly", "valid_1_a_1", .21, page.Gallery.Queries[0].Images}, {"absent, wrongly", false, "Emphysema", "valid_2_a_1", -.1, Images{}}}
+	page.Egress = []Egress{{"llm.example", 640, 1_234_567, 98_765, "3 names"}}
+	page.Checklists = []Checklist{{"TRIPOD+AI", []Item{{"Sample size", "train 761 volumes"}, {"Fairness", ""}}}}
 	return page
 }
 

@@ -41,6 +41,9 @@ var functions = template.FuncMap{
 	"difference":     difference,
 	"differenceAxis": differenceAxis,
 	// Methods that templates call on values.
+	"precision":   FindingCurve.precision,
+	"reliability": FindingCurve.reliability,
+	"agreement":   (*Labels).agreement,
 	"states":      LabelRow.states,
 	"bar":         RetrievalRow.bar,
 	"top":         (*Retrieval).top,

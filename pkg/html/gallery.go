@@ -39,10 +39,12 @@ type Images struct {
 	Axial    string `json:"axial,omitempty"`
 	Coronal  string `json:"coronal,omitempty"`
 	Sagittal string `json:"sagittal,omitempty"`
+	// Mediastinum is the axial slice again, in the mediastinal window; the others are in the lung window.
+	Mediastinum string `json:"mediastinum,omitempty"`
 }
 
 // imageBudget leaves room for the rest below MaxBytes; a query whose images no longer fit is left out, and said so.
-const imageBudget = 1_000_000
+const imageBudget = 3_000_000
 
 var dataImage = regexp.MustCompile(`^data:image/(png|jpeg);base64,[A-Za-z0-9+/]+=*$`)
 
@@ -85,7 +87,7 @@ type shot struct {
 }
 
 func (im Images) shots() (shots []shot) {
-	for _, s := range []shot{{"axial", im.Axial}, {"coronal", im.Coronal}, {"sagittal", im.Sagittal}} {
+	for _, s := range []shot{{"axial", im.Axial}, {"axial, mediastinal window", im.Mediastinum}, {"coronal", im.Coronal}, {"sagittal", im.Sagittal}} {
 		if s.URI != "" {
 			shots = append(shots, s)
 		}

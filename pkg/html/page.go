@@ -1,4 +1,5 @@
-// Package html writes a run as one self-contained HTML page: no script, no network, a strict content security policy,
+// Package html writes a run as one self-contained HTML page: no network, a strict content security policy, one small script
+// that sorts tables and that nothing else needs,
 // figures drawn as inline SVG from aggregates. The same Page gives the same bytes. It opens from a file, reads on a
 // phone, in the dark and on A4 paper, and is small enough to mail.
 //
@@ -21,11 +22,17 @@ type Page struct {
 	CoOccurrence   *CoOccurrence   `json:"co_occurrence,omitempty"`
 	Training       []Training      `json:"training,omitempty"`
 	Classification *Classification `json:"classification,omitempty"`
+	Curves         []Curves        `json:"curves,omitempty"`
+	Subgroups      []Subgroups     `json:"subgroups,omitempty"`
+	SubgroupsOf    string          `json:"subgroups_of,omitempty"` // the evaluation
+	Examples       []ScoredExample `json:"examples,omitempty"`
 	Retrieval      *Retrieval      `json:"retrieval,omitempty"`
 	Gallery        *Gallery        `json:"gallery,omitempty"`
 	Cost           *Cost           `json:"cost,omitempty"`
+	Egress         []Egress        `json:"egress,omitempty"` // shown beside Cost
 	Rejects        *Rejects        `json:"rejects,omitempty"`
 	Provenance     *Provenance     `json:"provenance,omitempty"`
+	Checklists     []Checklist     `json:"checklists,omitempty"`
 }
 
 // Estimate is one figure with its 95 % interval.
@@ -136,6 +143,9 @@ type LabelQuality struct {
 	BalancedAccuracy Estimate `json:"balanced_accuracy"`
 	Sensitivity      Estimate `json:"sensitivity"`
 	Specificity      Estimate `json:"specificity"`
+	Agreement        *float64 `json:"agreement,omitempty"` // share of studies
+	Kappa            *float64 `json:"kappa,omitempty"`     // Cohen's
+	PABAK            *float64 `json:"pabak,omitempty"`
 }
 
 // CoOccurrence counts studies by pairs of present findings.

@@ -37,7 +37,7 @@ func TestFullPage(t *testing.T) {
 	if len(page) > MaxBytes {
 		t.Errorf("%d bytes, at most %d", len(page), MaxBytes)
 	}
-	for _, id := range []string{"flow", "scans", "labels", "together", "training", "classification", "retrieval", "gallery", "cost", "rejects", "provenance"} {
+	for _, id := range []string{"flow", "scans", "labels", "together", "training", "classification", "curves", "subgroups", "examples", "retrieval", "gallery", "cost", "egress", "rejects", "provenance", "checklists"} {
 		if strings.Count(page, `id="`+id+`"`) != 1 || !strings.Contains(page, `href="#`+id+`"`) {
 			t.Errorf("section %s is missing or not in the navigation", id)
 		}
@@ -53,7 +53,7 @@ func TestFullPage(t *testing.T) {
 	}
 }
 
-// The policy allows nothing but the page's own style sheet, by its digest, and inline images.
+// The policy allows nothing but the page's own style sheet, by its digest, its one script, by its nonce, and inline images.
 func TestPolicy(t *testing.T) {
 	page := render(t, full())
 	m := regexp.MustCompile(`http-equiv="Content-Security-Policy" content="([^"]*)"`).FindStringSubmatch(page)
@@ -63,11 +63,16 @@ func TestPolicy(t *testing.T) {
 	policy := html.UnescapeString(m[1])
 	sheet := page[strings.Index(page, "<style>")+7 : strings.Index(page, "</style>")]
 	sum := sha256.Sum256([]byte(sheet))
-	want := "default-src 'none'; img-src data:; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'"
+	want := "default-src 'none'; img-src data:; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'; script-src 'nonce-"
+	nonce := regexp.MustCompile(`<script nonce="([A-Za-z0-9_-]{24})">`).FindStringSubmatch(page)
+	if nonce == nil || strings.Count(page, "<script") != 1 {
+		t.Fatal("the page wants one script, with a nonce")
+	}
+	want += nonce[1] + "'"
 	if policy != want {
 		t.Errorf("policy %s, want %s", policy, want)
 	}
-	for _, bad := range []string{"<script", "javascript:", " style=", " onload=", "http://", "https://", "url(", "@import", "<link", "<iframe"} {
+	for _, bad := range []string{"javascript:", " style=", " onload=", "http://", "https://", "url(", "@import", "<link", "<iframe"} {
 		if strings.Contains(page, bad) {
 			t.Errorf("page holds %q", bad)
 		}
@@ -100,6 +105,9 @@ func TestHostileStrings(t *testing.T) {
 	}
 	for i := range p.Scans.Examples {
 		p.Scans.Examples[i].Images = Images{}
+	}
+	for i := range p.Examples {
+		p.Examples[i].Images = Images{}
 	}
 	page := render(t, p)
 	for _, bad := range []string{"<img src=x", "<script>", "</svg></title>", "onerror=alert(1)>\"'"} {

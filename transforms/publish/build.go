@@ -79,6 +79,13 @@ func Build(dir string, reportText bool) (*html.Page, error) {
 	if p.Cost, err = src.cost(); err != nil {
 		return nil, err
 	}
+	if p.Subgroups, p.SubgroupsOf, err = src.subgroups(); err != nil {
+		return nil, err
+	}
+	if p.Examples, err = src.zeroShotExamples(); err != nil {
+		return nil, err
+	}
+	p.Curves, p.Egress, p.Checklists = src.curves(), src.egress(), src.checklists()
 	if p.Status == "done" {
 		p.Status = "ok"
 	}

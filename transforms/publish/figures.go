@@ -49,6 +49,7 @@ func (src *source) labelTable() *html.Labels {
 		if quality != nil {
 			q := quality.Labels[name]
 			row.Quality = &html.LabelQuality{N: q.N, NPos: q.NPresent, BalancedAccuracy: html.Estimated(q.BalancedAccuracy, q.Interval, q.N),
+				Kappa: q.Confusion.Agreement().Kappa, PABAK: q.Confusion.Agreement().PABAK, Agreement: q.Confusion.Agreement().Agreement,
 				Sensitivity: html.Estimated(q.Sensitivity, metrics.Wilson(q.TP, q.TP+q.FN), q.TP+q.FN),
 				Specificity: html.Estimated(q.Specificity, metrics.Wilson(q.TN, q.TN+q.FP), q.TN+q.FP)}
 		}
@@ -89,7 +90,7 @@ func (src *source) classification() *html.Classification {
 	}
 	first := src.scores[0]
 	c := &html.Classification{Split: first.Split, Patients: first.Summary.NPatients, Rows: first.Summary.NRows, Truth: first.Labels,
-		Interval: "95 %, percentile bootstrap with patients resampled"}
+		Interval: "95 %, bootstrap with patients resampled (BCa, wider where few patients tell of a figure)"}
 	for _, s := range src.scores {
 		x := system(s.Step+" ("+s.Model+")", s.Protocol+tunedNote(s.Header), s.Summary, s.ROC)
 		x.Exploratory = s.Exploratory

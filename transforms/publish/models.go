@@ -94,7 +94,7 @@ func (src *source) gallery(reportText bool) (*html.Gallery, error) {
 			byStudy[r.Study] = r
 		}
 	}
-	g := &html.Gallery{Note: "Reports taken evenly from the split, not picked by success. Lung window."}
+	g := &html.Gallery{Note: "Reports taken evenly from the split, not picked by success. Axial in the lung and the mediastinal window, coronal and sagittal in the lung window."}
 	for _, q := range src.retrieval.Gallery {
 		own := byStudy[q.Study]
 		out := html.Query{Study: q.Study, Findings: src.present(own), Pool: src.retrieval.Reports.NPool}
@@ -123,7 +123,13 @@ func (src *source) slices(r shard.Row) (html.Images, error) {
 	if err != nil {
 		return html.Images{}, err
 	}
-	return html.Slices(hu, p.Shape, p.SpacingMM, html.Lung)
+	im, err := html.Slices(hu, p.Shape, p.SpacingMM, html.Lung)
+	if err != nil {
+		return im, err
+	}
+	soft, err := html.Slices(hu, p.Shape, p.SpacingMM, html.Mediastinum)
+	im.Mediastinum = soft.Axial
+	return im, err
 }
 
 // present names the findings that a row's labels call present.
