@@ -65,7 +65,7 @@ test-readers: .cache/readers/done ## pyarrow, nibabel and pydicom read what Go w
 
 .PHONY: test-exports
 test-exports: .cache/exports/done ## pyarrow, Polars, DuckDB and pandas read data sets, Hugging Face's datasets and mlcroissant exports (830 MB to install)
-	SILVERBEAM_OTHERS=$(CURDIR)/.cache/exports/bin/python $(GO) test -vet=off -count=1 -run 'TestOthers' -v ./pkg/shard
+	SILVERBEAM_OTHERS=$(CURDIR)/.cache/exports/bin/python $(GO) test -vet=off -count=1 -run 'TestOthers|Croissant' -v ./pkg/shard
 
 # servers ENVIRONMENT,TESTS starts the servers of others and runs tests against them.
 define servers

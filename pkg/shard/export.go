@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"path/filepath"
 	"strings"
@@ -62,7 +63,7 @@ func (d *Dataset) HuggingFace(dir string, e Export) (out Exported, err error) {
 			out.files, out.Rows, out.Bytes = append(out.files, f), out.Rows+f.rows, out.Bytes+f.bytes
 		}
 	}
-	err = WriteFile(filepath.Join(dir, "croissant.json"), d.croissant(e, out))
+	err = WriteFile(filepath.Join(dir, CroissantName), d.croissant(e, out))
 	if err == nil {
 		err = WriteFile(filepath.Join(dir, "README.md"), d.card(e, out))
 	}
@@ -213,7 +214,7 @@ func (d *Dataset) card(e Export, out Exported) []byte {
 		}
 	}
 	fmt.Fprintf(&b, "---\n\n# %s\n\n%s\n\n```python\nimport datasets\n\ndata = datasets.load_dataset(\"FOLDER\", split=\"%s\").with_format(\"numpy\")\ndata[0][\"ct\"]    # %v: z, y, x\n```\n",
-		e.Name, d.describe(e, out), strings.Join(d.Splits()[:min(1, len(d.Splits()))], ""), p.Shape)
+		e.Name, d.describe(e, out.Rows), strings.Join(d.Splits()[:min(1, len(d.Splits()))], ""), p.Shape)
 	return b.Bytes()
 }
 
@@ -236,7 +237,7 @@ func link(license string) string {
 }
 
 // describe says in words what the files hold.
-func (d *Dataset) describe(e Export, out Exported) string {
+func (d *Dataset) describe(e Export, rows int) string {
 	p := d.Preset()
 	grid := fmt.Sprintf("%d x %d x %d voxels (z, y, x)", p.Shape[0], p.Shape[1], p.Shape[2])
 	if mm := p.SpacingMM; mm != [3]float64{} {
@@ -252,33 +253,49 @@ func (d *Dataset) describe(e Export, out Exported) string {
 	}
 	return fmt.Sprintf("%d volumes of CT, %s. `ct` is int16 Hounsfield units on a grid of %s, x growing to the patient's left, y to the back, z to the head; "+
 		"the preset %s shows %d to %d HU. A finding's column is 1 present, 0 absent, -1 uncertain, null not mentioned; `p` before its name is the probability. "+
-		"Labels were read from reports by a program and may be wrong. %s\n\nMade of the data set %s.", out.Rows, reports, grid, p.Name, p.LoHU, p.HiHU, license, d.manifest.Digest)
+		"Labels were read from reports by a program and may be wrong. %s\n\nMade of the data set %s.", rows, reports, grid, p.Name, p.LoHU, p.HiHU, license, d.manifest.Digest)
 }
 
-// croissant is the metadata by MLCommons' Croissant 1.1 (docs.mlcommons.org/croissant).
+// croissant describes what is exported.
 func (d *Dataset) croissant(e Export, out Exported) []byte {
-	type object = map[string]any
-	ref := func(id string) object { return object{"@id": id} }
-	var files, parts, fields []any
+	var files, parts []any
 	for _, f := range out.files {
-		files = append(files, object{"@type": "cr:FileObject", "@id": f.name, "name": path.Base(f.name), "contentUrl": f.name,
-			"encodingFormat": "application/x-parquet", "contentSize": fmt.Sprint(f.bytes, " B"), "sha256": f.sha256})
-		parts = append(parts, ref(f.name))
+		files = append(files, fileObject(f.name, "application/x-parquet", f.bytes, f.sha256))
+		parts = append(parts, object{"@id": f.name})
 	}
 	files = append(files, object{"@type": "cr:FileSet", "@id": "parquet", "name": "parquet", "containedIn": parts,
 		"encodingFormat": "application/x-parquet", "includes": "data/*.parquet"})
-	field := func(name, kind string) object {
-		return object{"@type": "cr:Field", "@id": "volumes/" + strings.Join(strings.Fields(name), "_"), "name": name, "dataType": kind,
-			"source": object{"fileSet": ref("parquet"), "extract": object{"column": name}}}
-	}
-	for _, f := range d.exportFields(e) {
-		fields = append(fields, field(f.Name, map[string]string{"string": "sc:Text", "int8": "cr:Int8", "float32": "cr:Float32"}[dtype(f.Type)]))
-	}
-	ct, shape := field("ct", "cr:Int16"), d.Preset().Shape
+	fields := columns(object{"fileSet": object{"@id": "parquet"}}, append(d.exportFields(e), arrow.Field{Name: "ct", Type: arrow.PrimitiveTypes.Int16}))
+	ct, shape := fields[len(fields)-1].(object), d.Preset().Shape
 	ct["isArray"], ct["arrayShape"] = true, fmt.Sprintf("%d,%d,%d", shape[0], shape[1], shape[2])
+	return croissant(e, d.describe(e, out.Rows), files, fields)
+}
+
+// object is one of JSON.
+type object = map[string]any
+
+func fileObject(name, format string, bytes int64, sha256 string) object {
+	return object{"@type": "cr:FileObject", "@id": name, "name": path.Base(name), "contentUrl": name,
+		"encodingFormat": format, "contentSize": fmt.Sprint(bytes, " B"), "sha256": sha256}
+}
+
+// columns are the fields of a table whose source is a file or files.
+func columns(source object, fields []arrow.Field) (out []any) {
+	kinds := map[arrow.Type]string{arrow.STRING: "sc:Text", arrow.INT8: "cr:Int8", arrow.INT16: "cr:Int16", arrow.INT32: "cr:Int32", arrow.INT64: "cr:Int64",
+		arrow.FLOAT32: "cr:Float32", arrow.FLOAT64: "cr:Float64"}
+	for _, f := range fields {
+		from := maps.Clone(source)
+		from["extract"] = object{"column": f.Name}
+		out = append(out, object{"@type": "cr:Field", "@id": "volumes/" + strings.Join(strings.Fields(f.Name), "_"), "name": f.Name, "dataType": kinds[f.Type.ID()], "source": from})
+	}
+	return out
+}
+
+// croissant is metadata by MLCommons' Croissant 1.1 (docs.mlcommons.org/croissant): files, and a record for each volume.
+func croissant(e Export, description string, files, fields []any) []byte {
 	about := object{"@context": json.RawMessage(croissantContext), "@type": "sc:Dataset", "conformsTo": "http://mlcommons.org/croissant/1.1",
-		"name": e.Name, "description": d.describe(e, out), "version": "1.0.0", "distribution": files,
-		"recordSet": []any{object{"@type": "cr:RecordSet", "@id": "volumes", "name": "volumes", "field": append(fields, ct)}}}
+		"name": e.Name, "description": description, "version": "1.0.0", "distribution": files,
+		"recordSet": []any{object{"@type": "cr:RecordSet", "@id": "volumes", "name": "volumes", "field": fields}}}
 	if e.License != "" {
 		about["license"] = e.License
 	}

@@ -75,7 +75,7 @@ func Push(ctx context.Context, dir, url string, base []byte) error {
 			err = nil
 		}
 	}
-	for _, table := range []string{VolumesName, LabelsName} {
+	for _, table := range []string{VolumesName, LabelsName, CroissantName} {
 		if _, missing := os.Stat(filepath.Join(dir, table)); err == nil && missing == nil {
 			err = bucket.Put(ctx, bucket.Join(url, table), filepath.Join(dir, table))
 		}

@@ -17,14 +17,27 @@ import (
 const (
 	VolumesName = "manifest.parquet" // what the manifest says, a row a volume, with its labels
 	LabelsName  = "labels.parquet"   // labels, a row a study, or a row of the input: see MergeLabels
+
+	CroissantName = "croissant.json" // the files and the columns of VolumesName, by MLCommons' Croissant
 )
 
-// WriteTables writes what a data set holds, but for reports and voxels, as Parquet into dir: VolumesName and, where labels
-// says so, LabelsName. The same data set makes the same bytes.
-func (d *Dataset) WriteTables(dir string, labels bool) error {
-	err := writeTable(filepath.Join(dir, VolumesName), d.volumeFields(), d.addVolumes)
+// WriteTables writes what a data set holds, but for reports and voxels, into dir: as Parquet VolumesName and, where labels
+// says so, LabelsName, and CroissantName. license is that of the source, an SPDX id or a URL; "": not known. The same data set makes
+// the same bytes.
+func (d *Dataset) WriteTables(dir string, labels bool, license string) error {
+	sha256, bytes, err := writeTable(filepath.Join(dir, VolumesName), d.volumeFields(), d.addVolumes)
 	if err == nil && labels {
-		err = writeTable(filepath.Join(dir, LabelsName), LabelForm{}.fields(d.Findings()), d.addStudies)
+		_, _, err = writeTable(filepath.Join(dir, LabelsName), LabelForm{}.fields(d.Findings()), d.addStudies)
+	}
+	files, rows := []any{fileObject(VolumesName, "application/x-parquet", bytes, sha256)}, 0
+	for _, s := range d.shards {
+		files = append(files, fileObject(s.ref.File, "application/vnd.apache.arrow.file", s.ref.Bytes, s.ref.Digest))
+		rows += len(s.rows)
+	}
+	if err == nil {
+		e := Export{Name: "chest-ct-" + d.manifest.Digest[:12], License: license, Reports: true}
+		fields := columns(object{"fileObject": object{"@id": VolumesName}}, d.volumeFields())
+		err = WriteFile(filepath.Join(dir, CroissantName), croissant(e, d.describe(e, rows), files, fields))
 	}
 	if err != nil {
 		return fmt.Errorf("shard: %w", err)
@@ -32,8 +45,8 @@ func (d *Dataset) WriteTables(dir string, labels bool) error {
 	return nil
 }
 
-func writeTable(path string, fields []arrow.Field, add func(*parquetTable) error) error {
-	_, _, err := writeAtomic(path, func(w io.Writer) error {
+func writeTable(path string, fields []arrow.Field, add func(*parquetTable) error) (sha256 string, bytes int64, err error) {
+	return writeAtomic(path, func(w io.Writer) error {
 		t, err := newParquetTable(w, fields)
 		if err != nil {
 			return err
@@ -44,7 +57,6 @@ func writeTable(path string, fields []arrow.Field, add func(*parquetTable) error
 		}
 		return t.close()
 	})
-	return err
 }
 
 // volumeFields are the columns of VolumesName: a volume's ids, where it lies, its grid, that of its scan, and two columns a finding.

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	tables "silverbeam/pkg/table"
@@ -24,7 +25,7 @@ func tabled(t *testing.T, dir, storage string) map[string][]Row {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	if err := d.WriteTables(dir, true); err != nil {
+	if err := d.WriteTables(dir, true, "CC0-1.0"); err != nil {
 		t.Fatal(err)
 	}
 	return rows
@@ -151,5 +152,45 @@ func TestOthersExport(t *testing.T) {
 			}
 			judge(t, "exports.py", out, map[string]any{"rows": rows, "shape": spec("").Preset.Shape, "findings": findings, "license": c.e.License, "reports": c.e.Reports})
 		})
+	}
+}
+
+// The metadata beside a data set names its files as they are, every column of the table of volumes, and the licence.
+func TestCroissantBesideTheDataset(t *testing.T) {
+	dir := t.TempDir()
+	rows := tabled(t, dir, Raw)
+	b, err := os.ReadFile(filepath.Join(dir, CroissantName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c struct {
+		License      string
+		Distribution []struct{ ContentURL, ContentSize, SHA256 string }
+		RecordSet    []struct{ Field []struct{ DataType string } }
+	}
+	if err := json.Unmarshal(b, &c); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(c.RecordSet[0].Field); c.License != "CC0-1.0" || n != 23+2*len(findings) || len(c.Distribution) != 4 {
+		t.Errorf("licence %s, %d fields, %d files", c.License, n, len(c.Distribution))
+	}
+	for _, f := range c.Distribution {
+		text, err := os.ReadFile(filepath.Join(dir, f.ContentURL))
+		if err != nil || digestOf(text) != f.SHA256 || fmt.Sprint(len(text), " B") != f.ContentSize {
+			t.Errorf("%+v: %d bytes, %v", f, len(text), err)
+		}
+	}
+	for _, f := range c.RecordSet[0].Field {
+		if f.DataType == "" {
+			t.Error("a column without a type")
+		}
+	}
+	if others == "" {
+		return
+	}
+	script := "import sys, mlcroissant as m; d = m.Dataset(sys.argv[1]); print(d.metadata.ctx.issues.report()); print(len(list(d.records('volumes'))))"
+	out, err := exec.Command(others, "-c", script, filepath.Join(dir, CroissantName)).CombinedOutput()
+	if want := fmt.Sprintf("\n%d\n", len(rows["train"])+len(rows["valid"])); err != nil || !strings.HasSuffix("\n"+string(out), want) || strings.Contains(string(out), "rror") {
+		t.Errorf("mlcroissant: %v, want%sgot %s", err, want, out)
 	}
 }

@@ -73,13 +73,13 @@ func (f *commitFn) commit(ctx context.Context, g batch.Gathered) (out schemas.Sh
 	return schemas.Shard{Step: f.Name, File: "dataset/manifest.json", Rows: rows, Digest: digest}, err
 }
 
-// tables writes the Parquet files beside the manifest.
+// tables writes the Parquet files and the metadata beside the manifest.
 func (f *commitFn) tables(dir string) error {
 	d, err := shard.Open(dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.WriteTables(dir, f.Labels), d.Close())
+	return errors.Join(d.WriteTables(dir, f.Labels, f.Options.License), d.Close())
 }
 
 func init() {

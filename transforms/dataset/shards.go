@@ -45,6 +45,7 @@ type Options struct {
 	HUSource string `yaml:"hu_source"` // header (default: the file's own slope and intercept), metadata (what CT-RATE's tables say, for its first version) or already-hu
 	Tilted   string `yaml:"tilted"`    // resample: DICOM of a tilted gantry is sheared back onto a grid; default: it is refused
 	Storage  string `yaml:"storage"`   // raw (default: fastest to read) or compressed (about 0.4 of the bytes)
+	License  string `yaml:"license"`   // of the source, an SPDX id or a URL, for croissant.json; default: not known
 	Out      string `yaml:"out"`       // s3://BUCKET/KEY where the data set goes, with a copy in the run folder; default the run folder alone
 }
 

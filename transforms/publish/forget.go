@@ -42,7 +42,7 @@ func Holding(dir, study string) (files []string, err error) {
 		return nil, nil
 	}
 	whole, err := filepath.Glob(filepath.Join(dir, "eval", "*.*"))
-	for _, name := range []string{"dataset/labels.csv", "dataset/labels.parquet", "dataset/manifest.json", "dataset/manifest.parquet", "page.html"} {
+	for _, name := range []string{"dataset/labels.csv", "dataset/labels.parquet", "dataset/manifest.json", "dataset/manifest.parquet", "dataset/croissant.json", "page.html"} {
 		whole = append(whole, filepath.Join(dir, name))
 	}
 	for _, path := range all {
