@@ -148,7 +148,7 @@ func (f *scoresFlags) clean(w io.Writer) (any, error) {
 			return nil, err
 		}
 	}
-	if err := f.fit(&s); err != nil {
+	if err := f.fit(w, &s, t); err != nil {
 		return nil, err
 	}
 	o, err := f.resampling()
@@ -168,7 +168,7 @@ func (f *scoresFlags) asUncertain() int8 {
 }
 
 // fit sets thresholds and calibrations, from the validation rows where there are any.
-func (f *scoresFlags) fit(s *metrics.Scores) error {
+func (f *scoresFlags) fit(w io.Writer, s *metrics.Scores, judged *truth) error {
 	s.Threshold = slices.Repeat([]float64{f.number()}, len(s.Findings))
 	if f.valLabels == "" {
 		return nil
@@ -183,6 +183,12 @@ func (f *scoresFlags) fit(s *metrics.Scores) error {
 	scores, err := readScores(f.valScores, s.Findings, v.idTable)
 	if err != nil {
 		return err
+	}
+	if err := v.apart(judged, scores, s.S); err != nil {
+		return err
+	}
+	if both := v.patientsOf(judged); both != nil {
+		line(w, "%s among the validation rows and those that are judged: %s", count(len(both), "patient"), strings.Join(both[:min(5, len(both))], ", "))
 	}
 	if f.calibrate != "" {
 		s.Calibration = make([]*metrics.Calibration, len(s.Findings))

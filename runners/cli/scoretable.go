@@ -192,3 +192,32 @@ func (t *idTable) in(other *idTable) error {
 	}
 	return nil
 }
+
+// apart refuses a row that stands in both tables: of the same id and, in every column, the same score. What is fitted on it
+// is no measure for it.
+func (t *truth) apart(judged *truth, scores, theirs [][]float64) error {
+	for i, id := range t.ids {
+		k, both := judged.row[id]
+		for f := range scores {
+			both = both && scores[f][i] == theirs[f][k]
+		}
+		if both {
+			return t.cellError(t.lines[i], t.id, "%q is in %s with the same scores: thresholds and calibration are fitted on other rows than they are judged by", id, judged.path)
+		}
+	}
+	return nil
+}
+
+// patientsOf are the patients of another table that this one has too, each once.
+func (t *truth) patientsOf(other *truth) (both []string) {
+	known := map[string]bool{}
+	for _, p := range t.patient {
+		known[p] = true
+	}
+	for _, p := range other.patient {
+		if known[p] {
+			both, known[p] = append(both, p), false
+		}
+	}
+	return both
+}
