@@ -1,4 +1,4 @@
-"""Times nets beside PyTorch, by CPU-seconds of one thread: python peers.py FIT.TEST ROUNDS
+"""Times nets beside PyTorch, by CPU-seconds of one thread: python peers.py FIT.TEST ROUNDS [TASK/DTYPE...]
 
 A CT r3d_18 of full width on one volume of 48 x 96 x 96, forward and in a training step with AdamW, and BERT-base forward on
 10 texts of 128 tokens. FIT.TEST is pkg/fit's tests, compiled. PyTorch in its better layout, channels last. Programs take turns;
@@ -59,13 +59,14 @@ if sys.argv[1] == "pytorch":
     print(pytorch(*sys.argv[2:]))
     sys.exit()
 env = dict(os.environ, OMP_NUM_THREADS="1")
-times = {}
-for _ in range(int(sys.argv[2])):
-    for task in TASKS:
-        for dtype in ("f32", "bf16"):
+print("net        silverbeam  PyTorch  speed", flush=True)
+for task in TASKS:
+    for dtype in ("f32", "bf16"):
+        if sys.argv[3:] and f"{task}/{dtype}" not in sys.argv[3:]:
+            continue
+        pairs = []
+        for _ in range(int(sys.argv[2])):
             theirs = subprocess.run([sys.executable, __file__, "pytorch", task, dtype], capture_output=True, text=True, check=True, env=env).stdout
-            times.setdefault((task, dtype), []).append((ours(sys.argv[1], task, dtype), float(theirs)))
-print("net        silverbeam  PyTorch  speed")
-for (task, dtype), pairs in times.items():
-    us, them = (statistics.median(p[i] for p in pairs) for i in (0, 1))
-    print(f"{task + ' ' + dtype:12} {us:8.2f} {them:8.2f}  {statistics.median(t / u for u, t in pairs):4.2f} x")
+            pairs.append((ours(sys.argv[1], task, dtype), float(theirs)))
+        us, them = (statistics.median(p[i] for p in pairs) for i in (0, 1))
+        print(f"{task + ' ' + dtype:12} {us:8.2f} {them:8.2f}  {statistics.median(t / u for u, t in pairs):4.2f} x", flush=True)
