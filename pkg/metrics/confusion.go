@@ -60,10 +60,8 @@ func (c *Confusion) Add(truth, predicted bool) {
 }
 
 // AddAll counts the rows of another.
-func (c *Confusion) AddAll(o Confusion) { c.addTimes(1, o) }
-
-func (c *Confusion) addTimes(w int, o Confusion) {
-	c.TP, c.FP, c.TN, c.FN = c.TP+w*o.TP, c.FP+w*o.FP, c.TN+w*o.TN, c.FN+w*o.FN
+func (c *Confusion) AddAll(o Confusion) {
+	c.TP, c.FP, c.TN, c.FN = c.TP+o.TP, c.FP+o.FP, c.TN+o.TN, c.FN+o.FN
 }
 
 // N is the number of rows counted.

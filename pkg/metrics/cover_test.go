@@ -120,13 +120,18 @@ func (c cohort) evaluate(seed uint64, resamples int) figures {
 
 // cover counts how often each interval holds the truth.
 func (c cohort) cover(repetitions, resamples int) map[string]*coverage {
+	return coverages(repetitions, func(seed uint64) figures { return c.evaluate(seed, resamples) })
+}
+
+// coverages evaluates as many draws, two at a time.
+func coverages(repetitions int, evaluate func(seed uint64) figures) map[string]*coverage {
 	out := map[string]*coverage{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for half := range 2 {
 		wg.Go(func() {
 			for r := half; r < repetitions; r += 2 {
-				got := c.evaluate(uint64(r), resamples)
+				got := evaluate(uint64(r))
 				mu.Lock()
 				for name, f := range got {
 					if out[name] == nil {

@@ -21,6 +21,8 @@ type Scores struct {
 	// Calibration maps scores to probabilities, one a finding, chosen elsewhere (FitCalibration); nil, or a nil one, leaves
 	// the figures of calibrated scores out.
 	Calibration []*Calibration
+	// Reviewed is what people say of some of the rows; nil leaves the corrected figures out.
+	Reviewed *ReviewedRows
 }
 
 // LabelScore is one finding's row. Figures are nil where undefined; Status says so.
@@ -116,6 +118,8 @@ type Summary struct {
 	HammingLoss    *float64               `json:"hamming_loss,omitempty"`    // share of known cells that are wrong
 	Paired         map[string]PairedScore `json:"paired,omitempty"`          // Compare alone
 	Bootstrap      *BootstrapScore        `json:"bootstrap,omitempty"`
+
+	Corrected map[string]CorrectedScore `json:"corrected,omitempty"` // of findings that were reviewed; with Bootstrap
 }
 
 // Summarise computes every figure of the table and, unless o.N is below 0, its intervals.
@@ -142,9 +146,13 @@ func (t Scores) Compare(other [][]float64, o Resampling) (*Summary, error) {
 	if out.Paired, err = t.paired(other); err != nil {
 		return nil, err
 	}
-	if o.N >= 0 {
-		out.Bootstrap, err = t.bootstrap(other, clusters, o)
+	if o.N < 0 {
+		return out, nil
 	}
+	if out.Bootstrap, err = t.bootstrap(other, clusters, o); err != nil || t.Reviewed == nil {
+		return out, err
+	}
+	out.Corrected, err = t.corrected(clusters, o)
 	return out, err
 }
 
@@ -349,6 +357,9 @@ func (t Scores) check(other [][]float64) error {
 		return fmt.Errorf("metrics: %d findings, %d label columns, %d score columns, %d others, %d thresholds", n, len(t.Y), len(t.S), len(other), len(t.Threshold))
 	}
 	rows := len(t.Y[0])
+	if r := t.Reviewed; r != nil && (len(r.Truth) != n || r.Weight != nil && len(r.Weight) != rows) {
+		return fmt.Errorf("metrics: %d findings of %d rows reviewed, weights for %d", len(r.Truth), rows, len(r.Weight))
+	}
 	if rows == 0 || t.Patient != nil && len(t.Patient) != rows {
 		return fmt.Errorf("metrics: %d rows of %d patients", rows, len(t.Patient))
 	}

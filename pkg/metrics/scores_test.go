@@ -24,6 +24,13 @@ type scored struct {
 	Published                      []*float64 // threshold, weighted F1, accuracy, precision
 }
 
+func (c scored) rows() (y []int8, s, b []float64) {
+	for _, v := range c.Y {
+		y = append(y, int8(v-'0'))
+	}
+	return y, thousandths(c.S), thousandths(c.B)
+}
+
 func thousandths(v []int) []float64 {
 	out := make([]float64, len(v))
 	for i, x := range v {
@@ -47,6 +54,12 @@ func readScored(t *testing.T) (g struct {
 		Confusion              [][]int
 		Figures, Probabilities []*float64
 	}
+	Corrected struct {
+		Truth, Silver   []int8
+		S, Weight       []float64
+		Patient         []string
+		Prevalence, AUC []float64
+	}
 	Cases []scored
 }) {
 	t.Helper()
@@ -64,10 +77,7 @@ func readScored(t *testing.T) (g struct {
 func TestScoresAgainstScikitLearn(t *testing.T) {
 	cases := readScored(t).Cases
 	for i, c := range cases {
-		y, s, b := make([]int8, len(c.Y)), thousandths(c.S), thousandths(c.B)
-		for k := range y {
-			y[k] = int8(c.Y[k] - '0')
-		}
+		y, s, b := c.rows()
 		out, err := Scores{Findings: []string{"x"}, Y: [][]int8{y}, S: [][]float64{s}, Threshold: []float64{.5}, Probability: true}.Compare([][]float64{b}, Resampling{N: -1})
 		if err != nil {
 			t.Fatal(err)
@@ -190,6 +200,23 @@ func TestClassesAgainstScikitLearn(t *testing.T) {
 				t.Errorf("case %d: figure %d = %s, want %s", i, k, shown(got[k]), shown(want))
 			}
 		}
+	}
+}
+
+// Figures corrected by reviewed rows, against scikit-learn's weighted AUC and one patient left out after the other.
+func TestCorrectedAgainstScikitLearn(t *testing.T) {
+	g := readScored(t).Corrected
+	s := Scores{Findings: []string{"x"}, Y: [][]int8{g.Silver}, S: [][]float64{g.S}, Patient: g.Patient, Reviewed: &ReviewedRows{[][]int8{g.Truth}, g.Weight}}
+	out, err := s.Summarise(Resampling{N: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := out.Corrected["x"]
+	for i, v := range []Interval{c.Prevalence.Silver, c.Prevalence.RoganGladen, c.Prevalence.PPI} {
+		near(t, fmt.Sprint("prevalence ", i), *v.Value, g.Prevalence[i], 1e-12)
+	}
+	for i, v := range []Interval{c.AUC.Silver, c.AUC.Reviewed, c.AUC.PPI} {
+		near(t, fmt.Sprint("AUC ", i), *v.Value, g.AUC[i], 1e-12)
 	}
 }
 

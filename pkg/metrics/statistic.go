@@ -3,6 +3,7 @@ package metrics
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 )
 
@@ -90,10 +91,80 @@ func (a *aucStatistic) Without(value []float64) {
 	}
 }
 
-// rateStatistic is a rate from each cluster's own confusion counts.
-type rateStatistic struct {
-	counts []Confusion
-	rate   func(Rates) *float64
+// weightedAUCStatistic is an AUC of rows that stand for several: of a sample, so few that it is computed anew each time.
+type weightedAUCStatistic struct {
+	of     Clusters
+	r      Ranked
+	weight []float64
+}
+
+// weightedAUC is the AUC of rows of these weights under resampling.
+func weightedAUC(y []int8, s, weight []float64, of Clusters) (Statistic, error) {
+	r, err := Rank(y, s)
+	return &weightedAUCStatistic{of, r, weight}, err
+}
+
+func (a *weightedAUCStatistic) At(weight []int32) (float64, bool) {
+	var u, positives, negatives, pos, neg float64 // pos and neg of the tie
+	for _, p := range a.r.rows {
+		row := p.Row()
+		if w := float64(weight[a.of.Of[row]]) * a.weight[row]; p.Positive() {
+			pos += w
+		} else {
+			neg += w
+		}
+		if p.TieEnd() {
+			u += pos * (negatives + neg/2)
+			positives, negatives = positives+pos, negatives+neg
+			pos, neg = 0, 0
+		}
+	}
+	return u / (positives * negatives), positives > 0 && negatives > 0
+}
+
+func (a *weightedAUCStatistic) Without(value []float64) {
+	all := slices.Repeat([]int32{1}, a.of.N)
+	whole := valueOrNaN(a.At(all))
+	for c := range value {
+		value[c] = whole
+	}
+	done := make([]bool, a.of.N)
+	for _, p := range a.r.rows {
+		if c := a.of.Of[p.Row()]; !done[c] {
+			done[c], all[c] = true, 0
+			value[c] = valueOrNaN(a.At(all))
+			all[c] = 1
+		}
+	}
+}
+
+// sumStatistic is a figure of sums over clusters.
+type sumStatistic struct {
+	sums [][]float64 // [sum][cluster]
+	of   func(sums []float64) (float64, bool)
+}
+
+func (s *sumStatistic) At(weight []int32) (float64, bool) {
+	totals := make([]float64, len(s.sums))
+	for i, sums := range s.sums {
+		for c, w := range weight {
+			totals[i] += float64(w) * sums[c]
+		}
+	}
+	return s.of(totals)
+}
+
+func (s *sumStatistic) Without(value []float64) {
+	totals, rest := make([]float64, len(s.sums)), make([]float64, len(s.sums))
+	for i, sums := range s.sums {
+		totals[i] = sum(sums)
+	}
+	for c := range value {
+		for i, sums := range s.sums {
+			rest[i] = totals[i] - sums[c]
+		}
+		value[c] = valueOrNaN(s.of(rest))
+	}
 }
 
 // BalancedAccuracyStatistic resamples the balanced accuracy of predicted (present = 1) against the truth.
@@ -106,45 +177,20 @@ func RateStatistic(truth, predicted []int8, of Clusters, rate func(Rates) *float
 	if len(truth) != len(predicted) || len(truth) != len(of.Of) {
 		return nil, fmt.Errorf("metrics: %d labels against %d in %d cluster rows", len(truth), len(predicted), len(of.Of))
 	}
-	b := &rateStatistic{make([]Confusion, of.N), rate}
-	for i, v := range truth {
-		if p := predicted[i]; (v == 0 || v == 1) && (p == 0 || p == 1) {
-			b.counts[of.Of[i]].Add(v == 1, p == 1)
+	counts := grid(4, of.N) // hits, missed, false, right
+	for i, t := range truth {
+		if p := predicted[i]; known(t) && known(p) {
+			counts[3-2*t-p][of.Of[i]]++
 		}
 	}
-	return b, nil
+	return &sumStatistic{counts, func(n []float64) (float64, bool) {
+		r := rate(Confusion{TP: int(n[0]), FN: int(n[1]), FP: int(n[2]), TN: int(n[3])}.Rates())
+		if r == nil {
+			return 0, false
+		}
+		return *r, true
+	}}, nil
 }
-
-func (b *rateStatistic) At(weight []int32) (float64, bool) {
-	var sum Confusion
-	for c, n := range b.counts {
-		sum.addTimes(int(weight[c]), n)
-	}
-	return b.of(sum)
-}
-
-func (b *rateStatistic) Without(value []float64) {
-	var sum Confusion
-	for _, n := range b.counts {
-		sum.addTimes(1, n)
-	}
-	for c, n := range b.counts {
-		rest := sum
-		rest.addTimes(-1, n)
-		value[c] = valueOrNaN(b.of(rest))
-	}
-}
-
-func (b *rateStatistic) of(sum Confusion) (float64, bool) {
-	r := b.rate(sum.Rates())
-	if r == nil {
-		return 0, false
-	}
-	return *r, true
-}
-
-// meanStatistic is a ratio of sums over clusters.
-type meanStatistic struct{ sum, n []float64 }
 
 // MeanStatistic resamples the mean of one value a row, such as the hits behind a recall@k or the reciprocal ranks behind
 // an MRR. A NaN value leaves its row out.
@@ -152,32 +198,19 @@ func MeanStatistic(value []float64, of Clusters) (Statistic, error) {
 	if len(value) != len(of.Of) {
 		return nil, fmt.Errorf("metrics: %d values, clusters for %d", len(value), len(of.Of))
 	}
-	m := &meanStatistic{make([]float64, of.N), make([]float64, of.N)}
+	sums := grid(2, of.N) // values, rows
 	for i, v := range value {
 		if !math.IsNaN(v) {
-			m.sum[of.Of[i]] += v
-			m.n[of.Of[i]]++
+			sums[0][of.Of[i]] += v
+			sums[1][of.Of[i]]++
 		}
 	}
-	return m, nil
+	return &sumStatistic{sums, func(s []float64) (float64, bool) { return s[0] / s[1], s[1] > 0 }}, nil
 }
 
-func (m *meanStatistic) At(weight []int32) (float64, bool) {
-	var sum, n float64
-	for c, w := range weight {
-		sum += float64(w) * m.sum[c]
-		n += float64(w) * m.n[c]
+func sum(v []float64) (s float64) {
+	for _, x := range v {
+		s += x
 	}
-	return sum / n, n > 0
-}
-
-func (m *meanStatistic) Without(value []float64) {
-	var sum, n float64
-	for c := range m.sum {
-		sum, n = sum+m.sum[c], n+m.n[c]
-	}
-	for c := range m.sum {
-		rest := n - m.n[c]
-		value[c] = valueOrNaN((sum-m.sum[c])/rest, rest > 0)
-	}
+	return s
 }

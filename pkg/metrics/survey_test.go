@@ -383,13 +383,6 @@ func paired(b, c int) (truth, one, two []int8) {
 	return append(truth, 1), append(one, Missing), append(two, 0)
 }
 
-func sum(v []float64) (s float64) {
-	for _, x := range v {
-		s += x
-	}
-	return s
-}
-
 // 20 rows of which four were drawn, and 80 of which four were: 3 of 4 and 1 of 4 are right, so (15+20)/100 are.
 func TestStratifiedByHand(t *testing.T) {
 	a := []float64{1, 1, 1, 0, 1, 0, 0, 0}

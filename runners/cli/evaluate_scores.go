@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"silverbeam/pkg/metrics"
+	"silverbeam/pkg/taxonomy"
 
 	"github.com/spf13/cobra"
 )
@@ -24,7 +25,7 @@ type scoresFlags struct {
 	seed                        uint64
 	valLabels, valScores        string
 	threshold, calibrate        string
-	uncertain                   string
+	uncertain, reviewed         string
 }
 
 // protocol is an arithmetic by name: it prints a table and gives the figures.
@@ -76,6 +77,7 @@ func evaluateScoresCommand() *cobra.Command {
 	c.Flags().StringVar(&f.threshold, "threshold", "0.5", "clean: present is score >= `X`; youden: each label's own, the best of the validation rows")
 	c.Flags().StringVar(&f.calibrate, "calibrate", "", "clean: also figures of scores that were calibrated on the validation rows `HOW`: platt, isotonic or temperature")
 	c.Flags().StringVar(&f.uncertain, "uncertain", "missing", "clean: count a label of -1 `AS` missing, zero or one")
+	c.Flags().StringVar(&f.reviewed, "reviewed", "", "clean: what people say of some of the rows, a `SHEET` as of label sample: prevalence and AUC are also\ncorrected for the mistakes of the labels")
 	return c
 }
 
@@ -103,13 +105,15 @@ func (f *scoresFlags) check(cmd *cobra.Command) error {
 	fits := f.threshold == "youden" || f.calibrate != ""
 	switch {
 	case f.protocol != "clean":
-		for _, name := range []string{"scores-b", "cluster", "bootstrap", "seed", "resamples", "val-labels", "val-scores", "threshold", "calibrate", "uncertain"} {
+		for _, name := range []string{"scores-b", "cluster", "bootstrap", "seed", "resamples", "val-labels", "val-scores", "threshold", "calibrate", "uncertain", "reviewed"} {
 			if cmd.Flags().Changed(name) {
 				return usage(cmd, "--%s: only with --protocol clean", name)
 			}
 		}
 	case f.bootstrap < 0 || f.bootstrap == 1 || f.bootstrap > 100_000:
 		return usage(cmd, "--bootstrap: %d: 0, or 2 to 100000", f.bootstrap)
+	case f.reviewed != "" && f.bootstrap == 0:
+		return usage(cmd, "--reviewed: what is corrected has its interval by --bootstrap, which is 0")
 	case f.resamples != "" && (cmd.Flags().Changed("bootstrap") || cmd.Flags().Changed("seed")):
 		return usage(cmd, "--resamples: they are given, so --bootstrap and --seed say nothing")
 	case (f.valLabels == "") != (f.valScores == ""):
@@ -151,6 +155,9 @@ func (f *scoresFlags) clean(w io.Writer) (any, error) {
 	if err := f.fit(w, &s, t); err != nil {
 		return nil, err
 	}
+	if s.Reviewed, err = f.readReviewed(t); err != nil {
+		return nil, err
+	}
 	o, err := f.resampling()
 	if err != nil {
 		return nil, err
@@ -160,6 +167,36 @@ func (f *scoresFlags) clean(w io.Writer) (any, error) {
 		return nil, badInput("%s: %v", f.resamples, err) // the one input that the figures themselves look at
 	}
 	tellScores(w, t.findings, out)
+	tellCorrected(w, t.findings, out)
+	return out, nil
+}
+
+// readReviewed puts the sheet's rows at those of the labels; nil without one. Rows that the labels do not have are an error.
+func (f *scoresFlags) readReviewed(t *truth) (*metrics.ReviewedRows, error) {
+	if f.reviewed == "" {
+		return nil, nil
+	}
+	s, err := readSheet(f.reviewed, t.findings, "", "")
+	if err != nil {
+		return nil, err
+	}
+	out := &metrics.ReviewedRows{Truth: make([][]int8, len(t.findings)), Weight: make([]float64, len(t.ids))}
+	for k, name := range s.findings {
+		y := slices.Repeat([]int8{missing}, len(t.ids))
+		for i, id := range s.ids {
+			row, ok := t.row[id]
+			if !ok {
+				return nil, badInput("%s:%d: column %q: %q is not in %s", s.path, s.lines[i], s.id, id, t.path)
+			}
+			if out.Weight[row] = 1; s.weight != nil {
+				out.Weight[row] = s.weight[i]
+			}
+			if y[row] = metrics.Binary(s.states[k][i]); s.states[k][i] == taxonomy.Uncertain {
+				y[row] = f.asUncertain()
+			}
+		}
+		out.Truth[slices.Index(t.findings, name)] = y
+	}
 	return out, nil
 }
 
@@ -235,7 +272,7 @@ func tellScores(w io.Writer, findings []string, s *metrics.Summary) {
 		l := s.Labels[name]
 		auc := metrics.Figure{Value: l.AUC, Interval: l.Logit}
 		if s.Bootstrap != nil {
-			auc.Interval = s.Bootstrap.AUC[name].Ends()
+			auc.Interval = s.Bootstrap.AUC[name].Expanded
 		}
 		var f1 *float64
 		if l.Threshold != nil {
@@ -245,9 +282,23 @@ func tellScores(w io.Writer, findings []string, s *metrics.Summary) {
 	}
 	macro := metrics.Figure{Value: s.Macro.AUC}
 	if s.Bootstrap != nil {
-		macro.Interval = s.Bootstrap.MacroAUC.Ends()
+		macro.Interval = s.Bootstrap.MacroAUC.Expanded
 	}
 	row(fmt.Sprintf("macro over %s", count(s.Macro.NLabels, "label")), "", "", macro, s.Macro.AP, s.Macro.F1)
+}
+
+// tellCorrected prints what the reviewed rows make of it, where there are any.
+func tellCorrected(w io.Writer, findings []string, s *metrics.Summary) {
+	if s.Corrected == nil {
+		return
+	}
+	line(w, "%-36s %6s %6s  %-20s%-20s%s", "corrected by the reviewed rows", "n", "pos", "prevalence", "by the labels", "AUC")
+	figure := func(i metrics.Interval) string { return cell3(metrics.Figure{Value: i.Value, Interval: i.Expanded}) }
+	for _, name := range findings {
+		if c, ok := s.Corrected[name]; ok {
+			line(w, "%-36s %6d %6d  %-20s%-20s%s", name, c.NReviewed, c.NReviewedPos, figure(c.Prevalence.PPI), figure(c.Prevalence.Silver), figure(c.AUC.PPI))
+		}
+	}
 }
 
 // cell3 is a figure as .934 (.880-.971).

@@ -1,4 +1,4 @@
-"""Writes scores.json: what scikit-learn and scipy say of CASES random labels (150; `make test-oracles`: 10,000) and of
+"""Writes scores.json: what scikit-learn and scipy say of CASES random labels (300; `make test-oracles`: 10,000) and of
 one table. Called by make.py. Scores are given in thousandths.
 """
 import json, os, warnings
@@ -93,7 +93,7 @@ def case(n, prevalence, signal, grid):
     return out
 
 cases = [case(2 + int(u() * 44), [.5, .3, .05, 0, 1, .9][int(u() * 6)], u() * .6 - .1, [4, 20, 1000][int(u() * 3)])
-         for _ in range(int(os.environ.get("CASES", 150)))]
+         for _ in range(int(os.environ.get("CASES", 300)))]
 
 def classes(n, k):
     y = [int(u() * k) for _ in range(n)]
@@ -127,8 +127,31 @@ table = dict(y=Y.T.tolist(), s=S.T.tolist(), n_labels=len(defined),
                     precision_score(Y, P, average="micro"), recall_score(Y, P, average="micro")],
              subset_accuracy=accuracy_score(Y, P), hamming_loss=hamming_loss(Y, P))
 
+# silver labels, of which some rows were reviewed: corrected prevalence and AUC, pairs and patients one by one
+n = 90
+truth = np.array([int(u() < .4) for _ in range(n)])
+silver = np.array([v if u() < .8 else 1 - v for v in truth])
+score = np.array([round(100 * u()) + 30 * v for v in truth]) / 200
+patient = np.array([int(u() * 50) for _ in range(n)])
+weight = np.array([[0, 1, 2.5, 4][int(u() * 4)] for _ in range(n)])  # 0: not reviewed
+def auc(y, w):
+    return roc_auc_score(y, score, sample_weight=w)
+def figures(w):  # rows of these weights, on top of the reviewers'
+    r = w * weight
+    share = lambda v, w: (v * w).sum() / w.sum()
+    sensitivity, specificity = share(silver == 1, r * truth), share(silver == 0, r * (1 - truth))
+    return np.array([share(silver, w), (share(silver, w) + specificity - 1) / (sensitivity + specificity - 1),
+                     share(truth, r), share(silver, r), auc(silver, w), auc(truth, r), auc(silver, r)])
+full = figures(np.ones(n))
+jack = np.array([figures((patient != p).astype(float)) for p in sorted(set(patient))]) - full
+def powered(reviewed, seen, all):
+    g, h = jack[:, reviewed], jack[:, seen] - jack[:, all]
+    return float(full[reviewed] - min(1, max(0, (g @ h) / (h @ h))) * (full[seen] - full[all]))
+corrected = dict(truth=[int(v) if w else -1 for v, w in zip(truth, weight)], silver=silver.tolist(), s=score.tolist(), patient=[str(p) for p in patient], weight=weight.tolist(),
+                 prevalence=[float(full[0]), float(full[1]), powered(2, 3, 0)], auc=[float(full[4]), float(full[5]), powered(5, 6, 4)])
+
 def plain(v):
     return v.item() if hasattr(v, "item") else v
 with open("scores.json", "w") as out:
-    out.write('{"table":' + json.dumps(table, default=plain, separators=(",", ":")) + ',\n"classes":' + json.dumps(multi, default=plain, separators=(",", ":")) + ',\n"cases":[\n')
+    out.write('{"table":' + json.dumps(table, default=plain, separators=(",", ":")) + ',\n"classes":' + json.dumps(multi, default=plain, separators=(",", ":")) + ',\n"corrected":' + json.dumps(corrected, default=plain, separators=(",", ":")) + ',\n"cases":[\n')
     out.write(",\n".join(json.dumps(c, default=plain, separators=(",", ":")) for c in cases) + "\n]}\n")
