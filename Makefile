@@ -117,7 +117,9 @@ test-buckets: .cache/bin/versitygw # volumes in and data sets on an S3 server th
 versitygw := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
 .PHONY: test-oracles
-test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, PyTorch and tokenizers; torchvision and transformers load our weights (1 to 6 GB to install)
+test-oracles: export SILVERBEAM_RSCRIPT := Rscript
+test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, pROC, PyTorch and tokenizers; torchvision and transformers load our weights (1 to 6 GB to install)
+	@$(call need,Rscript -e 'library(pROC)',r-cran-proc)
 	$(call fresh,.cache/oracles/bin/python,metrics engine fit net student)
 	SILVERBEAM_MODELS=$(CURDIR)/.cache/oracles/bin/python $(GO) test -vet=off -count=1 -run ModelsOfOthers -v ./pkg/engine
 	SILVERBEAM_TORCH=$(CURDIR)/.cache/oracles/bin/python $(GO) test -vet=off -count=1 -run WholeTensorsAgainstTorch -v ./pkg/volume
