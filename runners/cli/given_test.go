@@ -30,6 +30,11 @@ func TestTrained(t *testing.T) {
 // Weights that one run trained are measured on another data set, with no training; scans that they learned from are found
 // under whatever name, and named.
 func (l *lab) evaluatesOnly() {
+	for name, want := range map[string]string{"model-card.md": "## clip\n", "dataset-card.md": l.report("trained").Digest} {
+		if card, err := os.ReadFile(filepath.Join(l.dir, "trained", name)); err != nil || !strings.Contains(string(card), want) || strings.Contains(string(card), "train_1") {
+			l.Errorf("%s: %v\n%s", name, err, card)
+		}
+	}
 	text, err := pipelines.Source("evaluate-only")
 	if err != nil {
 		l.Fatal(err)

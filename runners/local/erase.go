@@ -60,7 +60,7 @@ func Forget(dir, study string, files []string) error {
 }
 
 // ours are the files and folders that runs make in their folder, run.json last: until it is gone, the folder is a run's.
-var ours = []string{"dataset", "models", "eval", "progress", "page.html", "rejects.jsonl", "egress.jsonl", "graph.json", liveName, liveName + ".tmp",
+var ours = []string{"dataset", "models", "eval", "progress", "page.html", "model-card.md", "dataset-card.md", "rejects.jsonl", "egress.jsonl", "graph.json", liveName, liveName + ".tmp",
 	promName, promName + ".tmp", "ledger.db.url", "ledger.db-wal", "ledger.db-shm", "ledger.db-journal", "run.json"}
 
 // locks are removed last: who holds them holds the folder.

@@ -19,11 +19,16 @@ import (
 	"silverbeam/transforms/internal/result"
 )
 
-// Write renders the page of the run in dir to page.html, whole or not at all. With reportText the gallery shows reports.
+// Write renders the page of the run in dir to page.html, whole or not at all, and the cards beside it. With reportText the gallery shows reports.
 func Write(dir string, reportText bool) error {
-	p, err := Build(dir, reportText)
+	p, cards, err := build(dir, reportText)
 	if err != nil {
 		return err
+	}
+	for name, text := range cards {
+		if err := shard.WriteFile(filepath.Join(dir, name), []byte(text)); err != nil {
+			return err
+		}
 	}
 	var buf bytes.Buffer
 	if err := html.Render(&buf, p); err != nil {
@@ -52,15 +57,15 @@ type source struct {
 	data      *shard.Dataset // nil where there is none yet
 }
 
-// Build makes the page of what the run folder holds so far.
-func Build(dir string, reportText bool) (*html.Page, error) {
+// build makes the page of what the run folder holds so far, and the cards by their files' names.
+func build(dir string, reportText bool) (*html.Page, map[string]string, error) {
 	src, err := read(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if _, err := os.Stat(filepath.Join(dir, "dataset", "manifest.json")); err == nil {
 		if src.data, err = shard.Open(filepath.Join(dir, "dataset")); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		defer src.data.Close()
 	}
@@ -71,26 +76,26 @@ func Build(dir string, reportText bool) (*html.Page, error) {
 		p.Caution = "Generated phantoms and reports: these figures show that the pipeline works, not how well it reads real scans."
 	}
 	if p.Scans, err = src.scans(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if p.Gallery, err = src.gallery(reportText); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if p.Cost, err = src.cost(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if p.Subgroups, p.SubgroupsOf, err = src.subgroups(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if p.Examples, err = src.zeroShotExamples(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p.Curves, p.Egress, p.Checklists = src.curves(), src.egress(), src.checklists()
 	if p.Status == "done" {
 		p.Status = "ok"
 	}
 	p.Verdict = src.verdict(p)
-	return p, nil
+	return p, src.cards(p), nil
 }
 
 func read(dir string) (*source, error) {
