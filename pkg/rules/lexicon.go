@@ -13,8 +13,6 @@ type symbol int32
 // symbols is a set of symbols.
 type symbols []uint64
 
-func (b symbols) has(s symbol) bool { return b[s>>6]&(1<<(s&63)) != 0 }
-
 // hashed is a set of symbols that may claim too many, never too few.
 type hashed uint64
 
