@@ -157,6 +157,9 @@ type done struct {
 // and waits for the disk leaves the cores to the other.
 var making = make(chan struct{}, 2)
 
+// reading are the volumes that are in flight at a time, of all shards: what a kill may cost.
+var reading = make(chan struct{}, runtime.GOMAXPROCS(0))
+
 // Write makes the batch's shard. A few volumes are read ahead of the one that is written, so that a few are in memory.
 func (w *shards) Write(ctx context.Context, path string, b *schemas.Batch) (schemas.Shard, schemas.Passage, error) {
 	p := schemas.Passage{Unit: "volumes"}
@@ -218,6 +221,8 @@ func (w *shards) row(j job) (d done) {
 		d.Kept, d.err = j.spool.Take(j.volume.ID)
 		return d
 	}
+	reading <- struct{}{}
+	defer func() { <-reading }()
 	stop := batch.ThreadCPU()
 	defer func() { d.cpu = stop() }()
 	var err error
