@@ -89,21 +89,30 @@ func ReadStore(location string) (*Store, error) {
 	return s, nil
 }
 
+// StateDir is the folder for what this program keeps of a user beside runs: silverbeam in $XDG_STATE_HOME or ~/.local/state.
+func StateDir() (string, error) {
+	state := os.Getenv("XDG_STATE_HOME")
+	if state == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		state = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(state, "silverbeam"), nil
+}
+
 // storePath gives a store's file or URL, and the file of its key.
 func storePath(location string) (path, key string, err error) {
 	if location == "" || isPostgres(location) {
-		state := os.Getenv("XDG_STATE_HOME")
-		if state == "" {
-			home, err := os.UserHomeDir()
-			if err != nil {
-				return "", "", err
-			}
-			state = filepath.Join(home, ".local", "state")
+		state, err := StateDir()
+		if err != nil {
+			return "", "", err
 		}
 		if location != "" {
-			return location, filepath.Join(state, "silverbeam", "site.key"), nil
+			return location, filepath.Join(state, "site.key"), nil
 		}
-		location = filepath.Join(state, "silverbeam", "results.db")
+		location = filepath.Join(state, "results.db")
 	}
 	scheme, _, found := strings.Cut(location, ":")
 	switch {

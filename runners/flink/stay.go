@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"time"
+
+	"silverbeam/pkg/ledger"
 )
 
 // Cluster is one that stays until it is told to end: a JobManager, TaskManagers and a job server, children of one process
@@ -40,15 +42,8 @@ type Job struct {
 
 // stayDir is the folder of a user's standing cluster.
 func stayDir() (string, error) {
-	state := os.Getenv("XDG_STATE_HOME")
-	if state == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", err
-		}
-		state = filepath.Join(home, ".local", "state")
-	}
-	return filepath.Join(state, "silverbeam", "flink"), nil
+	state, err := ledger.StateDir()
+	return filepath.Join(state, "flink"), err
 }
 
 const (

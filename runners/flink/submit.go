@@ -282,19 +282,13 @@ func follow(ctx context.Context, server jobpb.JobServiceClient, id string) error
 	}
 }
 
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
-}
-
 var causedBy = regexp.MustCompile(`(?m)^\s*(?:Caused by: )?[\w.$]+(?:Exception|Error|Throwable): (.*)$`)
 
 // rootCause is what the last exception of a Java stack trace says, or a step's own error, which Beam's Go SDK puts behind its
 // plan in there.
 func rootCause(trace string) string {
-	if _, own, is := cutLast(trace, "\tcaused by:\n"); is {
+	if parts := strings.Split(trace, "\tcaused by:\n"); len(parts) > 1 {
+		own := parts[len(parts)-1]
 		for _, end := range []string{"\n\tat ", "\n\nFull error:", "\nCaused by: "} {
 			own, _, _ = strings.Cut(own, end)
 		}
