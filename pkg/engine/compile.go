@@ -24,8 +24,13 @@ func (e gorgonia) Compile(g *net.Graph, shapes map[string][]int, train bool) (Pr
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{g: g, graph: G.NewGraph(), mode: mode{grads: train && g.Loss != nil, train: train, half: e.half},
+	c := &compiler{g: g, graph: G.NewGraph(), readers: make([]int, len(g.Nodes)), mode: mode{grads: train && g.Loss != nil, train: train, half: e.half},
 		p: &program{g: g, inputs: map[string]*value{}}, params: map[string]*G.Node{}}
+	for _, n := range g.Nodes {
+		for _, x := range n.In {
+			c.readers[x.Index]++
+		}
+	}
 	for i, n := range g.Nodes {
 		if err := c.add(n, inferred[i]); err != nil {
 			return nil, fmt.Errorf("engine: %s (%s): %w", n.Name, n.Op.Kind(), err)
@@ -46,12 +51,12 @@ type compiler struct {
 	g     *net.Graph
 	graph *G.ExprGraph
 	mode
-	p      *program
-	values []*value  // by node
-	nodes  []*G.Node // by node
-	read   []bool    // by node: a layer takes its gradient
-	params map[string]*G.Node
-	wrt    G.Nodes
+	p       *program
+	values  []*value  // by node
+	nodes   []*G.Node // by node
+	readers []int     // by node: how many layers read it
+	params  map[string]*G.Node
+	wrt     G.Nodes
 }
 
 // mode is what kernels are made for.
@@ -63,13 +68,13 @@ type mode struct {
 
 func (c *compiler) add(n *net.Node, shape []int) error {
 	out := newValue(shape)
-	c.values, c.read = append(c.values, out), append(c.read, false)
+	c.values = append(c.values, out)
 	if op, ok := n.Op.(net.Input); ok {
 		c.p.inputs[n.Name] = out
 		c.nodes = append(c.nodes, c.inputNode(n, op, out))
 		return nil
 	}
-	out.data = make([]float32, out.size())
+	out.data, out.shared = make([]float32, out.size()), c.grads && len(shape) > 0 && c.readers[n.Index] > 1
 	l := &layer{name: n.Name, id: n.Index, out: out, result: view(shapeOf(out), out.data)}
 	var in G.Nodes
 	var xs []*value
@@ -129,7 +134,7 @@ func (c *compiler) laid(name string) *value {
 	return nil
 }
 
-// input makes x an input of l. One layer at most takes the gradient of a result; others would have to add theirs.
+// input makes x an input of l.
 func (c *compiler) input(l *layer, reader net.Op, x *net.Node) (*value, error) {
 	v := c.values[x.Index]
 	if op, ok := x.Op.(net.Input); ok {
@@ -145,11 +150,7 @@ func (c *compiler) input(l *layer, reader net.Op, x *net.Node) (*value, error) {
 	}
 	in := input{t: typeOf(shapeOf(v).Dims(), tensor.Float32), s: shapeOf(v)}
 	if c.grads {
-		if c.read[x.Index] {
-			return nil, fmt.Errorf("a second layer reads %s in training: join them into one block", x.Name)
-		}
-		c.read[x.Index] = true
-		v.grad = make([]float32, v.size())
+		v = v.reader()
 		in.grad = view(in.s, v.grad)
 	}
 	l.inputs = append(l.inputs, in)
@@ -219,17 +220,43 @@ func newKernel(op net.Op, ps []*param, in []*value, out *value, m mode) (kernel,
 	case net.CE:
 		return &ce{o: o, x: x, classes: in[1], out: out}, nil
 	case net.SigLIP:
-		return &siglip{a: x, b: in[1], out: out, scale: ps[0], bias: ps[1]}, nil
+		return newContrastive(o.Contrastive(), ps, in, out), nil
 	case net.L2Norm:
 		return &l2norm{x, out, make([]float32, x.rows)}, nil
 	case net.BCE:
-		k := &bce{x: x, labels: in[1], out: out, sum: o.Sum}
+		k := &bce{op: o, x: x, labels: in[1], out: out}
 		if len(in) > 2 {
 			k.weight = in[2]
 		}
 		return k, nil
 	case net.InfoNCE:
-		return newInfoNCE(ps[0], x, in[1], out), nil
+		return newContrastive(o.Contrastive(), ps, in, out), nil
+	case net.Contrastive:
+		return newContrastive(o, ps, in, out), nil
+	case net.SupCon:
+		return newSupCon(o, x, in[1], out), nil
+	case net.Recon:
+		k := &recon{op: o, x: x, target: in[1], out: out}
+		if len(in) > 2 {
+			k.weight = in[2]
+		}
+		return k, nil
+	case net.Total:
+		return &total{o, in, out}, nil
+	case net.Add:
+		return &addition{x, in[1], out}, nil
+	case net.Dropout:
+		return &dropout{op: o, x: x, key: in[1], out: out, train: train}, nil
+	case net.Patchify:
+		return newPatchify(o, ps, x, out, m), nil
+	case net.Positions:
+		return &positions{x, out, ps[0], ps[1]}, nil
+	case net.AdaptivePool:
+		return &adaptivePool{x, out}, nil
+	case net.Upsample:
+		return newUpsample(o, x, out), nil
+	case net.ConvTranspose:
+		return newConvTranspose(o, ps, x, out), nil
 	}
 	return nil, fmt.Errorf("no kernel for %T", op)
 }

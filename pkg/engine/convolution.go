@@ -68,21 +68,37 @@ func (k *convolution) forward() {
 }
 
 func (k *convolution) backward() {
+	if k.x.grad != nil {
+		k.gradInput()
+	}
+	k.gradWeight()
+	if k.bias != nil {
+		k.bias.gradOf(k.sums, k.out)
+	}
+}
+
+func (k *convolution) gradInput() {
 	x, y, w := k.x, k.out, k.w
 	parallel(y.n, func(n int) {
 		rows := y.d * y.h
-		if x.grad != nil {
-			clear(x.grad[n*x.d*x.h*x.line():][:x.d*x.h*x.line()])
-		}
-		for r := n * rows; x.grad != nil && r < (n+1)*rows; r++ {
+		clear(x.grad[n*x.d*x.h*x.line():][:x.d*x.h*x.line()])
+		for r := n * rows; r < (n+1)*rows; r++ {
 			k.row(r, func(t meet) {
 				simd.Rows(x.grad[t.x:], k.op.Stride[2]*x.cp, y.grad[t.out:], y.cp, oneBlock, w.backward(t.tap), oneBlock, t.m, w.ip, w.p.o, true)
 			})
 		}
-		if k.bias != nil {
-			simd.ChannelSum(k.sums[n*y.cp:][:y.cp], y.grad[n*rows*y.line():][:rows*y.line()])
-		}
 	})
+}
+
+// gradOf sums a bias's gradient over the places of y; sums has room for one row a sample.
+func (p *param) gradOf(sums []float32, y *value) {
+	size := y.d * y.h * y.line()
+	parallel(y.n, func(n int) { simd.ChannelSum(sums[n*y.cp:][:y.cp], y.grad[n*size:][:size]) })
+	foldChunks(p.Grad, sums, y.cp, y.n)
+}
+
+func (k *convolution) gradWeight() {
+	x, y, w := k.x, k.out, k.w
 	clear(w.grad)
 	parallel(w.p.taps, func(tap int) {
 		for r := range y.rows {
@@ -94,9 +110,6 @@ func (k *convolution) backward() {
 		}
 	})
 	w.unpack()
-	if k.bias != nil {
-		foldChunks(k.bias.Grad, k.sums, y.cp, y.n)
-	}
 }
 
 // maxPool is net.MaxPool.

@@ -45,9 +45,12 @@ func typeOf(axes int, of tensor.Dtype) hm.Type {
 	return G.TensorType{Dims: axes, Of: of}
 }
 
-// shapeOf is the shape of v's buffer.
+// shapeOf is the shape of v's buffer. Where several nodes read v it is a stand-in's of one number: gorgonia adds the
+// gradients of readers, and of these it shall add nothing but that; value.join adds the true ones.
 func shapeOf(v *value) tensor.Shape {
 	switch {
+	case v.shared:
+		return tensor.Shape{1}
 	case len(v.shape) == 0:
 		return tensor.ScalarShape()
 	case v.n > 0:
@@ -60,6 +63,9 @@ func shapeOf(v *value) tensor.Shape {
 func view(shape tensor.Shape, buf []float32) G.Value {
 	if shape.IsScalar() {
 		return G.NewF32(buf[0])
+	}
+	if len(buf) != shape.TotalSize() {
+		buf = make([]float32, shape.TotalSize()) // a stand-in
 	}
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(buf))
 }
@@ -152,6 +158,7 @@ func (o *gradient) String() string {
 
 func (o *gradient) Do(...G.Value) (G.Value, error) {
 	if o.run {
+		o.out.join()
 		o.kernel.backward()
 	}
 	return o.inputs[o.which].grad, nil

@@ -265,7 +265,7 @@ func newAttentionNode(o net.Attention, ps []*param, in []*value, out *value, tra
 		mask = in[len(in)-1]
 	}
 	e, ep, rows := k.x.c, k.x.cp, max(k.x.rows, k.keys.rows)
-	ps[0].matrix()
+	ps[0].flat()
 	part := func(shape ...int) *param {
 		p := &param{Param: Param{Shape: shape, Value: make([]float32, net.Size(shape))}}
 		if train {
@@ -389,57 +389,7 @@ func (k *ce) backward() {
 			if c == int(y) {
 				want += 1 - k.o.Smoothing
 			}
-			g[c] = float32((math.Exp(float64(v)-sum) - want) / float64(k.kept))
+			g[c] = k.out.upstream() * float32((math.Exp(float64(v)-sum)-want)/float64(k.kept))
 		}
 	}
-}
-
-// siglip is net.SigLIP, in float64.
-type siglip struct {
-	a, b, out   *value
-	scale, bias *param
-}
-
-// each visits every pair: its dot product, its logit times 1 for a pair that belongs together and -1 for others, and
-// that sign.
-func (k *siglip) each(f func(i, j int, dot, z, sign float64)) {
-	factor, bias := math.Exp(float64(k.scale.Value[0])), float64(k.bias.Value[0])
-	for i := range k.a.rows {
-		x := k.a.at(k.a.data, i)
-		for j := range k.b.rows {
-			dot, sign := 0.0, -1.0
-			for c, v := range k.b.at(k.b.data, j) {
-				dot += float64(x[c]) * float64(v)
-			}
-			if i == j {
-				sign = 1
-			}
-			f(i, j, dot, sign*(factor*dot+bias), sign)
-		}
-	}
-}
-
-func (k *siglip) forward() {
-	loss := 0.0
-	k.each(func(_, _ int, _, z, _ float64) { loss += softplus(-z) })
-	k.out.data[0] = float32(loss / float64(k.a.rows))
-}
-
-func (k *siglip) backward() {
-	clear(k.a.grad)
-	clear(k.b.grad)
-	factor := math.Exp(float64(k.scale.Value[0]))
-	var gs, gb float64
-	k.each(func(i, j int, dot, z, sign float64) {
-		g := -sign * sigmoid(-z) / float64(k.a.rows) // of the logit
-		gs += g * dot * factor
-		gb += g
-		x, y := k.a.at(k.a.data, i), k.b.at(k.b.data, j)
-		gx, gy := k.a.at(k.a.grad, i), k.b.at(k.b.grad, j)
-		for c := range x {
-			gx[c] += float32(g*factor) * y[c]
-			gy[c] += float32(g*factor) * x[c]
-		}
-	})
-	k.scale.Grad[0], k.bias.Grad[0] = float32(gs), float32(gb)
 }

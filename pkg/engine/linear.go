@@ -23,7 +23,7 @@ func chunks(rows int) int { return (rows + rowChunk - 1) / rowChunk }
 
 // newLinear takes a weight and, unless nil, a bias, for at most so many rows. half: products are of bf16.
 func newLinear(w, bias *param, rows int, train, input, half bool) *linear {
-	w.matrix()
+	w.flat()
 	l := &linear{w: newWeight(w, train, input, half), bias: bias, train: train}
 	if bias != nil {
 		l.wide = make([]float32, l.w.op)

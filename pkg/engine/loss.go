@@ -8,13 +8,13 @@ import (
 
 // bce is net.BCE; the loss is held as float64 until the end.
 type bce struct {
+	op                     net.BCE
 	x, labels, weight, out *value
-	sum                    bool
 }
 
 // by is what a sum over so many known labels is divided by.
 func (k *bce) by(known int) int {
-	if k.sum {
+	if k.op.Sum {
 		return 1
 	}
 	return max(1, known)
@@ -31,7 +31,14 @@ func (k *bce) posWeight(c int) float64 {
 func (k *bce) each(f func(x float64, label int32, c, at int)) (known int) {
 	for r := range k.x.rows {
 		for c := range k.x.c {
-			if y := k.labels.ids[r*k.x.c+c]; y >= 0 {
+			y := k.labels.ids[r*k.x.c+c]
+			switch {
+			case y < 0 && k.op.Missing == "zero":
+				y = 0
+			case y < 0 && k.op.Missing == "one":
+				y = 1
+			}
+			if y >= 0 {
 				known++
 				f(float64(k.x.data[r*k.x.cp+c]), y, c, r*k.x.cp+c)
 			}
@@ -61,7 +68,7 @@ func (k *bce) backward() {
 			k.x.grad[at] = float32(sigmoid(x))
 		}
 	})
-	scale := 1 / float32(k.by(known))
+	scale := k.out.upstream() / float32(k.by(known))
 	for i := range k.x.grad {
 		k.x.grad[i] *= scale
 	}
@@ -70,81 +77,83 @@ func (k *bce) backward() {
 func softplus(x float64) float64 { return max(0, x) + math.Log1p(math.Exp(-math.Abs(x))) }
 func sigmoid(x float64) float64  { return 1 / (1 + math.Exp(-x)) }
 
-// infoNCE is net.InfoNCE, in float64.
-type infoNCE struct {
-	a, b, out   *value
-	scale       *param
-	logits      []float64 // before the scale: a's rows against b's
-	rows, cols  []float64 // softmax along either axis
-	scaleFactor float64
+// total is net.Total.
+type total struct {
+	op  net.Total
+	in  []*value
+	out *value
 }
 
-func newInfoNCE(p *param, a, b, out *value) *infoNCE {
-	n := a.rows * a.rows
-	return &infoNCE{a: a, b: b, out: out, scale: p, logits: make([]float64, n), rows: make([]float64, n), cols: make([]float64, n)}
+func (k *total) forward() {
+	sum := 0.0
+	for i, x := range k.in {
+		sum += k.op.Weights[i] * float64(x.data[0])
+	}
+	k.out.data[0] = float32(sum)
 }
 
-func (k *infoNCE) forward() {
-	n := k.a.rows
-	k.scaleFactor = math.Exp(min(float64(k.scale.Value[0]), net.MaxLogitScale))
-	parallel(n, func(i int) {
-		x := k.a.at(k.a.data, i)
-		for j := range n {
-			dot := 0.0
-			for c, v := range k.b.at(k.b.data, j) {
-				dot += float64(x[c]) * float64(v)
+func (k *total) backward() {
+	for i, x := range k.in {
+		x.grad[0] = float32(k.op.Weights[i]) * k.out.upstream()
+	}
+}
+
+// recon is net.Recon.
+type recon struct {
+	op                     net.Recon
+	x, target, weight, out *value // weight is nil where all count alike
+	weights                float64
+}
+
+// each visits every element in order, with its weight.
+func (k *recon) each(f func(at int, w float64)) {
+	for p := range k.x.places() {
+		for at := k.x.place(p); at < k.x.place(p)+k.x.c; at++ {
+			w := 1.0
+			if k.weight != nil {
+				w = float64(k.weight.data[at])
 			}
-			k.logits[i*n+j] = dot
+			f(at, w)
+		}
+	}
+}
+
+func (k *recon) forward() {
+	sum := 0.0
+	k.weights = 0
+	k.each(func(at int, w float64) {
+		d := float64(k.x.data[at]) - float64(k.target.data[at])
+		if k.op.Squared {
+			d *= d
+		}
+		sum += w * math.Abs(d)
+		k.weights += w
+	})
+	if k.out.data[0] = 0; k.weights > 0 {
+		k.out.data[0] = float32(sum / k.weights)
+	}
+}
+
+func (k *recon) backward() {
+	clear(k.x.grad)
+	if k.target.grad != nil {
+		clear(k.target.grad)
+	}
+	if !(k.weights > 0) {
+		return
+	}
+	up := float64(k.out.upstream()) / k.weights
+	k.each(func(at int, w float64) {
+		g := float64(k.x.data[at]) - float64(k.target.data[at])
+		switch {
+		case k.op.Squared:
+			g *= 2
+		case g != 0:
+			g = math.Copysign(1, g)
+		}
+		k.x.grad[at] = float32(g * w * up)
+		if k.target.grad != nil {
+			k.target.grad[at] = -k.x.grad[at]
 		}
 	})
-	loss := 0.0
-	for i := range n {
-		loss += k.softmax(k.rows, i*n, 1, i) + k.softmax(k.cols, i, n, i)
-	}
-	k.out.data[0] = float32(loss / float64(2*n))
-}
-
-// softmax fills n places from at with the softmax of the scaled logits there and gives -log of the one that is meant.
-func (k *infoNCE) softmax(dst []float64, at, step, meant int) float64 {
-	n := k.a.rows
-	top, sum := math.Inf(-1), 0.0
-	for j := range n {
-		top = max(top, k.logits[at+j*step])
-	}
-	for j := range n {
-		v := math.Exp(k.scaleFactor * (k.logits[at+j*step] - top))
-		dst[at+j*step] = v
-		sum += v
-	}
-	for j := range n {
-		dst[at+j*step] /= sum
-	}
-	return math.Log(sum) - k.scaleFactor*(k.logits[at+meant*step]-top)
-}
-
-func (k *infoNCE) backward() {
-	n := k.a.rows
-	clear(k.a.grad)
-	clear(k.b.grad)
-	total := 0.0
-	for i := range n {
-		for j := range n {
-			g := k.rows[i*n+j] + k.cols[i*n+j]
-			if i == j {
-				g -= 2
-			}
-			g *= k.scaleFactor / float64(2*n)
-			total += g * k.logits[i*n+j]
-			x, y := k.a.at(k.a.data, i), k.b.at(k.b.data, j)
-			gx, gy := k.a.at(k.a.grad, i), k.b.at(k.b.grad, j)
-			for c := range x {
-				gx[c] += float32(g) * y[c]
-				gy[c] += float32(g) * x[c]
-			}
-		}
-	}
-	if float64(k.scale.Value[0]) > net.MaxLogitScale {
-		total = 0
-	}
-	k.scale.Grad[0] = float32(total)
 }

@@ -23,7 +23,7 @@ func (p *param) index(row, o int) int {
 }
 
 // newParam makes room for a parameter. Weights of convolutions have five axes; which of those with two are weights of
-// linear layers (and not tables) their kernel says by calling matrix.
+// linear layers (and not tables) their kernel says by calling flat.
 func newParam(p *net.Param, train bool) *param {
 	q := &param{Param: Param{Name: p.Name, Shape: p.Shape, Buffer: p.Buffer, Value: make([]float32, net.Size(p.Shape))}}
 	if train && !p.Buffer {
@@ -34,6 +34,9 @@ func newParam(p *net.Param, train bool) *param {
 	}
 	return q
 }
+
+// flat marks a weight of products whose inputs are all its axes but the first.
+func (p *param) flat() { p.o, p.i, p.taps = p.Shape[0], len(p.Value)/p.Shape[0], 1 }
 
 // matrix marks a weight of products.
 func (p *param) matrix() {

@@ -15,9 +15,39 @@ type value struct {
 	rows       int   // all other axes: tokens, samples; for a volume lines of W
 	n, d, h, w int   // of a volume
 	data       []float32
-	grad       []float32 // of the loss by data; filled by the one node that reads data
+	grad       []float32   // of the loss by data; filled by the first node that reads data
+	more       [][]float32 // what further readers give to grad; none where one node reads data
+	shared     bool        // several nodes read data in training
 	ids        []int32
 	out        []float32 // what Run returns, where it is not data
+}
+
+// reader is v for a node that reads it, with room for the gradient: of the first reader v itself.
+func (v *value) reader() *value {
+	g := make([]float32, v.size())
+	if v.grad == nil {
+		v.grad = g
+		return v
+	}
+	r := *v
+	r.grad, r.more = g, nil
+	v.more = append(v.more, g)
+	return &r
+}
+
+// join adds up what the readers gave.
+func (v *value) join() {
+	for _, g := range v.more {
+		simd.Add(v.grad, g)
+	}
+}
+
+// upstream is the gradient of a loss's result: 1 where nothing reads it.
+func (v *value) upstream() float32 {
+	if v.grad == nil {
+		return 1
+	}
+	return v.grad[0]
 }
 
 func padded(c int) int { return (c + simd.Lanes - 1) / simd.Lanes * simd.Lanes }

@@ -124,7 +124,7 @@ func (o Optimizer) new() optimizer {
 	return &AdamW{Beta1: o.Betas[0], Beta2: o.Betas[1], Eps: o.Eps, Decay: o.Decay, DecayAll: o.NoDecay == ""}
 }
 
-// Repeat trains a program with a loss by so many steps on one batch. After each it calls told with the step's record,
+// Repeat trains a program with a loss by so many steps on one batch, whose net.DropoutKey it counts up. After each it calls told with the step's record,
 // whose epoch and times are zero; the program then has the step's gradients and the updated weights.
 func Repeat(ctx context.Context, p engine.Program, in map[string]net.Tensor, o Optimizer, steps int, told func(Record) error) error {
 	by := o.new()
@@ -132,6 +132,9 @@ func Repeat(ctx context.Context, p engine.Program, in map[string]net.Tensor, o O
 	for i := range steps {
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if key, ok := in[net.DropoutKey]; ok {
+			key.I32[1] = int32(i)
 		}
 		out, err := p.Run(in)
 		if err != nil {

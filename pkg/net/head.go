@@ -3,6 +3,7 @@ package net
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Linear is x·Wᵀ (+ bias) over the last axis. Params: weight [out, in], bias.
@@ -47,10 +48,16 @@ func (L2Norm) flops([][]int, []int) float64    { return 0 }
 
 // BCE is the mean binary cross entropy of logits [N, C] with labels [N, C] in {0, 1, -1: unknown, left out}; 0 where all
 // are unknown. An optional third input [C] weighs the positive term.
-type BCE struct{ Sum bool } // Sum: not their mean, their sum
+type BCE struct {
+	Sum     bool   // not their mean, their sum
+	Missing string // of unknown labels: mask, or "": left out; zero and one: taken as 0 or as 1
+}
 
 func (BCE) Kind() string { return "bce" }
-func (BCE) infer(in [][]int) ([]int, error) {
+func (o BCE) infer(in [][]int) ([]int, error) {
+	if !slices.Contains([]string{"", "mask", "zero", "one"}, o.Missing) {
+		return nil, fmt.Errorf("missing %q: want mask, zero or one", o.Missing)
+	}
 	if err := rank(in[0], 2, "logits"); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,18 @@ func TestShapesThatDoNotFit(t *testing.T) {
 		"form":                                         {Activation{Form: "mish"}, [][]int{{3}}, "want one of"},
 		"classes":                                      {CE{}, [][]int{{4, 3}, {4, 3}}, "do not fit"},
 		"volumes of 4 axes":                            {Conv{Out: 1, Kernel: one, Stride: one}, [][]int{{1, 2, 3, 4}}, "want 5 axes"},
+		"patches":                                      {Patchify{Out: 4, Patch: [3]int{2, 2, 3}}, [][]int{{1, 1, 4, 4, 4}}, "not whole patches"},
+		"places":                                       {Positions{Tokens: 3}, [][]int{{1, 4, 8}}, "4 tokens, want 3"},
+		"a key of dropout":                             {Dropout{P: 0.5}, [][]int{{1, 4}, {1}}, "want [2]: seed and step"},
+		"a loss that is none":                          {Total{[]float64{1}}, [][]int{{2}}, "want a scalar"},
+		"weights of losses":                            {Total{[]float64{1}}, [][]int{{}, {}}, "2 losses, 1 weights"},
+		"no scale":                                     {Contrastive{}, [][]int{{2, 4}, {2, 4}}, "want learned, fixed or none"},
+		"classes left out":                             {Contrastive{Scale: "none", Targets: "class"}, [][]int{{2, 4}, {2, 4}}, "classes of shapes []"},
+		"groups of another batch":                      {Contrastive{Scale: "none", Groups: true}, [][]int{{2, 4}, {2, 4}, {3}}, "groups of shapes [[3]]"},
+		"soft targets in pairs":                        {Contrastive{Scale: "none", Sigmoid: true, Targets: "self"}, [][]int{{2, 4}, {2, 4}}, "the sigmoid form takes"},
+		"supcon's temperature":                         {SupCon{}, [][]int{{2, 4}, {2}}, "want more than 0"},
+		"a target":                                     {Recon{}, [][]int{{2, 4}, {2, 5}}, "not alike"},
+		"too much cut off":                             {ConvTranspose{Out: 1, Kernel: one, Stride: one, Pad: one}, [][]int{{1, 1, 2, 4, 4}}, "too small for padding"},
 		"batch norm of rows":                           {BatchNorm{}, [][]int{{1, 2, 3}}, "want 2 axes"},
 	} {
 		g := &Graph{}

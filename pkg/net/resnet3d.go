@@ -96,12 +96,17 @@ func Supervised(o ResNet3D, loss, posWeight bool) (*Graph, error) {
 	x = g.Linear(x, "fc", o.Classes, true, fcStd)
 	g.Output("logits", x)
 	if loss {
-		in := []*Node{x, g.Input("labels", true, Unknown, o.Classes)}
-		if posWeight {
-			in = append(in, g.Input("pos_weight", false, o.Classes))
-		}
-		g.Loss = g.add("loss", "", BCE{}, in...)
-		g.Output("loss", g.Loss)
+		g.bce(x, o.Classes, posWeight)
 	}
 	return g, g.Err()
+}
+
+// bce makes the masked mean of BCE the loss.
+func (g *Graph) bce(logits *Node, classes int, posWeight bool) {
+	in := []*Node{logits, g.Input("labels", true, Unknown, classes)}
+	if posWeight {
+		in = append(in, g.Input("pos_weight", false, classes))
+	}
+	g.Loss = g.add("loss", "", BCE{}, in...)
+	g.Output("loss", g.Loss)
 }

@@ -28,7 +28,7 @@ type netFlags struct {
 }
 
 func (f *netFlags) bind(c *cobra.Command) {
-	c.Flags().StringVar(&f.net, "net", "", "the net's `FILE`, JSON: {\"arch\": \"r3d_18\", ...} or {\"arch\": \"bert\", ...} (needed)")
+	c.Flags().StringVar(&f.net, "net", "", "the net's `FILE`, JSON: {\"arch\": \"r3d_18\", ...}, \"bert\" or \"vit_3d\" (needed)")
 	c.Flags().StringVar(&f.weights, "weights", "", "read the weights from `FILE`, safetensors under PyTorch's names (needed)")
 	c.Flags().StringVar(&f.in, "in", "", "read the input tensors from `FILE`, safetensors (needed)")
 	c.Flags().StringVar(&f.out, "out", "", "write `FILE`, safetensors, whole or not at all (needed)")
@@ -148,8 +148,8 @@ func netForwardCommand() *cobra.Command {
 		},
 	}
 	f.bind(c)
-	c.Flags().StringVar(&mode, "mode", "eval", "`MODE` of batch normalisation: eval, by the running statistics, or train, by the batch's. There is no dropout in either")
-	c.Flags().BoolVar(&features, "features", false, "r3d_18: write the stages' results and the pooled features too")
+	c.Flags().StringVar(&mode, "mode", "eval", "`MODE` of batch normalisation: eval, by the running statistics, or train, by the batch's. Nothing is dropped in either")
+	c.Flags().BoolVar(&features, "features", false, "write r3d_18's stages' results and the pooled features too")
 	return c
 }
 
@@ -181,7 +181,7 @@ func (f *netFlags) forward(cmd *cobra.Command, train, features bool) error {
 	if err != nil {
 		return badInput("%s: %w", f.in, err)
 	}
-	if s.R3D18 != nil && !features {
+	if s.Bert == nil && !features {
 		delete(out, "pooled")
 	}
 	return save(f.out, out)

@@ -23,8 +23,8 @@ func netFitCommand() *cobra.Command {
 	var f netFitFlags
 	c := &cobra.Command{
 		Use: "fit --net FILE --weights FILE --in FILE --steps N --optimizer FILE --out FILE --history FILE", Short: "train a net on one batch, step after step", Args: exactly(),
-		Long: "r3d_18 only. The batch: x [N,C,D,H,W] F32, labels [N,classes] I32 (1, 0, or -1: left out of the loss) and, if wanted, pos_weight\n" +
-			"[classes] F32. The loss is the mean of binary cross entropies over the labels that are not -1. The optimizer is a JSON file:\n" +
+		Long: "The batch: x [N,C,D,H,W] F32, of bert input_ids and attention_mask [N,T] I32; labels [N,classes] I32 (1, 0, or -1: left out of\n" +
+			"the loss) and, if wanted, pos_weight [classes] F32. bert needs classes in its net file. The loss is the mean of binary cross entropies over the labels that are not -1. The optimizer is a JSON file:\n" +
 			"  {\"name\": \"adamw\", \"lr\": 1e-3, \"betas\": [0.9, 0.999], \"eps\": 1e-8, \"weight_decay\": 0.05, \"no_decay\": \"1d\", \"clip\": null, \"schedule\": null}\n" +
 			"name may be sgd, with momentum and nesterov; schedule {\"name\": \"constant\", \"cosine\", \"poly\" or \"step\", \"warmup\": 3, ...}.\n" +
 			"A loss that is no longer a number stops it; weights are written at the end alone.",
@@ -54,9 +54,6 @@ func (f *netFitFlags) fit(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if s.R3D18 == nil {
-		return usage(cmd, "%s: only r3d_18 can be trained so yet", f.net)
-	}
 	b, err := os.ReadFile(f.optimizer)
 	if err != nil {
 		return unreadable(err)
@@ -69,11 +66,19 @@ func (f *netFitFlags) fit(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	s.R3D18.FrozenBN = f.frozen
+	switch {
+	case s.R3D18 != nil:
+		s.R3D18.FrozenBN = f.frozen
+	case f.frozen:
+		return usage(cmd, "--frozen-bn: %s has no batch normalisation", f.net)
+	}
 	_, weighted := in["pos_weight"]
-	g, err := net.Supervised(*s.R3D18, true, weighted)
+	g, err := s.Training(weighted)
 	if err != nil {
 		return badInput("%s: %w", f.net, err)
+	}
+	if s.ViT3D != nil && s.ViT3D.Dropout > 0 {
+		in[net.DropoutKey] = net.Tensor{Shape: []int{2}, I32: make([]int32, 2)}
 	}
 	shapes, err := f.match(g, in, cmd.ErrOrStderr())
 	if err != nil {

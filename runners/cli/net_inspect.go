@@ -55,10 +55,13 @@ const maxBatchAxis = 4096
 // batchShape reads --batch.
 func batchShape(text string, s net.Spec) ([]int, error) {
 	def := []int{1, 128}
-	if s.R3D18 != nil {
-		def = []int{1, s.R3D18.In, 48, 96, 96}
-	} else {
+	switch {
+	case s.Bert != nil:
 		def[1] = min(def[1], s.Bert.MaxPositions)
+	case s.ViT3D != nil:
+		def = append([]int{1, s.Channels()}, s.ViT3D.Size[:]...)
+	default:
+		def = []int{1, s.Channels(), 48, 96, 96}
 	}
 	if text == "" {
 		return def, nil

@@ -2,10 +2,12 @@ package cli
 
 import (
 	"bytes"
+	"encoding/json"
 	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -175,7 +177,7 @@ func TestNetRefuses(t *testing.T) {
 	l.tensors("w", l.golden["w"])
 	l.tensors("in", l.golden["in"])
 	for spec, want := range map[string]string{
-		`{"arch": "r3d_34", "classes": 4}`:                                        `arch "r3d_34": want r3d_18 or bert`,
+		`{"arch": "r3d_34", "classes": 4}`:                                        `arch "r3d_34": want r3d_18, bert or vit_3d`,
 		`{"arch": "r3d_18", "width": 3, "classes": 4}`:                            "tensor stem.0.weight: shape [2 3 3 7 7], want [3 3 3 7 7]",
 		`{"arch": "r3d_18", "classes": 0, "width": -1}`:                           "width -1: want 1 to 4096\nclasses 0: want 1 to",
 		`{"arch": "r3d_18", "classes": 4, "depth": 18}`:                           `unknown field "depth"`,
@@ -255,4 +257,52 @@ func TestNetFit(t *testing.T) {
 	l.write("opt.json", []byte(`{"name": "lion"}`))
 	l.run(3, args...)
 	l.run(2, append(args, "--steps", "0")...)
+}
+
+// Texts and a vision transformer train too: gradients are PyTorch's, dropout is the same in every run and off in forward.
+func TestNetFitOfOtherNets(t *testing.T) {
+	for file, spec := range map[string]string{
+		"bert_fit.safetensors": `{"arch": "bert", "layers": 2, "hidden": 24, "heads": 3, "intermediate": 40, "vocab": 30, "max_positions": 12, "classes": 5}`,
+		"vit_3d.safetensors":   `{"arch": "vit_3d", "size": [4, 8, 6], "patch": [2, 4, 3], "layers": 2, "hidden": 24, "heads": 3, "intermediate": 40, "classes": 5}`,
+	} {
+		l := newNetLab(t, file, spec)
+		l.write("opt.json", []byte(`{"name": "adamw", "lr": 1e-2}`))
+		args := []string{"fit", "--steps", "20", "--optimizer", l.path("opt.json"), "--history", l.path("h.jsonl"), "--grads", l.path("g")}
+		plain, _ := l.run(0, args...)
+		grads, _, err := net.LoadSafetensors(l.path("g"))
+		if err != nil || len(grads) != len(l.golden["grad"]) {
+			t.Fatalf("%d gradients, want %d: %v", len(grads), len(l.golden["grad"]), err)
+		}
+		for name, want := range l.golden["grad"] {
+			if !strings.HasSuffix(name, "key.bias") { // zero but for rounding
+				l.near(file+": gradient of "+name, grads[name], want, 3e-5)
+			}
+		}
+		h, err := os.ReadFile(l.path("h.jsonl"))
+		lines := strings.Split(strings.TrimSpace(string(h)), "\n")
+		var last struct{ Loss float64 }
+		if err == nil {
+			err = json.Unmarshal([]byte(lines[len(lines)-1]), &last)
+		}
+		if err != nil || last.Loss > 0.2 {
+			t.Errorf("%s: loss %v after 20 steps: %v", file, last.Loss, err)
+		}
+		if _, message := l.run(2, append(args, "--frozen-bn")...); !strings.Contains(message, "no batch normalisation") {
+			t.Error(message)
+		}
+		out, _ := l.run(0, "forward")
+		l.near(file+": logits", out["logits"], l.golden["out"]["logits"], 1e-5)
+		if !strings.Contains(spec, "vit_3d") {
+			continue
+		}
+		l.write("net.json", []byte(strings.Replace(spec, "{", `{"dropout": 0.5, `, 1)))
+		once, _ := l.run(0, args...)
+		again, _ := l.run(0, args...)
+		l.near("weights of the same dropout", again["heads.head.weight"], once["heads.head.weight"], 0)
+		if slices.Equal(once["heads.head.weight"].F32, plain["heads.head.weight"].F32) {
+			t.Error("dropout drops nothing")
+		}
+		out, _ = l.run(0, "forward")
+		l.near("logits without dropout", out["logits"], l.golden["out"]["logits"], 1e-5)
+	}
 }

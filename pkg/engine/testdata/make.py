@@ -1,4 +1,4 @@
-"""Writes the oracle values of this folder with PyTorch: python make.py, in an environment with torch and safetensors.
+"""Writes the oracle values of this folder with PyTorch: python make.py, in an environment with torch, torchvision and safetensors.
 
 Each file holds weights ("w/NAME", state_dict names), inputs ("in/NAME"), outputs ("out/NAME") and gradients ("grad/NAME")
 of one training step in float64, rounded to float32. Random numbers only. The nets are written out here after torchvision's
@@ -6,6 +6,7 @@ r3d_18 and Hugging Face's BertModel, under their parameter names."""
 import json
 import math
 import torch
+import torchvision
 from torch import nn
 from torch.nn import functional as F
 from safetensors.torch import save_file
@@ -211,6 +212,59 @@ mask[1, 5:], mask[2, 1], mask[2, 7] = 0, 0, 0
 x = bert(ids, mask)
 save("bert.safetensors", under("w", bert.state_dict()) | {"in/input_ids": ids, "in/attention_mask": mask.long()}
      | under("out", {"last_hidden_state": x, "cls": x[:, 0], "meanpool": pool(x, mask)}))
+
+
+class ViT(nn.Module):
+    """torchvision's encoder behind a projection of 3D patches, as its VisionTransformer has it for images."""
+    def __init__(self, size, patch, e, layers, heads, inner, classes):
+        super().__init__()
+        self.conv_proj, self.class_token = nn.Conv3d(1, e, patch, patch), nn.Parameter(torch.zeros(1, 1, e))
+        tokens = math.prod(n // p for n, p in zip(size, patch))
+        self.encoder = torchvision.models.vision_transformer.Encoder(tokens + 1, layers, heads, e, inner, 0.0, 0.0)
+        self.heads = nn.Module()
+        self.heads.head = nn.Linear(e, classes)
+
+    def forward(self, x):
+        x = self.conv_proj(x).flatten(2).transpose(1, 2)
+        x = self.encoder(torch.cat([self.class_token.expand(len(x), -1, -1), x], 1))[:, 0]
+        return x, self.heads.head(x)
+
+
+x = torch.randn(3, 1, 4, 8, 6).float().double()
+net = ViT((4, 8, 6), (2, 4, 3), 24, 2, 3, 40, 5)
+randomise(net)
+write("vit_3d.safetensors", net, {"x": x, "labels": labels, "pos_weight": weight}, supervised, lambda o: o["loss"])
+
+
+class Classifier(nn.Module):
+    """BERT and a linear layer on its first token."""
+    def __init__(self):
+        super().__init__()
+        self.bert, self.classifier = Bert(2, 24, 3, 40, 30, 12), nn.Linear(24, 5)
+
+    def forward(self, ids, mask):
+        x = self.bert(ids, mask)
+        return x, self.classifier(x[:, 0])
+
+    def state_dict(self):
+        return {n.removeprefix("bert."): v for n, v in super().state_dict().items()}
+
+    def named_parameters(self):
+        return ((n.removeprefix("bert."), v) for n, v in super().named_parameters())
+
+
+net = Classifier()
+randomise(net)
+
+
+def reading(m):
+    x, logits = m(ids, mask)
+    keep = labels >= 0
+    loss = F.binary_cross_entropy_with_logits(logits, labels.clamp(min=0).double(), reduction="none")
+    return {"last_hidden_state": x, "logits": logits, "loss": (loss * keep).sum() / keep.sum()}
+
+
+write("bert_fit.safetensors", net, {"input_ids": ids, "attention_mask": mask.long(), "labels": labels}, reading, lambda o: o["loss"])
 save("adamw.safetensors", under("free", free) | under("frozen", frozen))
 
 
@@ -326,23 +380,133 @@ cases = {
     "siglip": ("siglip", {}, dict(img=normal(5, 9), txt=normal(5, 9), logit_scale=torch.tensor(1.5), logit_bias=torch.tensor(-2.0)), siglip_of),
 }
 told, tensors = {}, {}
-for name, (op, attrs, ins, f) in cases.items():
-    ins = {n: v.float().double() if v.is_floating_point() else v for n, v in ins.items()}
-    tensors |= {f"{name}/in.{n}": v.clone() for n, v in ins.items()}
-    grads = [n for n, v in ins.items() if v.is_floating_point() and n not in ("pos_weight", "running_mean", "running_var")]
-    for n in grads:
-        ins[n].requires_grad_()
-    out = f(**ins)
-    if out.dim():
-        tensors[f"{name}/gout.y"] = g = normal(*out.shape).float().double()
-        (out * g).sum().backward()
-    else:
-        out.backward()
-    tensors[f"{name}/out.{'y' if out.dim() else 'loss'}"] = out
-    tensors |= {f"{name}/grad.{n}": ins[n].grad for n in grads}
-    if attrs.get("training"):
-        tensors |= {f"{name}/out.{n}": ins[n] for n in ("running_mean", "running_var")}
-    told[name] = dict(op=op, attrs=attrs, inputs=list(ins), grads=grads)
+
+
+def tell(cases):
+    global tensors
+    for name, (op, attrs, ins, f) in cases.items():
+        ins = {n: v.float().double() if v.is_floating_point() else v for n, v in ins.items()}
+        tensors |= {f"{name}/in.{n}": v.clone() for n, v in ins.items()}
+        grads = [n for n, v in ins.items() if v.is_floating_point() and n not in ("pos_weight", "running_mean", "running_var", "target", "region")]
+        for n in grads:
+            ins[n].requires_grad_()
+        out = f(**ins)
+        if out.dim():
+            tensors[f"{name}/gout.y"] = g = normal(*out.shape).float().double()
+            (out * g).sum().backward()
+        else:
+            out.backward()
+        tensors[f"{name}/out.{'y' if out.dim() else 'loss'}"] = out
+        tensors |= {f"{name}/grad.{n}": ins[n].grad for n in grads}
+        if attrs.get("training"):
+            tensors |= {f"{name}/out.{n}": ins[n] for n in ("running_mean", "running_var")}
+        told[name] = dict(op=op, attrs=attrs, inputs=list(ins), grads=grads)
+
+
+tell(cases)
+
+
+def contrast(o, a, b, logit_scale=None, logit_bias=None, classes=None, labels=None, negatives=None, groups=None):
+    """The contrastive loss by PyTorch's own cross entropy on soft targets."""
+    n, all = len(a), [v if v is None or not o.get("Normalize") else F.normalize(v) for v in (a, b, negatives)]
+    a, b, negatives = all
+    factor = dict(none=1, fixed=o.get("Start")).get(o["Scale"]) or logit_scale.clamp(max=math.log(o["MaxScale"]) if "MaxScale" in o else None, min=-99).exp()
+    own, by = torch.eye(n), o.get("TargetScale", 1)
+    apart = torch.ones(n, n).bool() if groups is None else (groups[:, None] != groups) | own.bool()
+    alike = own
+    if classes is not None:
+        alike = ((classes[:, None] == classes) & (classes >= 0) & apart | own.bool()).double()
+    soft = lambda x: (by * x).masked_fill(~apart, -math.inf).softmax(1)
+    target = other = alike / alike.sum(1, keepdim=True)
+    if labels is not None:
+        target = other = soft(F.cosine_similarity(labels.clamp(min=0).double()[:, None], labels.clamp(min=0).double()[None], dim=2, eps=1e-12))
+    if o.get("Targets") == "self":
+        other = soft((a @ a.T + b @ b.T) / 2).detach()
+        target = other.T
+    z, left = factor * a @ b.T, torch.zeros(n, 0) if negatives is None else factor * a @ negatives.T
+    if o.get("Sigmoid"):
+        pairs = -F.logsigmoid((2 * alike - 1) * (z + logit_bias)) * apart
+        return (pairs.sum() - F.logsigmoid(-(left + logit_bias)).sum()) / n
+    z, sides = z.masked_fill(~apart, -1e30), o.get("Sides", (0.5, 0.5))
+    padded = torch.cat([target, torch.zeros_like(left)], 1)
+    return sides[0] * F.cross_entropy(torch.cat([z, left], 1), padded) + sides[1] * F.cross_entropy(z.T, other)
+
+
+def contrastive_case(n=5, e=9, learned=None, bias=None, negatives=0, groups=None, classes=None, labels=None, **o):
+    ins = dict(a=normal(n, e) / e ** .5, b=normal(n, e) / e ** .5)
+    if learned is not None:
+        ins["logit_scale"], o["Scale"], o["Start"] = torch.tensor(learned), "learned", 10
+    if bias is not None:
+        ins["logit_bias"] = torch.tensor(bias)
+    for name, v in (("classes", classes), ("labels", labels)):
+        if v is not None:
+            ins[name] = torch.tensor(v).int()
+    if negatives:
+        ins["negatives"] = normal(negatives, e) / e ** .5
+        o["Negatives"] = True
+    if groups:
+        ins["groups"] = torch.tensor(groups).int()
+        o["Groups"] = True
+    return "contrastive", dict(contrastive=o), ins, lambda **ins: contrast(o, **ins)
+
+
+def supcon_of(x, classes, temperature):
+    z, n = x @ x.T / temperature, len(x)
+    log_p = z - torch.logsumexp(z.masked_fill(torch.eye(n).bool(), -math.inf), 1, keepdim=True)
+    with_them = ((classes[:, None] == classes) & (classes >= 0) & ~torch.eye(n).bool()).double()
+    rows = with_them.sum(1) > 0
+    return -((log_p * with_them).sum(1)[rows] / with_them.sum(1)[rows]).mean()
+
+
+def recon(squared, region):
+    ins = dict(x=normal(2, 3, 2, 3, 4), target=normal(2, 3, 2, 3, 4)) | (dict(region=torch.rand(2, 3, 2, 3, 4)) if region else {})
+    f = F.mse_loss if squared else F.l1_loss
+    return "recon", dict(squared=squared), ins, lambda x, target, region=torch.tensor(1.0): (f(x, target, reduction="none") * region).sum() / region.expand_as(x).sum()
+
+
+def transposed(i, o, k, s, p, bias=False):
+    ins = dict(x=normal(2, i, 2, 4, 3), weight=normal(i, o, *k)) | (dict(bias=normal(o)) if bias else {})
+    return "convtranspose3d", dict(kernel=k, stride=s, padding=p), ins, lambda x, weight, bias=None: F.conv_transpose3d(x, weight, bias, s, p)
+
+
+def guessed(how, missing):
+    y = torch.where(some < 0, dict(mask=-1, zero=0, one=1)[missing], some)
+    op, attrs, ins, _ = bce(how, normal(4, 7), some)
+    return op, attrs | dict(missing=missing), ins, lambda x, y_=y, pos_weight=None, **_: masked(x, y_, pos_weight, how)
+
+
+def volume(op, attrs, f, shape=(2, 3, 4, 5, 6)):
+    return op, attrs, dict(x=normal(*shape)), f
+
+
+torch.manual_seed(2)
+tell({
+    "contrastive_raw": contrastive_case(Scale="none", classes=None),
+    "contrastive_fixed": contrastive_case(Scale="fixed", Start=20, Normalize=True, Sides=(.25, .75)),
+    "contrastive_learned": contrastive_case(learned=2.0, MaxScale=100, Normalize=True),
+    "contrastive_classes": contrastive_case(learned=1.0, Normalize=True, Targets="class", classes=[0, 1, 0, -1, -1]),
+    "contrastive_labels": contrastive_case(learned=1.0, Targets="labels", TargetScale=3, labels=[[1, 0, 1], [0, 0, -1], [1, 0, 0], [0, 1, 1], [-1, 1, 1]]),
+    "contrastive_self": contrastive_case(learned=2.0, Normalize=True, Targets="self", TargetScale=2.5),
+    "contrastive_negatives": contrastive_case(learned=1.5, Normalize=True, negatives=18, groups=[3, 1, 3, 2, 1]),
+    "contrastive_self_groups": contrastive_case(Scale="fixed", Start=4, Normalize=True, Targets="self", groups=[3, 1, 3, 2, 1]),
+    "contrastive_sigmoid": contrastive_case(learned=1.5, bias=-2.0, Normalize=True, Sigmoid=True, Targets="class", classes=[0, 1, 0, 1, -1], negatives=3, groups=[0, 1, 2, 1, 0]),
+    "supcon": ("supcon", dict(temperature=.3), dict(x=F.normalize(normal(6, 5)), classes=torch.tensor([0, 1, 0, -1, 0, 1]).int()), lambda x, classes: supcon_of(x, classes, .3)),
+    "recon": recon(False, False),
+    "recon_squared_region": recon(True, True),
+    "bce_missing_zero": guessed("mean", "zero"),
+    "bce_missing_one": guessed("sum", "one"),
+    "add": ("add", {}, dict(a=normal(2, 3, 5), b=normal(2, 3, 5)), lambda a, b: a + b),
+    "adaptivepool": volume("adaptivepool3d", dict(size=(2, 3, 4)), lambda x: F.adaptive_avg_pool3d(x, (2, 3, 4))),
+    "adaptivepool_larger": volume("adaptivepool3d", dict(size=(5, 1, 7)), lambda x: F.adaptive_avg_pool3d(x, (5, 1, 7))),
+    "upsample_nearest": volume("upsample", dict(factors=(2, 1, 3)), lambda x: F.interpolate(x, scale_factor=(2, 1, 3))),
+    "upsample_trilinear": volume("upsample", dict(factors=(2, 1, 3), linear=True), lambda x: F.interpolate(x, scale_factor=(2, 1, 3), mode="trilinear")),
+    "upsample_trilinear_of_one": volume("upsample", dict(factors=(4, 2, 2), linear=True), lambda x: F.interpolate(x, scale_factor=(4, 2, 2), mode="trilinear"), (1, 17, 1, 3, 2)),
+    "convtranspose_222": transposed(5, 3, (2, 2, 2), (2, 2, 2), (0, 0, 0), True),
+    "convtranspose_343": transposed(3, 18, (3, 4, 3), (1, 2, 2), (1, 1, 0)),
+    "convtranspose_133_gap": transposed(33, 2, (1, 3, 3), (2, 1, 3), (0, 1, 1), True),
+    "patchify": ("patchify", dict(kernel=(2, 3, 2)), dict(x=normal(2, 3, 4, 6, 4), weight=normal(20, 3, 2, 3, 2), bias=normal(20)), lambda x, weight, bias: F.conv3d(x, weight, bias, (2, 3, 2)).flatten(2).transpose(1, 2)),
+    "positions": ("positions", {}, dict(x=normal(2, 3, 5), class_token=normal(1, 1, 5), encoder_pos_embedding=normal(1, 4, 5)), lambda x, class_token, encoder_pos_embedding: torch.cat([class_token.expand(2, 1, 5), x], 1) + encoder_pos_embedding),
+})
 save("ops.safetensors", tensors)
 with open("ops.json", "w") as file:
     file.write("{\n" + ",\n".join(f"{json.dumps(n)}: {json.dumps(c)}" for n, c in told.items()) + "\n}\n")
