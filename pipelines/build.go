@@ -161,7 +161,7 @@ func (g *Graph) Build(run schemas.Run) (*beam.Pipeline, error) {
 		case *evaluate.ScoreOptions:
 			cols[i] = evaluate.Model(s, st.Type, st.Name, evaluate.ZeroShotOptions{ScoreOptions: *o}, g.Findings, run, in)
 		case *evaluate.RetrievalOptions:
-			cols[i] = evaluate.Model(s, st.Type, st.Name, evaluate.ZeroShotOptions{ScoreOptions: evaluate.ScoreOptions{ModelOptions: o.ModelOptions}}, g.Findings, run, in)
+			cols[i] = evaluate.Retrieval(s, st.Name, *o, g.Findings, run, in)
 		case *evaluate.ZeroShotOptions:
 			cols[i] = evaluate.Model(s, st.Type, st.Name, *o, g.Findings, run, in)
 		case *publish.Options:

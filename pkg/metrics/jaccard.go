@@ -245,18 +245,20 @@ func CTCLIPVolumeMap[T Float](queries, volumes [][]T, labels [][]int8, ks ...int
 	if err := sameLength(queries, volumes, labels, nil); err != nil {
 		return nil, err
 	}
+	hits, err := TopK(queries, volumes, Cosine, slices.Max(ks), func(_, row int) bool { return !InVolumeMap(labels[row]) })
+	return NewVolumeMap(hits, labels, ks...), err
+}
+
+// InVolumeMap says whether a volume of these findings is in the script's pool.
+func InVolumeMap(labels []int8) bool { return slices.Contains(labels, 1) }
+
+// NewVolumeMap computes it of the hits of each query, the first ones of labels.
+func NewVolumeMap(hits [][]Hit, labels [][]int8, ks ...int) *VolumeMap {
 	rows := newFindings(labels)
-	var pool [][]T
-	var found findings
-	for i, row := range rows {
-		if !none(row) {
-			pool, found = append(pool, volumes[i]), append(found, row)
-		}
-	}
-	out := &VolumeMap{map[int]*float64{}, map[int]*float64{}, map[int]*float64{}, len(queries), len(pool)}
-	hits, err := TopK(queries, pool, Cosine, slices.Max(ks), nil)
-	if err != nil || len(pool) == 0 || len(queries) == 0 {
-		return out, err
+	pool := slices.DeleteFunc(slices.Clone(rows), none)
+	out := &VolumeMap{map[int]*float64{}, map[int]*float64{}, map[int]*float64{}, len(hits), len(pool)}
+	if len(pool) == 0 || len(hits) == 0 {
+		return out
 	}
 	var running, floor float64
 	for i, k := range ks {
@@ -264,17 +266,17 @@ func CTCLIPVolumeMap[T Float](queries, volumes [][]T, labels [][]int8, ks ...int
 		var sum, chance float64
 		for q, h := range hits {
 			for _, hit := range h[:k] {
-				sum += jaccard(rows[q], found[hit.Row]) / float64(k)
+				sum += jaccard(rows[q], rows[hit.Row]) / float64(k)
 			}
-			chance += randomWithSelf(rows[q], found, k)
+			chance += randomWithSelf(rows[q], pool, k)
 		}
-		n := float64(len(queries))
+		n := float64(len(hits))
 		running, floor = running+sum/n, floor+chance/n
 		out.JaccardAtK[ks[i]] = Defined(sum/n, true)
 		out.MapAtK[ks[i]] = Defined(running/float64(i+1), true)
 		out.ChanceAtK[ks[i]] = Defined(floor/float64(i+1), true)
 	}
-	return out, nil
+	return out
 }
 
 // randomWithSelf is the expected mean Jaccard of a query's top k when it finds itself first and the rest by chance.

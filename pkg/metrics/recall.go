@@ -39,58 +39,123 @@ func RankStudies[T Float](queries [][]T, queryStudy []string, pool [][]T, poolSt
 		return nil, err
 	}
 	studies := ClustersOf(poolStudy)
-	number := map[string]int32{}
-	for i, id := range poolStudy {
-		number[id] = studies.Of[i]
-	}
-	out := &StudyRecall{NPool: studies.N, Ranks: make([]StudyRank, len(queries))}
+	own := s.own(queryStudy, poolStudy, studies)
+	standings := make([]Standing, len(queries))
 	s.each(func(q int, scores []float32) {
-		if own, ok := number[queryStudy[q]]; ok {
-			out.Ranks[q] = s.rankStudy(q, scores, studies, own)
+		if own[q].Number >= 0 {
+			standings[q] = s.stand(q, scores, studies, own[q])
 		}
 	})
-	out.summarise(ks)
+	return NewStudyRecall(standings, studies.N, ks...), nil
+}
+
+// Own is a query's own study: the score of its best row, and its number among the studies of a pool, which are numbered by
+// first row.
+type Own struct {
+	Score  float64
+	Number int
+}
+
+// OwnStudies finds each query's own study in a pool, or in the part of it where it is whole; its Number is -1 where it is not
+// there.
+func OwnStudies[T Float](queries [][]T, queryStudy []string, pool [][]T, poolStudy []string, by Similarity) ([]Own, error) {
+	s := &search[T]{queries: queries, pool: pool, by: by}
+	if err := s.measure(); err != nil {
+		return nil, err
+	}
+	return s.own(queryStudy, poolStudy, ClustersOf(poolStudy)), nil
+}
+
+func (s *search[T]) own(queryStudy, poolStudy []string, studies Clusters) []Own {
+	rows := map[string][]int{}
+	for i, id := range poolStudy {
+		rows[id] = append(rows[id], i)
+	}
+	out := make([]Own, len(s.queries))
+	for q, id := range queryStudy {
+		out[q] = Own{math.Inf(-1), -1}
+		for _, i := range rows[id] {
+			out[q] = Own{max(out[q].Score, s.exact(q, i)), int(studies.Of[i])}
+		}
+	}
+	return out
+}
+
+// Standing counts the studies of a pool that are before a query's own one, and those level with it. Those of the parts of
+// a pool add up. Zero: the query has no study in the pool.
+type Standing struct {
+	Ahead  int // score higher
+	Before int // score the same, with a lower number
+	Tied   int // score the same, own included
+}
+
+// Add takes in another part of the pool.
+func (s Standing) Add(t Standing) Standing {
+	return Standing{s.Ahead + t.Ahead, s.Before + t.Before, s.Tied + t.Tied}
+}
+
+// Stand gives the standing of each query's own study in one part of a pool, in which every study is whole. own numbers
+// studies from the part's first one: below 0 is a study of an earlier part, the part's number of studies or more one of a
+// later part.
+func Stand[T Float](queries [][]T, own []Own, part [][]T, partStudy []string, by Similarity) ([]Standing, error) {
+	s, err := newSearch(queries, part, by)
+	if err != nil {
+		return nil, err
+	}
+	out, studies := make([]Standing, len(queries)), ClustersOf(partStudy)
+	s.each(func(q int, scores []float32) { out[q] = s.stand(q, scores, studies, own[q]) })
 	return out, nil
 }
 
-// rankStudy compares every study's best score with that of own: in float32 where the difference exceeds the error
-// bound, in float64 where it does not.
-func (s *search[T]) rankStudy(q int, scores []float32, studies Clusters, own int32) StudyRank {
-	best := math.Inf(-1)
-	for i, c := range studies.Of {
-		if c == own {
-			best = max(best, s.exact(q, i))
-		}
-	}
+// stand compares every study's best score with that of own: in float32 where the difference exceeds the error bound, in
+// float64 where it does not.
+func (s *search[T]) stand(q int, scores []float32, studies Clusters, own Own) (out Standing) {
 	const behind, tied, ahead = 0, 1, 2
 	place := make([]int8, studies.N)
 	unit := s.unit(q)
 	for i, c := range studies.Of {
 		v := float64(scores[i]) * unit
-		if math.Abs(v-best) <= 1.1*s.margin*unit {
+		if math.Abs(v-own.Score) <= 1.1*s.margin*unit {
 			v = s.exact(q, i)
 		}
 		switch {
-		case v > best:
+		case v > own.Score:
 			place[c] = ahead
-		case v == best:
+		case v == own.Score:
 			place[c] = max(place[c], tied)
 		}
 	}
-	first, last, before := 1, 0, 0 // studies are numbered by first pool row
 	for c, p := range place {
 		switch p {
 		case ahead:
-			first++
+			out.Ahead++
 		case tied:
-			last++ // own included
-			if int32(c) < own {
-				before++
+			out.Tied++
+			if c < own.Number {
+				out.Before++
 			}
 		}
 	}
-	last += first - 1
-	return StudyRank{Total: first + before, Mid: float64(first+last) / 2, Pessimistic: last}
+	return out
+}
+
+// rank is what a standing in the whole pool comes to.
+func (s Standing) rank() StudyRank {
+	if s.Tied == 0 {
+		return StudyRank{}
+	}
+	first, last := s.Ahead+1, s.Ahead+s.Tied
+	return StudyRank{Total: first + s.Before, Mid: float64(first+last) / 2, Pessimistic: last}
+}
+
+// NewStudyRecall sums up the standings of queries in a whole pool of so many studies.
+func NewStudyRecall(standings []Standing, studies int, ks ...int) *StudyRecall {
+	out := &StudyRecall{NPool: studies, Ranks: make([]StudyRank, len(standings))}
+	for q, s := range standings {
+		out.Ranks[q] = s.rank()
+	}
+	out.summarise(ks)
+	return out
 }
 
 func (r *StudyRecall) summarise(ks []int) {

@@ -44,6 +44,20 @@ func TopK[T Float](queries, pool [][]T, by Similarity, k int, skip func(query, r
 	return hits, nil
 }
 
+// Merge gives the k best hits of two parts of a pool, each in TopK's order and by its row in the whole pool: what TopK finds
+// in both together.
+func Merge(a, b []Hit, k int) []Hit {
+	out := make([]Hit, 0, min(k, len(a)+len(b)))
+	for len(out) < cap(out) {
+		if len(b) == 0 || len(a) > 0 && before(a[0], b[0]) < 0 {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return out
+}
+
 // search scores pools in two ways: each gives float32 scores of vectors that were scaled to length 1 (a dot product's
 // pool by its longest row), which are wrong by at most margin; exact gives float64 scores of the vectors as they are.
 type search[T Float] struct {
@@ -59,17 +73,7 @@ const panelRows, panelDepth, mostQueries, scoresMost = 64, 128, 192, 1 << 25
 
 func newSearch[T Float](queries, pool [][]T, by Similarity) (*search[T], error) {
 	s := &search[T]{queries: queries, pool: pool, by: by}
-	d := 0
-	if len(pool) > 0 {
-		d = len(pool[0])
-	} else if len(queries) > 0 {
-		d = len(queries[0])
-	}
-	var err error
-	if s.queryLength, err = lengths("query", queries, d, by); err != nil {
-		return nil, err
-	}
-	if s.rowScale, err = lengths("pool row", pool, d, by); err != nil {
+	if err := s.measure(); err != nil {
 		return nil, err
 	}
 	if by == Dot && len(pool) > 0 {
@@ -80,9 +84,30 @@ func newSearch[T Float](queries, pool [][]T, by Similarity) (*search[T], error) 
 	}
 	// A sum of d products is wrong by d u at most in any order (Higham, Accuracy and Stability of Numerical Algorithms, 3.1),
 	// u = 2^-24; four roundings more for scaling and products, and doubled.
+	d := s.width()
 	s.margin = 2 * float64(d+4) / (1 << 24)
 	s.pack(d)
 	return s, nil
+}
+
+// width is the number of dimensions.
+func (s *search[T]) width() int {
+	switch {
+	case len(s.pool) > 0:
+		return len(s.pool[0])
+	case len(s.queries) > 0:
+		return len(s.queries[0])
+	}
+	return 0
+}
+
+// measure takes the lengths of all vectors.
+func (s *search[T]) measure() (err error) {
+	if s.queryLength, err = lengths("query", s.queries, s.width(), s.by); err != nil {
+		return err
+	}
+	s.rowScale, err = lengths("pool row", s.pool, s.width(), s.by)
+	return err
 }
 
 // lengths checks that vectors have d dimensions and lengths to divide by.

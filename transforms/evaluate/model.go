@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -23,7 +24,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
-// Model evaluates a model on one split, in the way of a step type: PCollection<Model> → PCollection<Model> of one result,
+// Model scores findings by a model on one split, in the way of a step type: PCollection<Model> → PCollection<Model> of one result,
 // eval/NAME.json. Its columns are the run's findings, a taxonomy by name or file.
 func Model(s beam.Scope, typ, name string, o ZeroShotOptions, findings string, run schemas.Run, in beam.PCollection) beam.PCollection {
 	return beam.ParDo(s.Scope(name), &modelFn{typ, name, o, findings, run}, in)
@@ -57,43 +58,65 @@ type pool struct {
 	sealed   result.Escrow
 }
 
-func (f *modelFn) evaluate(ctx context.Context, m schemas.Model) (out schemas.Model, err error) {
-	p := &pool{Header: result.Header{Step: f.Name, Type: f.Type, Model: m.Step, Split: f.Options.Split, Labels: "silver"}}
-	if p.Split == "" {
-		p.Split = "valid"
-	}
+// header says what is to be judged, before any data is open.
+func (f *modelFn) header(m schemas.Model) (p *pool, err error) {
+	p = &pool{Header: result.Header{Step: f.Name, Type: f.Type, Model: m.Step, Split: cmp.Or(f.Options.Split, "valid"), Labels: "silver"}}
 	if p.tax, err = taxonomy.Load(f.Findings); err != nil {
-		return out, err
+		return nil, err
 	}
 	if p.prompts, err = f.Options.wording(p.tax); err != nil {
-		return out, err
+		return nil, err
 	}
-	if p.Inputs, err = f.inputs(m, p); err != nil {
+	p.Inputs, err = f.inputs(m, p)
+	return p, err
+}
+
+// prepare opens the split that is judged; its data must be closed.
+func (f *modelFn) prepare(m schemas.Model) (*pool, error) {
+	p, err := f.header(m)
+	if err != nil {
+		return nil, err
+	}
+	if p.data, err = shard.Open(filepath.Join(f.Run.Dir, "dataset")); err != nil {
+		return nil, err
+	}
+	if err := f.open(p); err != nil {
+		return nil, errors.Join(err, p.data.Close())
+	}
+	p.sealed = result.Escrow{Type: f.Type, Model: m.Digest, Data: p.data.Manifest().Digest, Split: p.Split, Labels: digest(p.y)}
+	return p, nil
+}
+
+// load reads the model, which must have been trained on volumes such as the split's.
+func (f *modelFn) load(m schemas.Model, p *pool) (*fit.Model, error) {
+	model, err := fit.LoadModel(filepath.Join(f.Run.Dir, m.Path))
+	if err == nil {
+		err = model.Accepts(p.data)
+	}
+	return model, err
+}
+
+func (f *modelFn) evaluate(ctx context.Context, m schemas.Model) (out schemas.Model, err error) {
+	p, err := f.header(m)
+	if err != nil {
 		return out, err
 	}
 	if m, ok := f.kept(p.Header); ok {
 		return m, nil
 	}
-	if p.data, err = shard.Open(filepath.Join(f.Run.Dir, "dataset")); err != nil {
+	if p, err = f.prepare(m); err != nil {
 		return out, err
 	}
 	defer p.data.Close()
-	model, err := fit.LoadModel(filepath.Join(f.Run.Dir, m.Path))
+	model, err := f.load(m, p)
 	if err != nil {
 		return out, err
 	}
-	if err := errors.Join(model.Accepts(p.data), f.open(p)); err != nil {
-		return out, err
-	}
-	p.sealed = result.Escrow{Type: f.Type, Model: m.Digest, Data: p.data.Manifest().Digest, Split: p.Split, Labels: digest(p.y)}
 	var r any
-	switch f.Type {
-	case ClassifierName:
+	if f.Type == ClassifierName {
 		r, err = f.classifier(ctx, model, p)
-	case ZeroShotName:
+	} else {
 		r, err = f.zeroShot(ctx, model, p)
-	case RetrievalName:
-		r, err = f.retrieval(ctx, model, p)
 	}
 	if err != nil {
 		return out, err
@@ -152,7 +175,7 @@ func (f *modelFn) inputs(m schemas.Model, p *pool) (string, error) {
 }
 
 // resultVersion changes with the arithmetic or the shape of a result, so that an old one is not kept.
-const resultVersion = 6
+const resultVersion = 7
 
 // kept finds the result of an earlier run on the same inputs.
 func (f *modelFn) kept(h result.Header) (m schemas.Model, ok bool) {
