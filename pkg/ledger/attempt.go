@@ -57,20 +57,19 @@ func (b *Book) Begin(ctx context.Context, in Intent) (attempt int64, err error) 
 	if err != nil {
 		return 0, err
 	}
-	if err = b.reserve(ctx, in, func(tx *sql.Tx) error { return begin(tx, attempt, in, at) }); err != nil {
+	if err = b.reserve(ctx, in, op{lines: begin(attempt, in, at)}); err != nil {
 		b.month.settle(attempt, new(int64))
 	}
 	return attempt, err
 }
 
-// begin writes an intent.
-func begin(tx *sql.Tx, attempt int64, in Intent, now int64) error {
-	_, err := tx.Exec(`INSERT INTO attempts (id,batch,step,study,identity,model,price_id,started,reserved) VALUES (?,?,?,?,?,?,?,?,?)`,
-		attempt, in.Batch, in.Step, in.Study, in.Identity[:], in.Model, in.PriceID, now, in.ReservePico)
-	if err == nil && in.Report != (Identity{}) {
-		_, err = tx.Exec(`INSERT OR IGNORE INTO asked VALUES (?,?,?,?,'call',?)`, in.Batch, in.Step, in.Study, in.Report[:], in.SavedPico)
+// begin is how an intent is written.
+func begin(attempt int64, in Intent, now int64) []line {
+	lines := []line{{insertAttempt, []any{attempt, in.Batch, in.Step, in.Study, in.Identity[:], in.Model, in.PriceID, now, in.ReservePico}}}
+	if in.Report != (Identity{}) {
+		lines = append(lines, line{insertAsked, []any{in.Batch, in.Step, in.Study, in.Report[:], "call", in.SavedPico}})
 	}
-	return err
+	return lines
 }
 
 // Settle writes what became of an attempt and, where its cost is known, gives back what it did not need. The intent's
@@ -79,7 +78,7 @@ func (b *Book) Settle(attempt int64, in Intent, o Outcome) error {
 	if !b.month.began(attempt, o.Sent) {
 		o.Sent = time.Time{}
 	}
-	err := b.d.do(func(tx *sql.Tx) error { return b.settle(tx, attempt, in, o, time.Now().UnixNano()) })
+	err := b.d.hand(b.settling(attempt, in, o, time.Now().UnixNano()))
 	if err != nil {
 		err = fmt.Errorf("ledger: %w", err)
 	}
@@ -90,34 +89,37 @@ func (b *Book) Settle(attempt int64, in Intent, o Outcome) error {
 	return err
 }
 
-// settle writes an outcome.
-func (b *Book) settle(tx *sql.Tx, attempt int64, in Intent, o Outcome, now int64) error {
+// settling is how an outcome is written.
+func (b *Book) settling(attempt int64, in Intent, o Outcome, now int64) op {
+	var labels, sent, input, output any // nil: NULL
+	var lines []line
+	if o.Kind == Answered {
+		labels, lines = b.d.encode(Answer{Findings: in.Findings, Labels: o.Labels})
+	}
+	if !o.Sent.IsZero() {
+		sent = o.Sent.UnixNano()
+	}
 	var u Usage
-	var input, output *int64
 	if o.Usage != nil {
 		u = *o.Usage
-		input, output = &u.Input, &u.Output
+		input, output = u.Input, u.Output
 	}
-	var labels []byte
-	if o.Kind == Answered {
-		var err error
-		if labels, err = b.d.encode(tx, Answer{Findings: in.Findings, Labels: o.Labels}); err != nil {
+	w := op{lines: append(lines, line{settleAttempt, []any{sent, now, o.Kind, int64(o.Status), o.RequestID, o.ModelSeen, o.Print, string(o.RawUsage),
+		input, orNull(u.Cached), orNull(u.CacheWrite), output, orNull(u.Reasoning), orNull(o.CostPico), labels, attempt}})}
+	if b.d.shared && o.CostPico != nil {
+		w.run = func(tx *sql.Tx) error {
+			_, err := tx.Exec(`UPDATE budget SET committed=committed+?-?`, *o.CostPico, in.ReservePico)
 			return err
 		}
 	}
-	var sent *int64
-	if !o.Sent.IsZero() {
-		n := o.Sent.UnixNano()
-		sent = &n
+	return w
+}
+
+func orNull(n *int64) any {
+	if n == nil {
+		return nil
 	}
-	_, err := tx.Exec(`UPDATE attempts SET started=coalesce(?,started),ended=?,outcome=?,status=?,request_id=?,model_seen=?,fingerprint=?,usage=?,
-		input=?,cached=?,cache_write=?,output=?,reasoning=?,cost=?,labels=? WHERE id=?`,
-		sent, now, o.Kind, o.Status, o.RequestID, o.ModelSeen, o.Print, string(o.RawUsage),
-		input, u.Cached, u.CacheWrite, output, u.Reasoning, o.CostPico, labels, attempt)
-	if err == nil && b.d.shared && o.CostPico != nil {
-		_, err = tx.Exec(`UPDATE budget SET committed=committed+?-?`, *o.CostPico, in.ReservePico)
-	}
-	return err
+	return *n
 }
 
 // closeOut gives back what an attempt did not need; all stays reserved where its outcome could not be written.
@@ -182,10 +184,9 @@ func (d *database) answers(rows *sql.Rows, err error) ([]Answer, error) {
 // sharing the answer of an equal report of this run. savedPico is what the answer had cost. Of equal reports in the store
 // the first counts as stored and the others as shared.
 func (b *Book) Spared(in Intent, fromStore bool, savedPico int64) error {
-	if !fromStore {
-		return b.exec(`INSERT OR IGNORE INTO asked VALUES (?,?,?,?,'dedupe',?)`, in.Batch, in.Step, in.Study, in.Report[:], savedPico)
+	l := line{insertAsked, []any{in.Batch, in.Step, in.Study, in.Report[:], "dedupe", savedPico}}
+	if fromStore {
+		l = line{insertStored, []any{in.Batch, in.Step, in.Study, in.Report[:], in.Report[:], in.Step, savedPico}}
 	}
-	return b.exec(`INSERT OR IGNORE INTO asked VALUES (?,?,?,?,
-		CASE WHEN EXISTS (SELECT 1 FROM asked WHERE report=? AND step=? AND kind='store') THEN 'dedupe' ELSE 'store' END, ?)`,
-		in.Batch, in.Step, in.Study, in.Report[:], in.Report[:], in.Step, savedPico)
+	return b.wrap(b.d.hand(op{lines: []line{l}}))
 }

@@ -2,13 +2,12 @@ package ledger
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"math"
 )
 
 // reserve takes the worst case of a call out of the budget and writes what it is for.
-func (b *Book) reserve(ctx context.Context, in Intent, write func(*sql.Tx) error) error {
+func (b *Book) reserve(ctx context.Context, in Intent, write op) error {
 	if b.d.shared {
 		return b.reserveShared(ctx, in, write)
 	}
@@ -16,7 +15,7 @@ func (b *Book) reserve(ctx context.Context, in Intent, write func(*sql.Tx) error
 	if err != nil {
 		return err
 	}
-	if err = b.d.do(write); err != nil {
+	if err = b.d.hand(write); err != nil {
 		b.release(in.ReservePico, 0, 0)
 		return fmt.Errorf("ledger: %w", err)
 	}

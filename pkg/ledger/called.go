@@ -12,7 +12,7 @@ type Called struct {
 
 // Called gives what the reports of a batch took of a step's calls. Work outside any batch has the batch "".
 func (b *Book) Called(batch, step string) (all []Called, err error) {
-	rows, err := b.d.db.Query(`SELECT study, coalesce(input,0), coalesce(output,0), coalesce(cost,reserved), coalesce(ended-started,0)
+	rows, err := b.d.query(`SELECT study, coalesce(input,0), coalesce(output,0), coalesce(cost,reserved), coalesce(ended-started,0)
 		FROM attempts WHERE batch=? AND step=? ORDER BY study, id`, batch, step)
 	err = each(rows, err, func() error {
 		var c Called

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +29,9 @@ type database struct {
 	ops  chan op
 	sets sets
 
+	journal  *journal // of a ledger's file; nil: all goes into the tables at once
+	unfolded error    // why some of it could not, at the end
+
 	commitEvery time.Duration // between the beginnings of two commits where there are many
 
 	shared  bool      // Postgres, and the rest is of Postgres alone
@@ -40,9 +44,19 @@ type database struct {
 	done   chan struct{}
 }
 
+// op is a change of the tables: lines, which alone may wait in a journal, and what run does.
 type op struct {
-	run func(*sql.Tx) error
-	err chan error
+	lines []line
+	run   func(*sql.Tx) error // nil: nothing
+	err   chan error
+}
+
+func (o op) apply(tx *sql.Tx) error {
+	err := apply(tx, o.lines)
+	if err == nil && o.run != nil {
+		err = o.run(tx)
+	}
+	return err
 }
 
 var errClosed = errors.New("closed")
@@ -67,6 +81,23 @@ func openDatabase(path, schema string, commitEvery time.Duration) (*database, er
 		return nil, fmt.Errorf("%s: %w", path, full(err))
 	}
 	go d.write()
+	return d, nil
+}
+
+// openJournaled does so for a ledger, whose lines wait in a journal.
+func openJournaled(path, schema string, commitEvery time.Duration) (*database, error) {
+	d, err := openDatabase(path, schema, commitEvery)
+	if err != nil {
+		return nil, err
+	}
+	free, err := replay(d.path, d.db)
+	if err == nil {
+		d.journal, err = openJournal(d.path, free)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", d.path, full(err)), d.close())
+	}
+	journals.Store(d.path, d)
 	return d, nil
 }
 
@@ -114,6 +145,9 @@ func openReader(location string) (*database, error) {
 	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
 		return nil, errors.Join(err, fs.ErrNotExist)
 	}
+	if err := catchUp(path); err != nil {
+		return nil, err
+	}
 	db, err := openSQL(dsn(path, "ro"))
 	if err == nil && interrupted(db) {
 		db.Close()
@@ -137,8 +171,11 @@ func missing(err error) bool {
 
 // do runs f inside a transaction, perhaps with those of others, and returns when it is on the disk. f may run again if a
 // neighbour fails, so it must change nothing but the database and variables it sets anew.
-func (d *database) do(f func(*sql.Tx) error) error {
-	o := op{f, make(chan error, 1)}
+func (d *database) do(f func(*sql.Tx) error) error { return d.hand(op{run: f}) }
+
+// hand gives an op to the writer and waits until it is on the disk.
+func (d *database) hand(o op) error {
+	o.err = make(chan error, 1)
 	d.mu.RLock()
 	if d.closed {
 		d.mu.RUnlock()
@@ -150,6 +187,14 @@ func (d *database) do(f func(*sql.Tx) error) error {
 		return fmt.Errorf("%s: %w", d.path, full(err))
 	}
 	return nil
+}
+
+// query reads what all who wrote before have written, which may wait in the journal.
+func (d *database) query(query string, args ...any) (*sql.Rows, error) {
+	if err := d.fold(); err != nil {
+		return nil, err
+	}
+	return d.db.Query(query, args...)
 }
 
 // full adds the system's own error to what SQLite says of a disk without room: SQLITE_FULL, and SQLITE_IOERR_SHMSIZE
@@ -171,25 +216,14 @@ const (
 func (d *database) write() {
 	defer close(d.done)
 	last, began := 0, time.Time{} // size of the last group, and when its commit began
-	for first := range d.ops {
-		if last >= manyOps {
-			time.Sleep(d.commitEvery - time.Since(began))
-		}
-		group := []op{first}
-	more:
-		for len(group) < groupSize {
-			select {
-			case o, ok := <-d.ops:
-				if !ok {
-					break more
-				}
-				group = append(group, o)
-			default:
-				break more
-			}
-		}
+	for {
+		group, open := d.gather(last, began)
 		last, began = len(group), time.Now()
 		err := d.commit(group)
+		if !open {
+			d.unfolded = err
+			return
+		}
 		lost := err != nil && d.shared && d.session.PingContext(context.Background()) != nil
 		if lost {
 			err = fmt.Errorf("%w: %w", ErrLost, err)
@@ -208,13 +242,72 @@ func (d *database) write() {
 	}
 }
 
+// gather waits for ops and gives all that are there; none, where lines have waited in the journal for their time, or where
+// no op will come any more.
+func (d *database) gather(last int, began time.Time) (group []op, open bool) {
+	var late <-chan time.Time // never
+	if j := d.journal; j != nil && len(j.lines) > 0 {
+		late = time.After(foldEvery - time.Since(j.since))
+	}
+	select {
+	case o, ok := <-d.ops:
+		if !ok {
+			return nil, false
+		}
+		group = append(group, o)
+	case <-late:
+		return nil, true
+	}
+	if last >= manyOps {
+		time.Sleep(d.commitEvery - time.Since(began))
+	}
+	for len(group) < groupSize {
+		select {
+		case o, ok := <-d.ops:
+			if !ok {
+				return group, true // the next time tells
+			}
+			group = append(group, o)
+		default:
+			return group, true
+		}
+	}
+	return group, true
+}
+
 func tell(group []op, err error) {
 	for _, o := range group {
 		o.err <- err
 	}
 }
 
+// commit makes a group durable: in the journal where it can wait there, else in the tables, with all that waits.
 func (d *database) commit(group []op) error {
+	j := d.journal
+	if j == nil {
+		return d.commitTables(group)
+	}
+	var lines []line
+	for _, o := range group {
+		lines = append(lines, o.lines...)
+	}
+	if len(lines) > 0 && !slices.ContainsFunc(group, func(o op) bool { return o.run != nil }) {
+		if room, err := j.add(lines); room {
+			if err == nil && len(j.lines) >= foldLines {
+				_ = d.commitTables(nil) // they are safe where they are, and are tried again
+			}
+			return err
+		}
+	}
+	j.since = time.Now() // also of those that must be tried again
+	return d.commitTables(group)
+}
+
+func (d *database) commitTables(group []op) error {
+	j := d.journal
+	if len(group) == 0 && (j == nil || len(j.lines) == 0) {
+		return nil
+	}
 	begin := d.db.BeginTx
 	if d.shared {
 		begin = d.session.BeginTx
@@ -224,12 +317,23 @@ func (d *database) commit(group []op) error {
 		return err
 	}
 	defer tx.Rollback()
-	for _, o := range group {
-		if err := o.run(tx); err != nil {
+	if j != nil && len(j.lines) > 0 {
+		if err = apply(tx, j.lines); err == nil {
+			err = noteFolded(tx, j.epoch)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	return tx.Commit()
+	for _, o := range group {
+		if err = o.apply(tx); err != nil {
+			return err
+		}
+	}
+	if err = tx.Commit(); err == nil && j != nil && len(j.lines) > 0 {
+		j.next()
+	}
+	return err
 }
 
 // close waits for what was handed over, folds the log into the file, and lets the file go. Closing twice is nothing.
@@ -243,6 +347,14 @@ func (d *database) close() error {
 	close(d.ops)
 	d.mu.Unlock()
 	<-d.done
+	err := d.unfolded
+	if d.journal != nil {
+		journals.Delete(d.path)
+		err = errors.Join(err, d.journal.f.Close())
+		if err == nil {
+			err = os.Remove(d.journal.f.Name())
+		}
+	}
 	if d.shared {
 		// The server notices a moment later that a session has ended: until then its lease would look alive.
 		_, _ = d.session.ExecContext(context.Background(), `SELECT pg_advisory_unlock_all()`)
@@ -250,5 +362,5 @@ func (d *database) close() error {
 	}
 	// A reader in another process may hold the log; the next opener folds it then.
 	_, _ = d.db.Exec("PRAGMA busy_timeout = 200; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE")
-	return errors.Join(d.db.Close(), d.lock.Close())
+	return errors.Join(err, d.db.Close(), d.lock.Close())
 }

@@ -46,7 +46,7 @@ func (b *Book) Answered() ([]Identity, error) {
 }
 
 func (b *Book) identities(query string, args ...any) (all []Identity, err error) {
-	rows, err := b.d.db.Query(query, args...)
+	rows, err := b.d.query(query, args...)
 	ids, err := column[[]byte](rows, err)
 	for _, id := range ids {
 		all = append(all, Identity(id))

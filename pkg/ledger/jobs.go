@@ -86,7 +86,7 @@ func (b *Book) BeginJob(ctx context.Context, j Job, lines []Line) error {
 	if err != nil {
 		return err
 	}
-	err = b.reserve(ctx, total, func(tx *sql.Tx) error {
+	err = b.reserve(ctx, total, op{run: func(tx *sql.Tx) error {
 		if !b.d.shared { // there it is made with the tables
 			if _, err := tx.Exec(byIdentity); err != nil {
 				return err
@@ -96,7 +96,7 @@ func (b *Book) BeginJob(ctx context.Context, j Job, lines []Line) error {
 			return err
 		}
 		for i, l := range lines {
-			if err := begin(tx, ids[i], l.Intent, now); err != nil {
+			if err := apply(tx, begin(ids[i], l.Intent, now)); err != nil {
 				return err
 			}
 			if _, err := tx.Exec(`INSERT INTO lines VALUES (?,?,?,0,'')`, ids[i], j.ID, l.Question); err != nil {
@@ -104,7 +104,7 @@ func (b *Book) BeginJob(ctx context.Context, j Job, lines []Line) error {
 			}
 		}
 		return nil
-	})
+	}})
 	if err != nil {
 		for _, id := range ids {
 			b.month.settle(id, new(int64))
@@ -155,7 +155,7 @@ func (b *Book) SettleLines(lines []Line) error {
 	now := time.Now().UnixNano()
 	err := b.d.do(func(tx *sql.Tx) error {
 		for _, l := range lines {
-			if err := b.settle(tx, l.Attempt, l.Intent, l.Outcome, now); err != nil {
+			if err := b.settling(l.Attempt, l.Intent, l.Outcome, now).apply(tx); err != nil {
 				return err
 			}
 			if _, err := tx.Exec(`UPDATE lines SET saved=?, refusal=? WHERE attempt=?`, l.SavedPico, l.Refusal, l.Attempt); err != nil {

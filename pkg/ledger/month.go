@@ -214,6 +214,9 @@ func (m *month) settleRun(own bool) error {
 		granted     int64
 	}
 	var holds []hold
+	if err := m.book.d.fold(); err != nil {
+		return err
+	}
 	rows, err := m.store.d.db.Query(`SELECT first, last, month, granted FROM holds WHERE run=?`, m.run)
 	err = each(rows, err, func() error {
 		var h hold

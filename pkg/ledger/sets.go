@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"crypto/sha256"
-	"database/sql"
 	"fmt"
 	"slices"
 	"sync"
@@ -54,20 +53,18 @@ func (d *database) learn(findings []FindingID) {
 	}
 }
 
-// encode is an answer as it is stored, and writes its set unless that is known to be there. Whoever calls it learns the set
-// once the transaction is on the disk.
-func (d *database) encode(tx *sql.Tx, a Answer) ([]byte, error) {
+// encode is an answer as it is stored, and the line that writes its set unless that is known to be there. Whoever calls it
+// learns the set once that is on the disk.
+func (d *database) encode(a Answer) (labels any, set []line) {
 	name, known := d.sets.name(a.Findings)
 	if !known {
 		b := make([]byte, 0, len(a.Findings)*len(name))
 		for _, f := range a.Findings {
 			b = append(b, f[:]...)
 		}
-		if _, err := tx.Exec(`INSERT OR IGNORE INTO sets VALUES (?,?)`, name[:], b); err != nil {
-			return nil, err
-		}
+		set = []line{{insertSet, []any{name[:], b}}}
 	}
-	return encodeAnswer(a, name), nil
+	return encodeAnswer(a, name), set
 }
 
 // set gives the findings of a set.

@@ -89,7 +89,7 @@ var errNoRoom = errors.New("no room in the budget")
 
 // reserveShared is reserve in the database: reservation and intent are one transaction, so that the budget holds over all
 // processes and a dead one leaves no reservation without its row.
-func (b *Book) reserveShared(ctx context.Context, in Intent, write func(*sql.Tx) error) error {
+func (b *Book) reserveShared(ctx context.Context, in Intent, write op) error {
 	for {
 		b.mu.Lock()
 		settled := b.settled
@@ -106,7 +106,7 @@ func (b *Book) reserveShared(ctx context.Context, in Intent, write func(*sql.Tx)
 			if n, err := r.RowsAffected(); err != nil || n == 0 {
 				return errors.Join(err, errNoRoom)
 			}
-			return write(tx)
+			return write.apply(tx)
 		})
 		switch {
 		case err == nil:

@@ -252,13 +252,11 @@ func (s *Store) Get(id Identity) ([]Answer, error) {
 // Put keeps an answer unless there is one to the same findings already. When it returns, the answer is on the disk.
 func (s *Store) Put(id Identity, a Answer) error {
 	asked := s.asked(a.Findings)
-	err := s.d.do(func(tx *sql.Tx) error {
-		labels, err := s.d.encode(tx, a)
-		if err == nil {
-			_, err = tx.Exec(`INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?)`, id[:], asked, a.Model, a.CostPico, time.Now().Unix(), labels)
-		}
+	labels, set := s.d.encode(a)
+	err := s.d.hand(op{lines: set, run: func(tx *sql.Tx) error {
+		_, err := tx.Exec(`INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?)`, id[:], asked, a.Model, a.CostPico, time.Now().Unix(), labels)
 		return err
-	})
+	}})
 	if err != nil {
 		return fmt.Errorf("results store: %w", err)
 	}

@@ -44,10 +44,6 @@ func (c *Client) ask(ctx context.Context, in ledger.Intent, missing []int, body 
 			return answers, nil
 		case leave:
 			return answers, v.err
-		case stop:
-			if err := c.leaveOut(e, v.err); err != nil {
-				return answers, c.halt(err)
-			}
 		case again:
 			if asks++; asks > maxAsks {
 				return answers, v.err
@@ -121,7 +117,11 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, body
 		c.meter.learn(p, used.mode, bytes, u.Input)
 	}
 	in.Findings, v.outcome.Sent = c.asks.ids(v.good), sent
-	return e, v, errors.Join(err, c.book.Settle(id, *in, v.outcome))
+	err = errors.Join(err, c.book.Settle(id, *in, v.outcome))
+	if err == nil && v.next == stop { // while its turn lasts: the next one would be refused too
+		err = c.halt(c.leaveOut(e, v.err))
+	}
+	return e, v, err
 }
 
 // begin books an intent, with a reservation that holds whichever endpoint gets the call, asked in these modes. Few wait

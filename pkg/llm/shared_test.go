@@ -224,6 +224,7 @@ func TestNoCallCostsMoreThanItReserved(t *testing.T) {
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
+	b.cost(t) // with it all is in the tables
 	db, err := sql.Open("sqlite", filepath.Join(b.dir, "ledger.db"))
 	if err != nil {
 		t.Fatal(err)

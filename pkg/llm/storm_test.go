@@ -279,6 +279,7 @@ func weather(t *testing.T, s *storm, url string, p *pipes, reports int, timeout 
 // compare holds the server's bill against the ledger, request by request. Over TCP a server cannot know what a client that
 // had waited long enough still took: there such answers are within the ledger's bound, not in its sum.
 func (s *storm) compare(t *testing.T, b bench, tcp bool) {
+	c := b.cost(t) // and with it all is in the tables
 	db, err := sql.Open("sqlite", filepath.Join(b.dir, "ledger.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -317,7 +318,6 @@ func (s *storm) compare(t *testing.T, b bench, tcp bool) {
 			lost += w.pico()
 		}
 	}
-	c := b.cost(t)
 	if tcp && c.Spent <= bill {
 		bill, lost = c.Spent, lost+bill-c.Spent
 	}

@@ -2,4 +2,8 @@
 
 package ledger
 
+import "os"
+
 func remote(string) string { return "" }
+
+func syncData(f *os.File) error { return f.Sync() }

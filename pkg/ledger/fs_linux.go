@@ -1,6 +1,9 @@
 package ledger
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+)
 
 // remote names the file system of a folder if it is a network one, whose locks SQLite cannot trust; "" otherwise.
 // The numbers are those of statfs(2).
@@ -27,3 +30,6 @@ func remote(dir string) string {
 	}
 	return ""
 }
+
+// syncData waits until what was written in place is on the disk.
+func syncData(f *os.File) error { return syscall.Fdatasync(int(f.Fd())) }

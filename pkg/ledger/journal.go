@@ -1,0 +1,287 @@
+package ledger
+
+import (
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// journal holds what a ledger's file has not yet: lines that one write and one sync in place make durable, where a commit
+// to the tables takes several of each. The writer folds lines into the tables many at once, and after any death the next
+// who opens the file does. Each line gets into the tables once: the tables hold the epoch that is folded.
+//
+// The file is a header and lines one after another. A line is its length and the CRC-32C of epoch and content, 4 bytes
+// each, and its content: the place of its statement, 1 byte, and the arguments. What follows the last line of the epoch
+// is of an earlier one, or zero. Integers are little-endian.
+type journal struct {
+	f     *os.File
+	epoch uint64
+	at    int64     // where the next line goes
+	since time.Time // the first line that is not in the tables
+	lines []line    // those
+	buf   []byte
+}
+
+// line is a statement of ours with its arguments: int64, string, []byte or nil.
+type line struct {
+	statement byte
+	args      []any
+}
+
+// The statements that a journal may hold, by their place, which is in files: none may change, more may follow.
+const (
+	insertAttempt byte = iota
+	insertAsked
+	insertStored
+	insertSet
+	settleAttempt
+)
+
+var statements = []string{
+	insertAttempt: `INSERT INTO attempts (id,batch,step,study,identity,model,price_id,started,reserved) VALUES (?,?,?,?,?,?,?,?,?)`,
+	insertAsked:   `INSERT OR IGNORE INTO asked VALUES (?,?,?,?,?,?)`,
+	insertStored: `INSERT OR IGNORE INTO asked VALUES (?,?,?,?,
+		CASE WHEN EXISTS (SELECT 1 FROM asked WHERE report=? AND step=? AND kind='store') THEN 'dedupe' ELSE 'store' END, ?)`,
+	insertSet: `INSERT OR IGNORE INTO sets VALUES (?,?)`,
+	settleAttempt: `UPDATE attempts SET started=coalesce(?,started),ended=?,outcome=?,status=?,request_id=?,model_seen=?,fingerprint=?,usage=?,
+		input=?,cached=?,cache_write=?,output=?,reasoning=?,cost=?,labels=? WHERE id=?`,
+}
+
+// apply runs lines in their order.
+func apply(tx *sql.Tx, lines []line) error {
+	for _, l := range lines {
+		if _, err := tx.Exec(statements[l.statement], l.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	journalMagic = "SBJ1"
+	journalHead  = len(journalMagic) + 8 // and the epoch
+	journalSize  = 256 << 10
+	lineHead     = 4 + 4
+
+	foldLines = 256         // are some 5 ms of work, in which nobody's line is written
+	foldEvery = time.Second // readers in other processes are as late
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func journalOf(path string) string { return path + ".log" }
+
+// openJournal makes the journal of a file whose tables have folded all before epoch. It is written through once: a sync
+// of what lies in place needs no more of a file system than the bytes.
+func openJournal(path string, epoch uint64) (*journal, error) {
+	f, err := os.OpenFile(journalOf(path), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	j := &journal{f: f, epoch: epoch - 1}
+	j.next()
+	if _, err = f.WriteAt(append(slices.Clone(j.buf), make([]byte, journalSize-len(j.buf))...), 0); err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
+	}
+	return j, nil
+}
+
+// next begins an epoch, whose header goes out with its first lines. What is in the tables leaves the file: it may be
+// forgotten there.
+func (j *journal) next() {
+	_, _ = j.f.WriteAt(make([]byte, j.at), 0)
+	j.epoch++
+	j.at, j.lines = 0, nil
+	j.buf = binary.LittleEndian.AppendUint64(append(j.buf[:0], journalMagic...), j.epoch)
+}
+
+// add makes lines durable. room is false, and nothing done, where the file has no room for them.
+func (j *journal) add(lines []line) (room bool, err error) {
+	kept := len(j.buf)
+	for _, l := range lines {
+		j.buf = j.append(j.buf, l)
+	}
+	if room = j.at+int64(len(j.buf)) <= journalSize; room {
+		if _, err = j.f.WriteAt(j.buf, j.at); err == nil {
+			err = syncData(j.f)
+		}
+	}
+	if !room || err != nil {
+		j.buf = j.buf[:kept]
+		return room, err
+	}
+	if len(j.lines) == 0 {
+		j.since = time.Now()
+	}
+	j.at += int64(len(j.buf))
+	j.buf, j.lines = j.buf[:0], append(j.lines, lines...)
+	return true, nil
+}
+
+func (j *journal) append(b []byte, l line) []byte {
+	start := len(b)
+	b = append(b, make([]byte, lineHead)...)
+	b = append(b, l.statement)
+	for _, a := range l.args {
+		switch a := a.(type) {
+		case nil:
+			b = append(b, 0)
+		case int64:
+			b = binary.AppendVarint(append(b, 1), a)
+		case string:
+			b = append(binary.AppendUvarint(append(b, 2), uint64(len(a))), a...)
+		case []byte:
+			b = append(binary.AppendUvarint(append(b, 3), uint64(len(a))), a...)
+		}
+	}
+	content := b[start+lineHead:]
+	binary.LittleEndian.PutUint32(b[start:], uint32(len(content)))
+	binary.LittleEndian.PutUint32(b[start+4:], lineSum(j.epoch, content))
+	return b
+}
+
+func lineSum(epoch uint64, content []byte) uint32 {
+	return crc32.Update(crc32.Checksum(binary.LittleEndian.AppendUint64(nil, epoch), castagnoli), castagnoli, content)
+}
+
+// readJournal gives the lines of a file's last epoch, up to the first that is not whole.
+func readJournal(b []byte) (epoch uint64, lines []line, err error) {
+	if len(b) < journalHead || string(b[:len(journalMagic)]) != journalMagic {
+		return 0, nil, nil // its maker died before the header was there
+	}
+	epoch = binary.LittleEndian.Uint64(b[len(journalMagic):])
+	for b = b[journalHead:]; len(b) >= lineHead; {
+		n, sum := int64(binary.LittleEndian.Uint32(b)), binary.LittleEndian.Uint32(b[4:])
+		if b = b[lineHead:]; n == 0 || n > int64(len(b)) || lineSum(epoch, b[:n]) != sum {
+			break
+		}
+		l, err := parseLine(b[:n])
+		if err != nil {
+			return epoch, nil, err
+		}
+		lines, b = append(lines, l), b[n:]
+	}
+	return epoch, lines, nil
+}
+
+var errLine = errors.New("a line of the journal is of another version of this program")
+
+func parseLine(b []byte) (l line, err error) {
+	if l.statement = b[0]; int(l.statement) >= len(statements) {
+		return l, errLine
+	}
+	for b = b[1:]; len(b) > 0; {
+		kind := b[0]
+		b = b[1:]
+		if kind == 0 {
+			l.args = append(l.args, nil)
+			continue
+		}
+		if kind == 1 {
+			v, n := binary.Varint(b)
+			if n <= 0 {
+				return l, errLine
+			}
+			l.args, b = append(l.args, v), b[n:]
+			continue
+		}
+		size, n := binary.Uvarint(b)
+		if n <= 0 || kind > 3 || size > uint64(len(b)-n) {
+			return l, errLine
+		}
+		text := b[n : n+int(size)]
+		b = b[n+int(size):]
+		if kind == 2 {
+			l.args = append(l.args, string(text))
+		} else {
+			l.args = append(l.args, text)
+		}
+	}
+	return l, nil
+}
+
+// replay folds what a dead process has left in the journal of a file. It gives the first epoch that is free.
+func replay(path string, db *sql.DB) (free uint64, err error) {
+	b, err := os.ReadFile(journalOf(path))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	epoch, lines, err := readJournal(b)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", journalOf(path), err)
+	}
+	tx, err := db.Begin()
+	if err != nil {
+		return 0, err
+	}
+	defer tx.Rollback()
+	var folded uint64
+	if err = tx.QueryRow(`SELECT coalesce(max(CAST(value AS INTEGER)),0) FROM meta WHERE key='folded'`).Scan(&folded); err != nil {
+		return 0, err
+	}
+	if epoch > folded {
+		if err = apply(tx, lines); err == nil {
+			err = noteFolded(tx, epoch)
+		}
+	}
+	return max(epoch, folded) + 1, errors.Join(err, tx.Commit())
+}
+
+func noteFolded(tx *sql.Tx, epoch uint64) error {
+	_, err := tx.Exec(`INSERT INTO meta VALUES ('folded',?) ON CONFLICT (key) DO UPDATE SET value=excluded.value`, int64(epoch))
+	return err
+}
+
+// journals are those of this process, by their file: a reader in it misses nothing.
+var journals sync.Map // path → *database
+
+// catchUp folds a file's journal before it is read: that of an open one in this process, or what a dead one has left. One
+// that another process has open is up to foldEvery late.
+func catchUp(path string) error {
+	if d, ok := journals.Load(path); ok {
+		err := d.(*database).fold()
+		if errors.Is(err, errClosed) {
+			<-d.(*database).done
+			return nil
+		}
+		return err
+	}
+	if _, err := os.Stat(journalOf(path)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	lock, err := acquire(path)
+	if errors.Is(err, ErrBusy) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s is to be put into %s first: %w", journalOf(path), filepath.Base(path), err)
+	}
+	defer lock.Close()
+	db, err := openSQL(dsn(path, "rw", "synchronous(FULL)"))
+	if err != nil {
+		return err
+	}
+	if _, err = replay(path, db); err == nil {
+		err = os.Remove(journalOf(path))
+	}
+	return errors.Join(err, db.Close())
+}
+
+// fold puts what the journal holds into the tables. Where there is no journal it does nothing.
+func (d *database) fold() error {
+	if d.journal == nil {
+		return nil
+	}
+	return d.do(func(*sql.Tx) error { return nil })
+}

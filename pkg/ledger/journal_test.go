@@ -1,0 +1,120 @@
+package ledger
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"silverbeam/pkg/taxonomy"
+)
+
+// dead copies what a process that dies now leaves of a ledger, with so much of its journal, and gives the copy's path.
+func dead(t *testing.T, path string, journal []byte) string {
+	to := filepath.Join(t.TempDir(), "ledger.db")
+	for _, suffix := range []string{"", "-wal"} {
+		b, err := os.ReadFile(path + suffix)
+		if err == nil {
+			err = os.WriteFile(to+suffix, b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(journalOf(to), journal, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+func pay(t *testing.T, b *Book, study string, pico int64) {
+	in := Intent{Batch: "0", Step: "s", Study: study, Identity: Identity{1}, Report: Identity{2}, Findings: []FindingID{{3}}, Model: "m", ReservePico: 10 * pico}
+	id, err := b.Begin(t.Context(), in)
+	if err == nil {
+		err = b.Settle(id, in, Outcome{Kind: Answered, CostPico: &pico, Usage: &Usage{Input: 5, Output: 6}, Labels: []taxonomy.Label{{State: taxonomy.Present, P: 0.5}}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Wherever a process died, whoever opens or reads its ledger finds each line that was whole, once.
+func TestJournalOfTheDead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	b, err := OpenBook(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	pay(t, b, "A", 100)
+	if err := b.SetCap(5); err != nil { // folds
+		t.Fatal(err)
+	}
+	pay(t, b, "B", 1000)
+	whole, err := os.ReadFile(journalOf(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := bytes.LastIndexFunc(whole, func(r rune) bool { return r != 0 }) + 1
+	for cut := range end + 1 {
+		copied := dead(t, path, whole[:cut])
+		c, err := ReadCost(copied)
+		if err != nil {
+			t.Fatalf("cut at %d of %d: %v", cut, end, err)
+		}
+		if got := c.Spent + c.UnsettledMax; got != 100 && got != 100+10_000 && got != 1100 || cut == end && got != 1100 {
+			t.Fatalf("cut at %d of %d: %d spent, %d unsettled", cut, end, c.Spent, c.UnsettledMax)
+		}
+		if _, err := os.Stat(journalOf(copied)); err == nil {
+			t.Fatal("the journal is still there")
+		}
+	}
+	for at := journalHead; at < end; at += 7 {
+		bad := bytes.Clone(whole)
+		bad[at] ^= 4
+		if c, err := ReadCost(dead(t, path, bad)); err != nil || c.Spent == 1100 && c.Attempts != 2 {
+			t.Fatalf("a flipped bit in byte %d: %v, %+v", at, err, c)
+		}
+	}
+
+	again, err := OpenBook(dead(t, path, whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := again.Paid(Identity{1}); err != nil || len(got) != 2 || got[1].Labels[0].P != 0.5 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	pay(t, again, "C", 7)
+	if c, err := ReadCost(again.d.path); err != nil || c.Spent != 1107 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(journalOf(again.d.path)); err == nil {
+		t.Error("a closed ledger has a journal")
+	}
+
+	if err := b.d.fold(); err != nil { // and it dies before the journal is empty
+		t.Fatal(err)
+	}
+	if c, err := ReadCost(dead(t, path, whole)); err != nil || c.Spent != 1100 || c.Attempts != 2 {
+		t.Errorf("folded twice: %+v, %v", c, err)
+	}
+}
+
+// A journal that is full goes into the tables, and lines longer than it do at once.
+func TestFullJournal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	b, err := OpenBook(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for _, size := range []int{1, 100_000, 100_000, 100_000, 300_000, 1} {
+		pay(t, b, string(bytes.Repeat([]byte{'x'}, size)), 3)
+	}
+	if c, err := ReadCost(path); err != nil || c.Spent != 18 || c.Attempts != 6 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
