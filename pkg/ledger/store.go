@@ -30,8 +30,9 @@ CREATE TABLE IF NOT EXISTS calls (
   model TEXT NOT NULL, cost INTEGER NOT NULL, created INTEGER NOT NULL, labels BLOB NOT NULL, PRIMARY KEY (identity, asked)
 ) WITHOUT ROWID;` + setsSchema // answers to all findings at once, of the program's first months, may stand in another table: they are left alone
 
-// storeCommitEvery is longer than a book's: nothing but the report waits for its answer to be kept.
-const storeCommitEvery = 12 * time.Millisecond
+// storeCommitEvery is much longer than a book's: nothing but the report waits for its answer to be kept, which stands in the
+// book already. Answers lie in no order, so that most cost a page of a commit, unless many share it.
+const storeCommitEvery = 100 * time.Millisecond
 
 // Store keeps answers by report and finding, for all runs of a site. Its identities are HMACs under a site key kept in a file
 // beside it, so that neither a digest nor a lookup tells anything about a report to one without the key.
@@ -228,21 +229,8 @@ func (s *Store) Finding(parts ...string) FindingID {
 
 // Get finds the answers about a report, each to some findings, the oldest first; none is no error.
 func (s *Store) Get(id Identity) ([]Answer, error) {
-	const query = `SELECT labels, cost, model FROM calls WHERE identity=? ORDER BY created, asked`
-	var answers []Answer
-	var err error
-	if s.d.ops == nil || s.d.shared {
-		rows, qerr := s.d.db.Query(query, id[:])
-		answers, err = s.d.answers(rows, qerr)
-	} else { // by the writer: it has the pages at hand, which each of its commits takes from all others
-		var found stored
-		err = s.d.do(func(tx *sql.Tx) error {
-			rows, err := tx.Query(query, id[:])
-			found, err = readStored(rows, err)
-			return err
-		})
-		answers, err = s.d.decode(found, err)
-	}
+	rows, err := s.d.db.Query(`SELECT labels, cost, model FROM calls WHERE identity=? ORDER BY created, asked`, id[:])
+	answers, err := s.d.answers(rows, err)
 	if err != nil {
 		return nil, fmt.Errorf("results store: %s: %w", s.d.path, err)
 	}

@@ -2,6 +2,7 @@ package llm
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -118,11 +119,14 @@ type prompts struct {
 func (s *prompts) of(asked []int) *prompt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := fmt.Sprint(asked)
-	p := s.made[k]
+	k := make([]byte, 0, 64)
+	for _, i := range asked {
+		k = binary.AppendUvarint(k, uint64(i))
+	}
+	p := s.made[string(k)]
 	if p == nil {
 		p = newPrompt(s.t, asked, s.model)
-		s.made[k] = p
+		s.made[string(k)] = p
 	}
 	return p
 }

@@ -211,7 +211,7 @@ type reports struct {
 func (r *reports) Open(ctx context.Context, run schemas.Run) (atOnce int, err error) {
 	r.ask, err = openCascade(r.Name, r.Options, run)
 	if r.ask.calls {
-		atOnce = 2*r.Options.AtOnce() - 1 // some are looked up and written down while others are asked
+		atOnce = 4*r.Options.AtOnce() - 1 // most are looked up and written down while others are asked
 	}
 	return atOnce, err
 }
