@@ -86,7 +86,7 @@ func OpenBook(path string) (*Book, error) {
 	if isPostgres(location) {
 		return openSharedBook(location)
 	}
-	d, err := openJournaled(path, bookSchema+jobsSchema, bookCommitEvery)
+	d, err := openLocal(path, bookSchema+jobsSchema, bookCommitEvery, true)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}

@@ -64,6 +64,11 @@ var errClosed = errors.New("closed")
 // openDatabase makes or opens a file for this process alone, mode 0600, and applies the schema. Where there are
 // many writes, commits begin commitEvery apart.
 func openDatabase(path, schema string, commitEvery time.Duration) (*database, error) {
+	return openLocal(path, schema, commitEvery, false)
+}
+
+// openLocal does so. With a journal, lines wait there.
+func openLocal(path, schema string, commitEvery time.Duration, journaled bool) (*database, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -71,7 +76,7 @@ func openDatabase(path, schema string, commitEvery time.Duration) (*database, er
 	if fs := remote(filepath.Dir(path)); fs != "" {
 		return nil, fmt.Errorf("%s lies on a network file system (%s), whose locks cannot be trusted: put it on a local disk", path, fs)
 	}
-	lock, err := acquire(path)
+	lock, err := acquire(path, 4*lockAgain)
 	if err != nil {
 		return nil, err
 	}
@@ -80,24 +85,17 @@ func openDatabase(path, schema string, commitEvery time.Duration) (*database, er
 		lock.Close()
 		return nil, fmt.Errorf("%s: %w", path, full(err))
 	}
+	if journaled {
+		free, err := replay(path, d.db)
+		if err == nil {
+			d.journal, err = openJournal(path, free)
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", path, full(err)), d.db.Close(), lock.Close())
+		}
+		journals.Store(path, d)
+	}
 	go d.write()
-	return d, nil
-}
-
-// openJournaled does so for a ledger, whose lines wait in a journal.
-func openJournaled(path, schema string, commitEvery time.Duration) (*database, error) {
-	d, err := openDatabase(path, schema, commitEvery)
-	if err != nil {
-		return nil, err
-	}
-	free, err := replay(d.path, d.db)
-	if err == nil {
-		d.journal, err = openJournal(d.path, free)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", d.path, full(err)), d.close())
-	}
-	journals.Store(d.path, d)
 	return d, nil
 }
 

@@ -260,7 +260,7 @@ func catchUp(path string) error {
 	if _, err := os.Stat(journalOf(path)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	lock, err := acquire(path)
+	lock, err := acquire(path, 0)
 	if errors.Is(err, ErrBusy) {
 		return nil
 	}

@@ -6,19 +6,28 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // ErrBusy says that another opener holds a ledger or a store: SQLite files serve one process.
 var ErrBusy = errors.New("in use by another process")
 
+const lockAgain = 50 * time.Millisecond
+
 // acquire takes the lock file beside a database for this process. It is let go when the process ends, however it ends.
-// A second opener, in this process or another, gets ErrBusy with the holder's pid.
-func acquire(path string) (*os.File, error) {
+// A second opener, in this process or another, gets ErrBusy with the holder's pid, after wait: a reader that folds a dead
+// process's journal holds it for a moment.
+func acquire(path string, wait time.Duration) (*os.File, error) {
 	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	for ; err != nil && wait > 0; wait -= lockAgain {
+		time.Sleep(lockAgain)
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err != nil {
 		held := make([]byte, 20)
 		n, _ := f.ReadAt(held, 0)
 		f.Close()
