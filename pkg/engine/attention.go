@@ -19,11 +19,12 @@ type attention struct {
 	p           []float32 // probabilities: sample, head, query, key with padding
 }
 
-func newAttention(n, t, s, heads, e, ep int, mask *value, causal bool) *attention {
+func newAttention(n, t, s, heads, e, ep int, mask *value, causal bool, m mode) *attention {
 	a := &attention{n: n, t: t, s: s, sp: padded(s), heads: heads, d: e / heads, ep: ep, mask: mask, causal: causal}
 	a.dp = padded(a.d)
-	a.q, a.k, a.v = make([]float32, n*t*ep), make([]float32, n*s*ep), make([]float32, n*s*ep)
-	a.p = make([]float32, n*heads*t*a.sp)
+	queries, keys := &value{rows: n * t, cp: ep}, &value{rows: n * s, cp: ep}
+	a.q, a.k, a.v = m.kept("q", queries), m.kept("k", keys), m.kept("v", keys)
+	a.p = m.kept("p", &value{rows: n * heads * t, cp: a.sp})
 	if mask == nil {
 		a.all = make([]int32, s)
 		for i := range a.all {

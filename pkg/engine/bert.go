@@ -63,24 +63,23 @@ type bertLayer struct {
 	context, sum1, h, sum2 []float32 // rows of E: heads' results, what each LayerNorm reads, and what the first gives
 	inner, act, slope      []float32 // rows of the intermediate width: before GELU, after, and its derivative
 	gq, gk, gv, gh, ginner []float32
+	recompute              bool
 }
 
-func newBertLayer(o net.BertLayer, ps []*param, x, mask, out *value, train, half bool) *bertLayer {
+func newBertLayer(o net.BertLayer, ps []*param, x, mask, out *value, m mode) *bertLayer {
 	rows, e := x.rows, x.cp
-	lin := func(i int) *linear { return newLinear(ps[i], ps[i+1], rows, train, true, half) }
-	k := &bertLayer{x: x, out: out, att: newAttention(x.shape[0], x.shape[1], x.shape[1], o.Heads, x.c, e, mask, false),
-		q: lin(0), k: lin(2), v: lin(4), attOut: lin(6), ln1: newLayerNorm(ps[8:10], rows, e, o.Eps, train),
-		up: lin(10), down: lin(12), ln2: newLayerNorm(ps[14:16], rows, e, o.Eps, train)}
-	room := func(width int, fs ...*[]float32) {
-		for _, f := range fs {
-			*f = make([]float32, rows*width)
-		}
-	}
-	room(e, &k.context, &k.sum1, &k.h, &k.sum2)
-	room(k.up.w.op, &k.inner, &k.act)
-	if train {
-		room(e, &k.gq, &k.gk, &k.gv, &k.gh)
-		room(k.up.w.op, &k.slope, &k.ginner)
+	lin := func(i int) *linear { return newLinear(ps[i], ps[i+1], rows, m.grads, true, m.half) }
+	k := &bertLayer{x: x, out: out, recompute: m.again, att: newAttention(x.shape[0], x.shape[1], x.shape[1], o.Heads, x.c, e, mask, false, m),
+		q: lin(0), k: lin(2), v: lin(4), attOut: lin(6), ln1: newLayerNorm(ps[8:10], rows, e, o.Eps, m.grads),
+		up: lin(10), down: lin(12), ln2: newLayerNorm(ps[14:16], rows, e, o.Eps, m.grads)}
+	narrow, wide := &value{rows: rows, cp: e}, &value{rows: rows, cp: k.up.w.op}
+	k.context, k.h = m.kept("context", narrow), m.kept("h", narrow)
+	k.sum1, k.sum2 = m.kept("sum1", narrow), m.kept("sum2", narrow)
+	k.inner, k.act = m.rooms.take("inner", wide), m.kept("act", wide)
+	if m.grads {
+		k.gq, k.gk = m.rooms.take("gq", narrow), m.rooms.take("gk", narrow)
+		k.gv, k.gh = m.rooms.take("gv", narrow), m.rooms.take("gh", narrow)
+		k.slope, k.ginner = m.kept("slope", wide), k.inner // which GELU has read by then
 	}
 	return k
 }
@@ -113,6 +112,9 @@ func (k *bertLayer) forward() {
 }
 
 func (k *bertLayer) backward() {
+	if k.recompute {
+		k.forward()
+	}
 	e, wide, rows := k.x.cp, k.up.w.op, k.x.rows
 	g := k.out.grad // from here the gradient of sum2, then by parts
 	eachChunk(rows, func(c, first, end int) {

@@ -62,7 +62,7 @@ func TestConvolutionInBF16(t *testing.T) {
 				out := newValue([]int{2, c.o, convExtent(3, c.s), convExtent(4, c.s), convExtent(5, c.s)})
 				in.data, in.grad, out.grad = make([]float32, in.size()), make([]float32, in.size()), make([]float32, out.size())
 				in.enter(in.data, x.F32)
-				k := newConv(g, newWeight(p, true, true, half), in, out, true)
+				k := newConv(g, newWeight(p, true, true, half), in, out, "", mode{grads: true})
 				k.w.pack()
 				k.lower(in, in.data)
 				for nd := range out.n * out.d {

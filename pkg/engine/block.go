@@ -13,13 +13,14 @@ type convNorm struct {
 	bn *batchNorm
 }
 
-// newConvNorm takes the convolution's and the normalisation's parameters; y has room for its gradient in training.
-func newConvNorm(o net.ConvBN, ps []*param, x, y *value, train, half bool) (convNorm, error) {
+// newConvNorm takes the convolution's and the normalisation's parameters; y has room for its gradient in training. role
+// tells what it shares with other blocks from what the block's other convolutions do.
+func newConvNorm(o net.ConvBN, ps []*param, x, y *value, role string, m mode) (convNorm, error) {
 	g, ok := geometryOf(o)
 	if !ok {
 		return convNorm{}, fmt.Errorf("kernel %v, stride %v, padding %v: only kernels 1 and 3, strides 1 and 2, half padding", o.Kernel, o.Stride, o.Pad)
 	}
-	c := newConv(g, newWeight(ps[0], train, true, half), x, y, train)
+	c := newConv(g, newWeight(ps[0], m.grads, true, m.half), x, y, role, m)
 	return convNorm{c, newBatchNorm(ps[1:6], y, o.FrozenBN)}, nil
 }
 
@@ -35,6 +36,12 @@ func (c convNorm) run() {
 	c.bn.settle()
 }
 
+// again convolves as run did.
+func (c convNorm) again() {
+	c.lower(c.x, c.x.data)
+	parallel(c.y.n*c.y.d, c.plane)
+}
+
 // row is one row of raw.
 func (c convNorm) row(r int) []float32 {
 	n := c.y.w * c.y.cp
@@ -48,47 +55,44 @@ func eachPlane(v *value, f func(plane, first, end int)) {
 
 // basicBlock is net.BasicBlock as one kernel.
 type basicBlock struct {
-	x, out     *value
-	mid        *value // after the first convolution, normalisation and ReLU
-	one, two   convNorm
-	down       convNorm // without conv: the input itself is added
-	identity   bool
-	inputGrads bool
+	x, out    *value
+	mid       *value // after the first convolution, normalisation and ReLU
+	one, two  convNorm
+	down      convNorm // without conv: the input itself is added
+	identity  bool
+	recompute bool
 }
 
-func newBasicBlock(o net.BasicBlock, ps []*param, x, out *value, train, half bool) (k *basicBlock, err error) {
-	k = &basicBlock{x: x, out: out, mid: newValue(out.shape), identity: !o.Down, inputGrads: train}
-	k.mid.data = make([]float32, k.mid.size())
-	branch := func() *value { // a convolution's result: only its gradient is kept
+func newBasicBlock(o net.BasicBlock, ps []*param, x, out *value, m mode) (k *basicBlock, err error) {
+	k = &basicBlock{x: x, out: out, mid: newValue(out.shape), identity: !o.Down, recompute: m.again}
+	k.mid.data = m.kept("mid", k.mid)
+	branch := func(role string) *value { // a convolution's result: only its gradient is kept
 		v := newValue(out.shape)
-		if train {
-			v.grad = make([]float32, v.size())
+		if m.grads {
+			v.grad = m.rooms.take(role, v)
 		}
 		return v
 	}
 	o1, o2, od := o.Halves()
-	if k.one, err = newConvNorm(o1, ps[:6], x, branch(), train, half); err != nil {
+	if k.one, err = newConvNorm(o1, ps[:6], x, branch("branch"), "one", m); err != nil {
 		return nil, err
 	}
-	if k.two, err = newConvNorm(o2, ps[6:12], k.mid, branch(), train, half); err != nil {
+	// The gradient of the first convolution's result comes when that of the second's is used up.
+	if k.two, err = newConvNorm(o2, ps[6:12], k.mid, branch("branch"), "two", m); err != nil {
 		return nil, err
 	}
-	if train {
-		k.mid.grad = make([]float32, k.mid.size())
+	if m.grads {
+		k.mid.grad = m.rooms.take("mid gradient", k.mid)
 	}
 	if o.Down {
-		k.down, err = newConvNorm(od, ps[12:], x, branch(), train, half)
+		k.down, err = newConvNorm(od, ps[12:], x, branch("down"), "down", m)
 	}
 	return k, err
 }
 
 func (k *basicBlock) forward() {
 	k.one.run()
-	eachPlane(k.mid, func(_, first, end int) {
-		for r := first; r < end; r++ {
-			simd.ScaleShiftReLU(k.mid.at(k.mid.data, r), k.one.row(r), k.one.bn.scale, k.one.bn.shift)
-		}
-	})
+	k.normalizeMid()
 	k.two.run()
 	if !k.identity {
 		k.down.run()
@@ -108,7 +112,23 @@ func (k *basicBlock) forward() {
 	})
 }
 
+func (k *basicBlock) normalizeMid() {
+	eachPlane(k.mid, func(_, first, end int) {
+		for r := first; r < end; r++ {
+			simd.ScaleShiftReLU(k.mid.at(k.mid.data, r), k.one.row(r), k.one.bn.scale, k.one.bn.shift)
+		}
+	})
+}
+
 func (k *basicBlock) backward() {
+	if k.recompute {
+		k.one.again()
+		k.normalizeMid()
+		k.two.again()
+		if !k.identity {
+			k.down.again()
+		}
+	}
 	sum := k.x.grad // where the input itself was added, its gradient starts as the sum's
 	if !k.identity {
 		sum = k.out.grad

@@ -24,8 +24,9 @@ func (e gorgonia) Compile(g *net.Graph, shapes map[string][]int, train bool) (Pr
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{g: g, graph: G.NewGraph(), readers: make([]int, len(g.Nodes)), mode: mode{grads: train && g.Loss != nil, train: train, half: e.half},
+	c := &compiler{g: g, graph: G.NewGraph(), readers: make([]int, len(g.Nodes)), chains: make([]chainPlace, len(g.Nodes)), mode: mode{grads: train && g.Loss != nil, train: train, half: e.half, rooms: rooms{}},
 		p: &program{g: g, inputs: map[string]*value{}}, params: map[string]*G.Node{}}
+	c.again = g.Recompute && c.grads
 	for _, n := range g.Nodes {
 		for _, x := range n.In {
 			c.readers[x.Index]++
@@ -52,11 +53,35 @@ type compiler struct {
 	graph *G.ExprGraph
 	mode
 	p       *program
-	values  []*value  // by node
-	nodes   []*G.Node // by node
-	readers []int     // by node: how many layers read it
+	values  []*value     // by node
+	nodes   []*G.Node    // by node
+	readers []int        // by node: how many layers read it
+	chains  []chainPlace // by node
 	params  map[string]*G.Node
 	wrt     G.Nodes
+}
+
+// chainPlace is a node's place in a chain of nodes of which each is read by the next alone, which reads nothing else. Of
+// their gradients no more than two are in use at a time.
+type chainPlace struct{ chain, turn int }
+
+// place finds n's place; nodes before it have theirs.
+func (c *compiler) place(n *net.Node) chainPlace {
+	var from *net.Node
+	for _, x := range n.In {
+		if _, ok := x.Op.(net.Input); ok {
+			continue
+		}
+		if from != nil || c.readers[x.Index] > 1 {
+			return chainPlace{chain: n.Index}
+		}
+		from = x
+	}
+	if from == nil {
+		return chainPlace{chain: n.Index}
+	}
+	p := c.chains[from.Index]
+	return chainPlace{p.chain, p.turn + 1}
 }
 
 // mode is what kernels are made for.
@@ -64,11 +89,22 @@ type mode struct {
 	grads bool // they will run backward
 	train bool // statistics of the batch
 	half  bool // products are of bf16
+	again bool // blocks keep their inputs and results alone and compute the rest again to run backward
+	rooms rooms
+}
+
+// kept is memory of what the backward pass reads, laid out like v: the layer's own, or shared where there is no such pass
+// or it is computed again.
+func (m mode) kept(role string, v *value) []float32 {
+	if m.again || !m.grads {
+		return m.rooms.take(role, v)
+	}
+	return make([]float32, v.size())
 }
 
 func (c *compiler) add(n *net.Node, shape []int) error {
 	out := newValue(shape)
-	c.values = append(c.values, out)
+	c.values, c.chains[n.Index] = append(c.values, out), c.place(n)
 	if op, ok := n.Op.(net.Input); ok {
 		c.p.inputs[n.Name] = out
 		c.nodes = append(c.nodes, c.inputNode(n, op, out))
@@ -150,7 +186,11 @@ func (c *compiler) input(l *layer, reader net.Op, x *net.Node) (*value, error) {
 	}
 	in := input{t: typeOf(shapeOf(v).Dims(), tensor.Float32), s: shapeOf(v)}
 	if c.grads {
-		v = v.reader()
+		if p := c.chains[x.Index]; c.readers[x.Index] == 1 && len(v.shape) > 0 {
+			v.grad = c.rooms.gradient(p.chain, p.turn, v)
+		} else {
+			v = v.reader()
+		}
 		in.grad = view(in.s, v.grad)
 	}
 	l.inputs = append(l.inputs, in)
@@ -182,7 +222,7 @@ func newKernel(op net.Op, ps []*param, in []*value, out *value, m mode) (kernel,
 		return newStem(o, ps, x, out, grads), nil
 	case net.BasicBlock:
 		o.FrozenBN = o.FrozenBN || !train
-		return newBasicBlock(o, ps, x, out, grads, m.half)
+		return newBasicBlock(o, ps, x, out, m)
 	case net.AvgPool:
 		return &avgPool{x, out}, nil
 	case net.Linear:
@@ -194,7 +234,7 @@ func newKernel(op net.Op, ps []*param, in []*value, out *value, m mode) (kernel,
 	case net.BertEmbedding:
 		return newBertEmbedding(o, ps, x, out, grads), nil
 	case net.BertLayer:
-		return newBertLayer(o, ps, x, in[1], out, grads, m.half), nil
+		return newBertLayer(o, ps, x, in[1], out, m), nil
 	case net.CLS:
 		return &cls{x, out}, nil
 	case net.MeanPool:
@@ -216,7 +256,7 @@ func newKernel(op net.Op, ps []*param, in []*value, out *value, m mode) (kernel,
 	case net.Softmax:
 		return &softmax{x, out}, nil
 	case net.Attention:
-		return newAttentionNode(o, ps, in, out, grads, m.half), nil
+		return newAttentionNode(o, ps, in, out, m), nil
 	case net.CE:
 		return &ce{o: o, x: x, classes: in[1], out: out}, nil
 	case net.SigLIP:

@@ -18,17 +18,27 @@ type conv struct {
 	low   []float32 // x in the weight's form, then y.grad, where that is not float32
 }
 
-func newConv(g geometry, w *weight, x, y *value, train bool) *conv {
-	c := &conv{geometry: g, w: w, x: x, y: y, raw: make([]float32, y.rows*y.w*y.cp)}
+func newConv(g geometry, w *weight, x, y *value, role string, m mode) *conv {
+	c := &conv{geometry: g, w: w, x: x, y: y, raw: m.kept(role+" raw", plainRows(y))}
 	per := w.form.per()
 	c.plan = newPlan(g, x, y, w.p.i*simd.Panel, w.p.o*simd.Panel, per)
 	if w.form != full {
-		c.low = make([]float32, max(x.size(), y.size())/per)
+		c.low = m.rooms.take(role+" low", pick(x.size() > y.size(), x, y))[:max(x.size(), y.size())/per]
 	}
-	if n := len(w.grad); train && n <= partLimit && x.n > 1 {
+	if n := len(w.grad); m.grads && n <= partLimit && x.n > 1 {
 		c.parts = make([]float32, x.n*n)
 	}
 	return c
+}
+
+// plainRows is v without the columns of zeros.
+func plainRows(v *value) *value { return &value{rows: v.rows * v.w, c: v.c, cp: v.cp} }
+
+func pick[T any](yes bool, a, b T) T {
+	if yes {
+		return a
+	}
+	return b
 }
 
 // partLimit is the largest weight (in numbers) whose gradient is summed by sample; larger ones, of small volumes, are

@@ -255,7 +255,9 @@ type attentionNode struct {
 	gc, gq, gk, gv []float32
 }
 
-func newAttentionNode(o net.Attention, ps []*param, in []*value, out *value, train, half bool) *attentionNode {
+func newAttentionNode(o net.Attention, ps []*param, in []*value, out *value, m mode) *attentionNode {
+	m.again = false // a layer on its own keeps what it computed
+	train, half := m.grads, m.half
 	k := &attentionNode{x: in[0], keys: in[0], out: out, weight: ps[0], bias: ps[1]}
 	if o.Cross {
 		k.keys = in[1]
@@ -276,7 +278,7 @@ func newAttentionNode(o net.Attention, ps []*param, in []*value, out *value, tra
 	for i := range k.parts {
 		k.parts[i] = newLinear(part(e, e), part(e), rows, train, true, half)
 	}
-	k.att = newAttention(k.x.shape[0], k.x.shape[1], k.keys.shape[1], o.Heads, e, ep, mask, o.Causal)
+	k.att = newAttention(k.x.shape[0], k.x.shape[1], k.keys.shape[1], o.Heads, e, ep, mask, o.Causal, m)
 	k.proj = newLinear(ps[2], ps[3], k.x.rows, train, true, half)
 	k.context = make([]float32, k.x.rows*ep)
 	if train {

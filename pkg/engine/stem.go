@@ -16,8 +16,7 @@ type stem struct {
 	k       int       // numbers in a patch
 	kp      int       // with padding
 	patches []float32 // by output position
-	raw     []float32
-	grad    []float32 // of raw
+	raw     []float32 // and in the backward pass its gradient
 	parts   []float32
 }
 
@@ -29,7 +28,6 @@ func newStem(o net.ConvBN, ps []*param, x, out *value, train bool) *stem {
 	s.patches = make([]float32, positions*s.kp)
 	s.raw = make([]float32, positions*out.cp)
 	if train {
-		s.grad = make([]float32, positions*out.cp)
 		s.parts = make([]float32, out.n*s.kp*out.cp)
 	}
 	return s
@@ -125,9 +123,9 @@ func (s *stem) backward() {
 			for r := p * y.h; r < (p+1)*y.h; r++ {
 				g := y.at(y.grad, r)
 				at := r * len(g)
-				simd.GradInput(s.grad[at:at+len(g)], g, s.raw[at:at+len(g)], s.bn.ga, s.bn.gb, s.bn.gc)
+				simd.GradInput(s.raw[at:at+len(g)], g, s.raw[at:at+len(g)], s.bn.ga, s.bn.gb, s.bn.gc)
 			}
-			simd.Cols(part, y.cp, s.patches[p*rows*s.kp:], s.kp, oneBlock, s.grad[p*rows*y.cp:], y.cp, oneBlock, s.kp, y.cp, rows, d > 0)
+			simd.Cols(part, y.cp, s.patches[p*rows*s.kp:], s.kp, oneBlock, s.raw[p*rows*y.cp:], y.cp, oneBlock, s.kp, y.cp, rows, d > 0)
 		}
 	})
 	s.sum(n)

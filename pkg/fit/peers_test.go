@@ -18,33 +18,58 @@ func cpuSeconds() float64 {
 	return at(u.Utime) + at(u.Stime)
 }
 
-// BenchmarkPeer is what testdata/peers.py runs beside PyTorch: a CT r3d_18 at full width forward and in a training step
-// with AdamW, and BERT-base's forward pass.
+// BenchmarkPeer is what testdata/peers.py runs beside PyTorch: a CT r3d_18 at full width forward and in training steps with
+// AdamW, and BERT-base likewise.
 func BenchmarkPeer(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
-	x := net.Tensor{Shape: []int{1, 1, 48, 96, 96}, F32: make([]float32, 48*96*96)}
-	for i := range x.F32 {
-		x.F32[i] = float32(r.NormFloat64())
+	volumes := func(n, d, h, w int) map[string]net.Tensor {
+		x := net.Tensor{Shape: []int{n, 1, d, h, w}, F32: make([]float32, n*d*h*w)}
+		for i := range x.F32 {
+			x.F32[i] = float32(r.NormFloat64())
+		}
+		return map[string]net.Tensor{"x": x}
 	}
-	labels := net.Tensor{Shape: []int{1, 18}, I32: make([]int32, 18)}
-	ids, mask := net.Tensor{Shape: []int{10, 128}, I32: make([]int32, 1280)}, net.Tensor{Shape: []int{10, 128}, I32: slices.Repeat([]int32{1}, 1280)}
-	for i := range ids.I32 {
-		ids.I32[i] = int32(r.IntN(30522))
+	texts := func() map[string]net.Tensor {
+		ids, mask := net.Tensor{Shape: []int{10, 128}, I32: make([]int32, 1280)}, net.Tensor{Shape: []int{10, 128}, I32: slices.Repeat([]int32{1}, 1280)}
+		for i := range ids.I32 {
+			ids.I32[i] = int32(r.IntN(30522))
+		}
+		return map[string]net.Tensor{"input_ids": ids, "attention_mask": mask}
 	}
-	vision := net.ResNet3D{Width: 64, Classes: 18}
-	for name, e := range map[string]engine.Engine{"f32": engine.Gorgonia(), "bf16": engine.BF16()} {
-		b.Run("forward/"+name, func(b *testing.B) {
-			g, err := net.Supervised(vision, false, false)
-			peer(b, e, g, err, map[string]net.Tensor{"x": x}, false)
-		})
-		b.Run("step/"+name, func(b *testing.B) {
-			g, err := net.Supervised(vision, true, false)
-			peer(b, e, g, err, map[string]net.Tensor{"x": x, "labels": labels}, true)
-		})
-		b.Run("bert/"+name, func(b *testing.B) {
-			g, err := net.BertEncoder(net.Bert{Layers: 12, Hidden: 768, Heads: 12, Intermediate: 3072, Vocab: 30522, MaxPositions: 512})
-			peer(b, e, g, err, map[string]net.Tensor{"input_ids": ids, "attention_mask": mask}, false)
-		})
+	vision := net.Spec{R3D18: &net.ResNet3D{Width: 64, Classes: 18}}
+	text := net.Spec{Bert: &net.Bert{Layers: 12, Hidden: 768, Heads: 12, Intermediate: 3072, Vocab: 30522, MaxPositions: 512, Classes: 18}}
+	for name, c := range map[string]struct {
+		spec             net.Spec
+		in               func() map[string]net.Tensor
+		train, recompute bool
+	}{
+		"forward":       {vision, func() map[string]net.Tensor { return volumes(1, 48, 96, 96) }, false, false},
+		"step":          {vision, func() map[string]net.Tensor { return volumes(1, 48, 96, 96) }, true, false},
+		"recompute":     {vision, func() map[string]net.Tensor { return volumes(1, 48, 96, 96) }, true, true},
+		"step64":        {vision, func() map[string]net.Tensor { return volumes(2, 64, 64, 64) }, true, false},
+		"step192":       {vision, func() map[string]net.Tensor { return volumes(1, 96, 192, 192) }, true, false},
+		"recompute192":  {vision, func() map[string]net.Tensor { return volumes(1, 96, 192, 192) }, true, true},
+		"bert":          {text, texts, false, false},
+		"bertstep":      {text, texts, true, false},
+		"bertrecompute": {text, texts, true, true},
+	} {
+		for dtype, e := range map[string]engine.Engine{"f32": engine.Gorgonia(), "bf16": engine.BF16()} {
+			b.Run(name+"/"+dtype, func(b *testing.B) {
+				g, err := c.spec.Graph()
+				in := c.in()
+				if c.train {
+					g, err = c.spec.Training(false)
+					for _, t := range in {
+						in["labels"] = net.Tensor{Shape: []int{t.Shape[0], 18}, I32: make([]int32, t.Shape[0]*18)}
+						break
+					}
+				}
+				if err == nil {
+					g.Recompute = c.recompute
+				}
+				peer(b, e, g, err, in, c.train)
+			})
+		}
 	}
 }
 
@@ -84,4 +109,12 @@ func peer(b *testing.B, e engine.Engine, g *net.Graph, err error, in map[string]
 	if slices.Sort(seconds); len(seconds) > 0 {
 		b.ReportMetric(seconds[len(seconds)/2], "cpu-s")
 	}
+	b.ReportMetric(peakMB(), "peak-MB")
+}
+
+// peakMB is the largest resident set that this process had, in 10^6 bytes (getrusage(2) has units of 1024 on Linux).
+func peakMB() float64 {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return float64(u.Maxrss) * 1024 / 1e6
 }

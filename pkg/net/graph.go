@@ -16,6 +16,10 @@ type Graph struct {
 	Outputs []Output
 	Loss    *Node // the scalar that training lowers; nil: the graph only computes
 
+	// Recompute trains in less memory: blocks keep their inputs and results, and compute the rest again for the backward
+	// pass. Results are the same bits.
+	Recompute bool
+
 	err error
 }
 
