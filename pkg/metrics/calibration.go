@@ -27,21 +27,69 @@ func Brier(y []int8, p []float64) (brier float64, ok bool) {
 // |mean score - event rate|, weighted by rows. Edges divide [0,1] evenly or, with mass, lie at the scores' quantiles.
 // It is undefined when no row is known or a score lies outside [0,1].
 func ECE(y []int8, p []float64, bins int, mass bool) (ece float64, ok bool) {
-	var known, outcome []float64
+	all, n := binned(y, p, bins, mass)
+	for _, b := range all {
+		ece += math.Abs(b.score - b.present)
+	}
+	return ece / float64(max(n, 1)), n > 0
+}
+
+// BrierParts is what a Brier score is made of: Reliability - Resolution + Uncertainty + WithinBins.
+type BrierParts struct {
+	Reliability float64  `json:"reliability"` // mean squared distance of a bin's mean score and event rate: 0 is best
+	Resolution  float64  `json:"resolution"`  // mean squared distance of a bin's event rate and that of all rows: more is better
+	Uncertainty float64  `json:"uncertainty"` // of the labels alone: prevalence × (1 - prevalence)
+	WithinBins  float64  `json:"within_bins"` // what scores that differ within a bin add; 0 where they do not
+	Skill       *float64 `json:"skill"`       // 1 - Brier/Uncertainty: 0 is the prevalence as every score; nil with one class
+}
+
+// NewBrierParts splits the Brier score (Murphy, J. Appl. Meteorol. 1973) over bins as ECE's even ones; with the rest that
+// bins leave (Stephenson, Coelho and Jolliffe, Weather and Forecasting 2008). Nil where Brier is undefined.
+func NewBrierParts(y []int8, p []float64, bins int) *BrierParts {
+	all, n := binned(y, p, bins, false)
+	if n == 0 {
+		return nil
+	}
+	rows, present := float64(n), 0.0
+	for _, b := range all {
+		present += b.present
+	}
+	out, mean := BrierParts{}, present/rows
+	out.Uncertainty = mean * (1 - mean)
+	for _, b := range all {
+		if b.rows == 0 {
+			continue
+		}
+		score, rate := b.score/b.rows, b.present/b.rows
+		out.Reliability += b.rows / rows * (score - rate) * (score - rate)
+		out.Resolution += b.rows / rows * (rate - mean) * (rate - mean)
+		out.WithinBins += (b.squares - b.score*score - 2*(b.scoreOfPresent-b.score*rate)) / rows
+	}
+	brier := out.Reliability - out.Resolution + out.Uncertainty + out.WithinBins
+	out.Skill = Defined(1-brier/out.Uncertainty, out.Uncertainty > 0)
+	return &out
+}
+
+// bin holds sums over the rows of one bin.
+type bin struct{ rows, score, present, squares, scoreOfPresent float64 }
+
+// binned sums the known rows in bins (lo,hi]; n is 0 where no row is known or a score lies outside [0,1].
+func binned(y []int8, p []float64, bins int, mass bool) (all []bin, n int) {
+	var rows, outcome []float64
 	for i, v := range y {
-		if v != 0 && v != 1 {
+		if !known(v) {
 			continue
 		}
 		if !(p[i] >= 0 && p[i] <= 1) {
-			return 0, false
+			return nil, 0
 		}
-		known, outcome = append(known, p[i]), append(outcome, float64(v))
+		rows, outcome = append(rows, p[i]), append(outcome, float64(v))
 	}
-	if len(known) == 0 || bins < 1 {
-		return 0, false
+	if len(rows) == 0 || bins < 1 {
+		return nil, 0
 	}
 	edges := make([]float64, bins+1)
-	sorted := slices.Sorted(slices.Values(known))
+	sorted := slices.Sorted(slices.Values(rows))
 	for b := range edges {
 		edges[b] = float64(b) * (1 / float64(bins)) // as numpy's linspace has it, to the last bit
 		if b == bins {
@@ -51,15 +99,17 @@ func ECE(y []int8, p []float64, bins int, mass bool) (ece float64, ok bool) {
 			edges[b] = quantile(sorted, edges[b])
 		}
 	}
-	gap := make([]float64, bins) // sum of score - outcome; its absolute value is rows × |mean gap|
-	for i, s := range known {
-		b, _ := slices.BinarySearch(edges, s) // the first edge >= s closes its bin on the right
-		gap[min(max(b-1, 0), bins-1)] += s - outcome[i]
+	all = make([]bin, bins)
+	for i, s := range rows {
+		at, _ := slices.BinarySearch(edges, s) // the first edge >= s closes its bin on the right
+		b := &all[min(max(at-1, 0), bins-1)]
+		b.rows++
+		b.score += s
+		b.present += outcome[i]
+		b.squares += s * s
+		b.scoreOfPresent += s * outcome[i]
 	}
-	for _, g := range gap {
-		ece += math.Abs(g)
-	}
-	return ece / float64(len(known)), true
+	return all, len(rows)
 }
 
 // quantile is numpy's default (linear interpolation) on sorted values, to the last bit: the conversions keep a compiler

@@ -70,6 +70,7 @@ type LabelChance struct {
 type Relevance struct {
 	MapAtK     map[int]*float64 `json:"map_at_k"`             // mean of Σ precision at relevant ranks up to k / min(R, k)
 	MapCutTrec map[int]*float64 `json:"map_cut_trec"`         // likewise / R, as trec_eval's map_cut
+	MapCutHits map[int]*float64 `json:"map_cut_hits"`         // likewise / the relevant ones up to k, as torchmetrics; 0 where there are none
 	RecallAtK  map[int]*float64 `json:"recall_fraction_at_k"` // mean share of the R in the top k
 	Map        *float64         `json:"map"`                  // over the whole ranking
 	MRR        *float64         `json:"mrr"`                  // mean of 1 / rank of the first relevant
@@ -118,8 +119,8 @@ type ranking struct {
 }
 
 type relevance struct {
-	mapAt, trec, recall []float64
-	ap, rr              float64
+	mapAt, trec, hits, recall []float64
+	ap, rr                    float64
 }
 
 func (f findings) rank(query []uint64, hits []Hit, ks []int) (r ranking) {
@@ -180,11 +181,11 @@ func relevant(hits []Hit, ks []int, is func(row int) bool) relevance {
 		r.ap, r.rr = sum/all, 1/float64(ranks[0])
 	}
 	for _, k := range ks {
-		at, trec, recall := nan, nan, nan
+		at, trec, cut, recall := nan, nan, nan, nan
 		if found, sum := precisions(k); len(ranks) > 0 && k <= len(hits) {
-			at, trec, recall = sum/min(all, float64(k)), sum/all, float64(found)/all
+			at, trec, cut, recall = sum/min(all, float64(k)), sum/all, sum/float64(max(found, 1)), float64(found)/all
 		}
-		r.mapAt, r.trec, r.recall = append(r.mapAt, at), append(r.trec, trec), append(r.recall, recall)
+		r.mapAt, r.trec, r.hits, r.recall = append(r.mapAt, at), append(r.trec, trec), append(r.hits, cut), append(r.recall, recall)
 	}
 	return r
 }
@@ -207,6 +208,7 @@ func summarise(ranked []ranking, ks []int) *LabelRecall {
 	judged := func(of func(r ranking) relevance) (out Relevance) {
 		out.MapAtK = atK(func(r ranking, i int) float64 { return of(r).mapAt[i] })
 		out.MapCutTrec = atK(func(r ranking, i int) float64 { return of(r).trec[i] })
+		out.MapCutHits = atK(func(r ranking, i int) float64 { return of(r).hits[i] })
 		out.RecallAtK = atK(func(r ranking, i int) float64 { return of(r).recall[i] })
 		out.Map = over(func(r ranking) float64 { return of(r).ap })
 		out.MRR = over(func(r ranking) float64 { return of(r).rr })

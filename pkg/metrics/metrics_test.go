@@ -284,3 +284,39 @@ func TestRankIsAStableSort(t *testing.T) {
 		}
 	}
 }
+
+// Two scores, each its own bin: the closed form. Many scores: the parts make up the Brier score.
+func TestBrierParts(t *testing.T) {
+	var y []int8
+	var p []float64
+	add := func(n, present int, score float64) {
+		for i := range n {
+			y, p = append(y, bit(i < present)), append(p, score)
+		}
+	}
+	add(10, 2, .2)
+	add(20, 15, .6)
+	y, p = append(y, Missing), append(p, 7)
+	got := NewBrierParts(y, p, 15)
+	mean := 17. / 30
+	near(t, "reliability", got.Reliability, 2./3*.15*.15, 1e-15)
+	near(t, "resolution", got.Resolution, 1./3*(mean-.2)*(mean-.2)+2./3*(.75-mean)*(.75-mean), 1e-15)
+	near(t, "uncertainty", got.Uncertainty, mean*(1-mean), 1e-15)
+	near(t, "within bins", got.WithinBins, 0, 1e-15)
+	near(t, "skill", *got.Skill, 1-(10*.2*.8+15*.16+5*.36)/30/(mean*(1-mean)), 1e-14)
+
+	rng := rand.New(rand.NewPCG(8, 8))
+	for range 50 {
+		y, p = nil, nil
+		for range 1 + rng.IntN(200) {
+			s := rng.Float64()
+			y, p = append(y, bit(rng.Float64() < s*s)), append(p, s)
+		}
+		brier, _ := Brier(y, p)
+		got := NewBrierParts(y, p, 15)
+		near(t, "sum", got.Reliability-got.Resolution+got.Uncertainty+got.WithinBins, brier, 1e-13)
+	}
+	if NewBrierParts([]int8{1}, []float64{1.5}, 15) != nil || NewBrierParts(nil, nil, 15) != nil || NewBrierParts([]int8{1}, []float64{.5}, 15).Skill != nil {
+		t.Error("parts of what is undefined")
+	}
+}

@@ -9,6 +9,7 @@ import (
 // StudyRank is where one query's own study stands among the studies of the pool, best = 1.
 type StudyRank struct {
 	Total       int     // by score descending, then by first pool row: decides recall@k and MRR
+	Optimistic  int     // all ties behind
 	Mid         float64 // ties shared evenly
 	Pessimistic int     // all ties ahead
 }
@@ -21,6 +22,7 @@ type StudyRecall struct {
 	ChanceAtK   map[int]*float64 `json:"chance_at_k"` // k / studies
 	MRR         *float64         `json:"mrr"`
 	MedianRank  *float64         `json:"median_rank"` // of Mid ranks
+	Optimistic  *float64         `json:"median_rank_optimistic"`
 	Pessimistic *float64         `json:"median_rank_pessimistic"`
 	NQueries    int              `json:"n_queries"`
 	NPool       int              `json:"n_pool"`    // studies
@@ -145,7 +147,7 @@ func (s Standing) rank() StudyRank {
 		return StudyRank{}
 	}
 	first, last := s.Ahead+1, s.Ahead+s.Tied
-	return StudyRank{Total: first + s.Before, Mid: float64(first+last) / 2, Pessimistic: last}
+	return StudyRank{Total: first + s.Before, Optimistic: first, Mid: float64(first+last) / 2, Pessimistic: last}
 }
 
 // NewStudyRecall sums up the standings of queries in a whole pool of so many studies.
@@ -160,14 +162,14 @@ func NewStudyRecall(standings []Standing, studies int, ks ...int) *StudyRecall {
 
 func (r *StudyRecall) summarise(ks []int) {
 	var reciprocal float64
-	var mid, pessimistic []float64
+	var mid, optimistic, pessimistic []float64
 	for _, rank := range r.Ranks {
 		if rank.Total == 0 {
 			r.NSkipped++
 			continue
 		}
 		reciprocal += 1 / float64(rank.Total)
-		mid, pessimistic = append(mid, rank.Mid), append(pessimistic, float64(rank.Pessimistic))
+		mid, optimistic, pessimistic = append(mid, rank.Mid), append(optimistic, float64(rank.Optimistic)), append(pessimistic, float64(rank.Pessimistic))
 	}
 	r.NQueries = len(mid)
 	r.RecallAtK, r.ChanceAtK = map[int]*float64{}, map[int]*float64{}
@@ -180,10 +182,8 @@ func (r *StudyRecall) summarise(ks []int) {
 	}
 	if r.NQueries > 0 {
 		r.MRR = Defined(reciprocal/float64(r.NQueries), true)
-		slices.Sort(mid)
-		slices.Sort(pessimistic)
-		r.MedianRank = Defined(quantile(mid, 0.5), true)
-		r.Pessimistic = Defined(quantile(pessimistic, 0.5), true)
+		median := func(ranks []float64) *float64 { slices.Sort(ranks); return Defined(quantile(ranks, 0.5), true) }
+		r.MedianRank, r.Optimistic, r.Pessimistic = median(mid), median(optimistic), median(pessimistic)
 	}
 }
 

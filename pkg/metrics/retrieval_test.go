@@ -80,7 +80,7 @@ func TestTiesHaveMidRanks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *r.RecallAtK[1] != .2 || *r.RecallAtK[2] != .4 || *r.MedianRank != 3 || *r.Pessimistic != 5 {
+	if *r.RecallAtK[1] != .2 || *r.RecallAtK[2] != .4 || *r.MedianRank != 3 || *r.Optimistic != 1 || *r.Pessimistic != 5 {
 		t.Errorf("constant scores are not chance: %+v", r)
 	}
 }
@@ -112,7 +112,7 @@ func TestRanksAgainstFullSort(t *testing.T) {
 				rank++
 			}
 		}
-		if r.Ranks[q] != (StudyRank{rank, float64(rank), rank}) {
+		if r.Ranks[q] != (StudyRank{rank, rank, float64(rank), rank}) {
 			t.Errorf("query %d: %+v, want %d", q, r.Ranks[q], rank)
 		}
 	}

@@ -27,17 +27,18 @@ type Scores struct {
 
 // LabelScore is one finding's row. Figures are nil where undefined; Status says so.
 type LabelScore struct {
-	Status     string   `json:"status"` // "ok", or "undefined": a class is empty, or there is no score
-	N          int      `json:"n"`
-	NPos       int      `json:"n_pos"`
-	NNeg       int      `json:"n_neg"`
-	NMissing   int      `json:"n_missing"`             // left out: empty cells, and uncertain ones unless they count as a class
-	NUncertain *int     `json:"n_uncertain,omitempty"` // of them, and of those that count as a class
-	DeLong              // independent rows assumed; Bootstrap is by patient
-	AP         *float64 `json:"ap"` // chance is NPos/N
-	Brier      *float64 `json:"brier,omitempty"`
-	ECE        *float64 `json:"ece15_width,omitempty"`
-	ECEMass    *float64 `json:"ece15_mass,omitempty"`
+	Status     string      `json:"status"` // "ok", or "undefined": a class is empty, or there is no score
+	N          int         `json:"n"`
+	NPos       int         `json:"n_pos"`
+	NNeg       int         `json:"n_neg"`
+	NMissing   int         `json:"n_missing"`             // left out: empty cells, and uncertain ones unless they count as a class
+	NUncertain *int        `json:"n_uncertain,omitempty"` // of them, and of those that count as a class
+	DeLong                 // independent rows assumed; Bootstrap is by patient
+	AP         *float64    `json:"ap"` // chance is NPos/N
+	Brier      *float64    `json:"brier,omitempty"`
+	BrierParts *BrierParts `json:"brier_parts,omitempty"` // over the bins of ece15_width
+	ECE        *float64    `json:"ece15_width,omitempty"`
+	ECEMass    *float64    `json:"ece15_mass,omitempty"`
 	// Cox's recalibration (Biometrika 1958): outcome against the log-odds of the score, 1 and 0 where they are right.
 	Slope     *float64  `json:"calibration_slope,omitempty"`
 	Intercept *float64  `json:"calibration_intercept,omitempty"`
@@ -263,6 +264,7 @@ func (t Scores) label(f int) (l LabelScore, err error) {
 	}
 	if t.Probability {
 		l.Brier = Defined(Brier(y, s))
+		l.BrierParts = NewBrierParts(y, s, 15)
 		l.ECE = Defined(ECE(y, s, 15, false))
 		l.ECEMass = Defined(ECE(y, s, 15, true))
 		slope, intercept, ok := Recalibration(y, s)

@@ -175,7 +175,7 @@ func (f *modelFn) inputs(m schemas.Model, p *pool) (string, error) {
 }
 
 // resultVersion changes with the arithmetic or the shape of a result, so that an old one is not kept.
-const resultVersion = 7
+const resultVersion = 8
 
 // kept finds the result of an earlier run on the same inputs.
 func (f *modelFn) kept(h result.Header) (m schemas.Model, ok bool) {

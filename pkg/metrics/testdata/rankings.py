@@ -65,6 +65,7 @@ def relevance(relevant):
         return (hits * rel[q][:k]).sum() / denominator(rel[q].sum(), k)
     down = lambda q: -np.arange(len(rel[q]))
     return dict(map_at_k=at(ks, lambda k, q: ap(k, q, min)), map_cut_trec=at(ks, lambda k, q: ap(k, q, lambda R, k: R)),
+                map_cut_hits=at(ks, lambda k, q: ap(k, q, lambda R, k: max(rel[q][:k].sum(), 1))),
                 recall_fraction_at_k=at(ks, lambda k, q: rel[q][:k].sum() / rel[q].sum() if rel[q].any() and k <= len(rel[q]) else None),
                 map=mean([average_precision_score(rel[q], down(q)) if rel[q].any() else None for q in range(nq)]),
                 mrr=mean([1 / (1 + rel[q].argmax()) if rel[q].any() else None for q in range(nq)]),
@@ -96,6 +97,7 @@ same = [(best[q] == best[q, own[q]]).sum() for q in range(nq)]
 study = dict(recall_at_k={k: (float(np.mean([r <= k for r in rank])) if k <= len(names) else None) for k in ks},
              chance_at_k={k: (k / len(names) if k <= len(names) else None) for k in ks}, mrr=float(np.mean([1 / r for r in rank])),
              median_rank=float(np.median([a + (s + 1) / 2 for a, s in zip(above, same)])),
+             median_rank_optimistic=float(np.median([a + 1 for a in above])),
              median_rank_pessimistic=float(np.median([a + s for a, s in zip(above, same)])), n_queries=nq, n_pool=len(names))
 
 # the right one of four, many ties
