@@ -2,8 +2,10 @@ package ledger
 
 import (
 	"bytes"
+	"encoding/binary"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"silverbeam/pkg/taxonomy"
@@ -117,4 +119,28 @@ func TestFullJournal(t *testing.T) {
 	if c, err := ReadCost(path); err != nil || c.Spent != 18 || c.Attempts != 6 {
 		t.Errorf("%+v, %v", c, err)
 	}
+}
+
+// Whatever a journal holds, its lines are read as they were written or not at all.
+func FuzzReadJournal(f *testing.F) {
+	j := &journal{epoch: 7}
+	j.buf = binary.LittleEndian.AppendUint64([]byte(journalMagic), j.epoch)
+	for _, args := range [][]any{{int64(-1), "b", []byte{0}, nil}, {}} {
+		j.buf = j.append(j.buf, line{insertSet, args})
+	}
+	f.Add(j.buf)
+	f.Add([]byte(journalMagic))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		epoch, lines, err := readJournal(b)
+		if err != nil || len(b) < journalHead {
+			return
+		}
+		j := &journal{epoch: epoch}
+		for _, l := range lines {
+			j.buf = j.append(j.buf, l)
+		}
+		if again, all, err := readJournal(append(bytes.Clone(b[:journalHead]), j.buf...)); err != nil || again != epoch || !reflect.DeepEqual(all, lines) {
+			t.Errorf("%v became %v, %v", lines, all, err)
+		}
+	})
 }
