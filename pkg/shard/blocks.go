@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 
+	"silverbeam/pkg/simd"
+
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -152,33 +154,27 @@ func frameOf(table, frames []byte, i int) ([]byte, error) {
 // join sums a block's differences and writes what the block shares with the part into it.
 func join(dst []int16, part box, lo, hi []byte, b box) {
 	m, width := b.meet(part), b.size[2]
-	skip := m.at[2] - b.at[2]
+	var all [blockSide]int16 // a row of the block that the part does not have whole
 	for z := m.at[0]; z < m.at[0]+m.size[0]; z++ {
-		first := uint32(0)
+		first := int16(0)
 		for y := b.at[1]; y < m.at[1]+m.size[1]; y++ {
 			from := ((z-b.at[0])*b.size[1] + y - b.at[1]) * width
 			lo, hi := lo[from:][:width], hi[from:][:width]
-			h := first
-			first += difference(lo[0], hi[0])
 			if y < m.at[1] {
+				simd.Sums(all[:1], lo, hi, first)
+				first = all[0]
 				continue
-			}
-			for x := range skip {
-				h += difference(lo[x], hi[x])
 			}
 			to := ((z-part.at[0])*part.size[1]+y-part.at[1])*part.size[2] + m.at[2] - part.at[2]
 			row := dst[to:][:m.size[2]]
-			lo, hi = lo[skip:][:len(row)], hi[skip:][:len(row)]
-			for x := range row {
-				h += difference(lo[x], hi[x])
-				row[x] = int16(h)
+			if len(row) == width {
+				simd.Sums(row, lo, hi, first)
+				first = row[0]
+				continue
 			}
+			simd.Sums(all[:width], lo, hi, first)
+			first = all[0]
+			copy(row, all[m.at[2]-b.at[2]:])
 		}
 	}
-}
-
-// difference is what split wrote as lo and hi, in the low 16 bits.
-func difference(lo, hi byte) uint32 {
-	u := uint32(lo) | uint32(hi)<<8
-	return u>>1 ^ -(u & 1)
 }
