@@ -37,6 +37,7 @@ func (e gorgonia) Compile(g *net.Graph, shapes map[string][]int, train bool) (Pr
 			return nil, fmt.Errorf("engine: %s (%s): %w", n.Name, n.Op.Kind(), err)
 		}
 	}
+	c.p.forward = G.NewTapeMachine(c.graph)
 	if c.grads {
 		if _, err := G.Grad(c.nodes[g.Loss.Index], c.wrt...); err != nil {
 			return nil, fmt.Errorf("engine: gradients: %w", err)
@@ -212,7 +213,11 @@ func (c *compiler) param(l *layer, p *param) *G.Node {
 
 // newKernel is the layer for an operation.
 func newKernel(op net.Op, ps []*param, in []*value, out *value, m mode) (kernel, error) {
-	x, grads, train := in[0], m.grads, m.train
+	var x *value
+	if len(in) > 0 {
+		x = in[0]
+	}
+	grads, train := m.grads, m.train
 	switch o := op.(type) {
 	case net.ConvBN:
 		if x.data != nil {
@@ -283,6 +288,10 @@ func newKernel(op net.Op, ps []*param, in []*value, out *value, m mode) (kernel,
 		return k, nil
 	case net.Total:
 		return &total{o, in, out}, nil
+	case net.Dot:
+		return &dotProduct{x, in[1], out}, nil
+	case net.Held:
+		return &held{ps[0], out}, nil
 	case net.Add:
 		return &addition{x, in[1], out}, nil
 	case net.Dropout:

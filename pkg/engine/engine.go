@@ -20,6 +20,8 @@ type Program interface {
 	// returns and not kept. Outputs have PyTorch's axis order and alias memory that the next Run overwrites. A tensor
 	// that is missing or does not fit is a *net.ShapeError; ids outside an embedding are one too.
 	Run(in map[string]net.Tensor) (map[string]net.Tensor, error)
+	// Forward is Run without its backward pass: in training, results by the batch's statistics, which move the running ones.
+	Forward(in map[string]net.Tensor) (map[string]net.Tensor, error)
 	// Gradients copies out what the last Run left in Params' Grad, by parameter name, in PyTorch's layouts.
 	Gradients() map[string]net.Tensor
 	// Export copies all parameters and buffers out, in PyTorch's layouts.

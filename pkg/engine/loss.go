@@ -98,6 +98,42 @@ func (k *total) backward() {
 	}
 }
 
+// dotProduct is net.Dot.
+type dotProduct struct{ x, by, out *value }
+
+func (k *dotProduct) forward() {
+	sum := 0.0
+	for i, v := range k.x.data {
+		sum += float64(v) * float64(k.by.data[i])
+	}
+	k.out.data[0] = float32(sum)
+}
+
+func (k *dotProduct) backward() {
+	up := k.out.upstream()
+	for i, v := range k.by.data {
+		k.x.grad[i] = up * v
+	}
+}
+
+// held is net.Held.
+type held struct {
+	p   *param
+	out *value
+}
+
+func (k *held) forward() {
+	for r := range k.out.rows {
+		copy(k.out.at(k.out.data, r)[:k.out.c], k.p.Value[r*k.out.c:])
+	}
+}
+
+func (k *held) backward() {
+	for r := range k.out.rows {
+		copy(k.p.Grad[r*k.out.c:][:k.out.c], k.out.at(k.out.grad, r))
+	}
+}
+
 // recon is net.Recon.
 type recon struct {
 	op                     net.Recon

@@ -11,14 +11,15 @@ import (
 
 // program is a compiled graph.
 type program struct {
-	g      *net.Graph
-	inputs map[string]*value
-	leaves []leaf
-	values []*value
-	params []*param
-	checks []func() error
-	public []*Param
-	vm     G.VM
+	g       *net.Graph
+	inputs  map[string]*value
+	leaves  []leaf
+	values  []*value
+	params  []*param
+	checks  []func() error
+	public  []*Param
+	vm      G.VM
+	forward G.VM // without the backward pass
 }
 
 // leaf is a tensor of Run.
@@ -62,6 +63,14 @@ func (p *program) Load(all map[string]net.Tensor) error {
 }
 
 func (p *program) Run(in map[string]net.Tensor) (map[string]net.Tensor, error) {
+	return p.run(p.vm, in)
+}
+
+func (p *program) Forward(in map[string]net.Tensor) (map[string]net.Tensor, error) {
+	return p.run(p.forward, in)
+}
+
+func (p *program) run(vm G.VM, in map[string]net.Tensor) (map[string]net.Tensor, error) {
 	for _, l := range p.leaves {
 		if err := p.set(l, in[l.name]); err != nil {
 			return nil, fmt.Errorf("engine: %w", err)
@@ -72,8 +81,8 @@ func (p *program) Run(in map[string]net.Tensor) (map[string]net.Tensor, error) {
 			return nil, fmt.Errorf("engine: %w", err)
 		}
 	}
-	p.vm.Reset()
-	if err := p.vm.RunAll(); err != nil {
+	vm.Reset()
+	if err := vm.RunAll(); err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	out := make(map[string]net.Tensor, len(p.g.Outputs))

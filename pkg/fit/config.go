@@ -54,6 +54,9 @@ type Config struct {
 	Share   float64 `json:"share,omitempty"`  // of the training patients; left out: all
 	Window  int     `json:"window,omitempty"` // studies that are mixed; left out: all
 
+	Accumulate int  `json:"accumulate,omitempty"` // parts that a batch is taken in; left out: 1
+	FrozenBN   bool `json:"frozen_bn,omitempty"`  // of the vision tower
+
 	Studies  int     `json:"studies"` // that it was trained on
 	Steps    int     `json:"steps"`
 	Identity string  `json:"identity"` // hex SHA-256 of everything above
@@ -81,7 +84,7 @@ func hexDigest(b []byte) string {
 
 // visual is the vision tower that the configuration describes.
 func (c *Config) visual() net.ResNet3D {
-	return net.ResNet3D{Width: c.Width, Kernel: [3]int{c.Stem, c.Stem, c.Stem}, Classes: len(c.Findings)}
+	return net.ResNet3D{Width: c.Width, Kernel: [3]int{c.Stem, c.Stem, c.Stem}, Classes: len(c.Findings), FrozenBN: c.FrozenBN}
 }
 
 // clip is the pair of towers that the configuration describes.

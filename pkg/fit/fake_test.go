@@ -68,6 +68,10 @@ func (p *fakeProgram) Run(in map[string]net.Tensor) (map[string]net.Tensor, erro
 	return map[string]net.Tensor{"loss": {Shape: []int{}, F32: []float32{float32(loss)}}}, nil
 }
 
+func (p *fakeProgram) Forward(in map[string]net.Tensor) (map[string]net.Tensor, error) {
+	return p.Run(in)
+}
+
 func (p *fakeProgram) Gradients() map[string]net.Tensor { return nil }
 
 func (p *fakeProgram) Export() map[string]net.Tensor {

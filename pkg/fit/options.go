@@ -29,19 +29,22 @@ const Strong = "strong"
 
 // Options say how a model is trained. Zero means the default of the recipe.
 type Options struct {
-	Recipe  string  // supervised or clip
-	Width   int     // channels of the vision tower's first stage; 16; for clip the initial model's
-	Stem    int     // edge and stride of the first convolution, in voxels; 4; for clip the initial model's
-	Epochs  int     // passes over the training studies; 10, clip 8
-	Batch   int     // studies a step; 8, clip 24
-	LR      float64 // highest learning rate; 0.002, clip 0.0005
-	Seed    uint64  // of weights, order and augmentation; 0 is 1
-	Sample  string  // Balanced: studies of rare findings have more turns, others fewer; "": each has one an epoch
-	Augment string  // Strong: volumes are also turned, scaled and made noisy; "": shifted and recalibrated a little
-	Share   float64 // of the training patients, the first by a hash; 0 is 1: all
-	Window  int     // studies that are mixed, of whole files in a random order; 0: all of them
-	Init    string  // clip: folder of the model whose vision tower it starts from; "": from random weights
+	Recipe     string  // supervised or clip
+	Width      int     // channels of the vision tower's first stage; 16; for clip the initial model's
+	Stem       int     // edge and stride of the first convolution, in voxels; 4; for clip the initial model's
+	Epochs     int     // passes over the training studies; 10, clip 8
+	Batch      int     // studies a step; 8, clip 24
+	LR         float64 // highest learning rate; 0.002, clip 0.0005
+	Seed       uint64  // of weights, order and augmentation; 0 is 1
+	Sample     string  // Balanced: studies of rare findings have more turns, others fewer; "": each has one an epoch
+	Augment    string  // Strong: volumes are also turned, scaled and made noisy; "": shifted and recalibrated a little
+	Share      float64 // of the training patients, the first by a hash; 0 is 1: all
+	Window     int     // studies that are mixed, of whole files in a random order; 0: all of them
+	Accumulate int     // parts that a batch is taken in, for less memory; divides Batch; 0 is 1
+	FrozenBN   bool    // clip with Init: the vision tower normalises by its running statistics and leaves them
+	Init       string  // clip: folder of the model whose vision tower it starts from; "": from random weights
 
+	Recompute  bool          // train in less memory and more time; changes no result
 	Workers    int           // goroutines that prepare batches; GOMAXPROCS; changes no result
 	Memory     int64         // bytes of prepared batches and of volumes that are read; 0: two batches; changes no result
 	Checkpoint time.Duration // between checkpoints within an epoch; 30 s; negative: after every step; changes no result
@@ -65,6 +68,9 @@ func (o Options) defaults() (Options, error) {
 	if o.Share < 0 || o.Share > 1 || o.Window < 0 || o.Memory < 0 {
 		errs = append(errs, fmt.Errorf("share %v, window %d, memory %d: none may be negative, nor share above 1", o.Share, o.Window, o.Memory))
 	}
+	if o.FrozenBN && (o.Recipe != Clip || o.Init == "") {
+		errs = append(errs, fmt.Errorf("frozen_bn: only for recipe %s with init, whose statistics it takes", Clip))
+	}
 	if o.Recipe != Clip && o.Init != "" {
 		errs = append(errs, fmt.Errorf("init %q: only for recipe %s", o.Init, Clip))
 	}
@@ -72,6 +78,9 @@ func (o Options) defaults() (Options, error) {
 	o.Epochs = cmp.Or(o.Epochs, pick(clip, 8, 10))
 	o.Batch = cmp.Or(o.Batch, pick(clip, 24, 8))
 	o.LR = cmp.Or(o.LR, pick(clip, 0.0005, 0.002))
+	if o.Accumulate = cmp.Or(o.Accumulate, 1); o.Accumulate < 1 || o.Batch%o.Accumulate != 0 {
+		errs = append(errs, fmt.Errorf("accumulate %d: want a divisor of batch, %d", o.Accumulate, o.Batch))
+	}
 	o.Seed, o.Share = cmp.Or(o.Seed, 1), cmp.Or(o.Share, 1)
 	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
 	o.Checkpoint = cmp.Or(o.Checkpoint, 30*time.Second)

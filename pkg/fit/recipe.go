@@ -5,12 +5,14 @@ import (
 	"maps"
 	"strings"
 
+	"silverbeam/pkg/engine"
 	"silverbeam/pkg/net"
 )
 
 // recipe is what a training does: a net with its loss, the views that feed it, and the numbers of its optimiser.
 type recipe struct {
 	graph *net.Graph
+	split net.Split // graph for batches in parts
 	views []view
 	start map[string]net.Tensor      // weights that do not start at random, by name; nil: none
 	rate  func(param string) float64 // factor on the learning rate; nil: 1
@@ -48,10 +50,13 @@ func newRecipe(c *Config, tokens *net.WordPiece, start map[string]net.Tensor) (r
 	case Supervised:
 		r = &recipe{views: []view{image, labelView{len(c.Findings)}}, hyper: supervisedHyper}
 		r.graph, err = net.Supervised(c.visual(), true, false)
+		r.split = net.Split{Towers: r.graph}
 		r.rate = func(name string) float64 { return pick(strings.HasPrefix(name, "fc."), headRate, 1.0) }
 	case Clip:
 		r = &recipe{views: []view{image, textView{tokens, c.Tokens, true, hidden}}, hyper: clipHyper}
-		r.graph, err = net.NewCLIP(c.clip())
+		if r.graph, err = net.NewCLIP(c.clip()); err == nil {
+			r.split, err = net.SplitCLIP(c.clip(), c.Batch)
+		}
 		if start != nil {
 			r.start, err = visualOf(r.graph, start)
 			r.rate = func(name string) float64 { return pick(strings.HasPrefix(name, "visual."), visualRate, freshRate) }
@@ -60,6 +65,15 @@ func newRecipe(c *Config, tokens *net.WordPiece, start map[string]net.Tensor) (r
 		err = fmt.Errorf("recipe %q: want %s or %s", c.Recipe, Supervised, Clip)
 	}
 	return r, err
+}
+
+// compile readies the net for batches of these shapes.
+func (r *recipe) compile(e engine.Engine, shapes map[string][]int, o Options) (engine.Program, error) {
+	r.graph.Recompute, r.split.Towers.Recompute = o.Recompute, o.Recompute
+	if o.Accumulate > 1 {
+		return Accumulate(e, r.split, shapes, o.Accumulate)
+	}
+	return e.Compile(r.graph, shapes, true)
 }
 
 // hidden is the share of tokens that a text loses in training: some, so that [UNK] comes to mean nothing in particular.

@@ -113,7 +113,7 @@ func (j *job) prepare(e engine.Engine, c *corpus, start map[string]net.Tensor) (
 	if j.loader, err = newLoader(c, j.config, j.recipe.views, j.options); err != nil {
 		return err
 	}
-	if j.program, err = e.Compile(j.recipe.graph, shapes(j.loader.inputs()), true); err != nil {
+	if j.program, err = j.recipe.compile(e, shapes(j.loader.inputs()), j.options); err != nil {
 		return err
 	}
 	h := j.recipe.hyper

@@ -1,6 +1,7 @@
 package net
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
@@ -44,18 +45,78 @@ func (g *Graph) check(o CLIP) error {
 }
 
 func (g *Graph) image(o CLIP) *Node {
+	return g.embedding(g.visualFeatures(o), "visual", "image_embedding", o.Visual.FeatureWidth(), o.Dim)
+}
+
+func (g *Graph) visualFeatures(o CLIP) *Node {
 	x := g.Input("x", false, Unknown, max(o.Visual.In, 1), Unknown, Unknown, Unknown)
 	x = g.ResNet3D(x, "visual.", o.Visual)
 	g.Output("pooled", x)
-	return g.embedding(x, "visual", "image_embedding", o.Visual.FeatureWidth(), o.Dim)
+	return x
 }
 
 func (g *Graph) text(o CLIP) *Node {
-	ids, mask := g.textInputs()
-	x := g.Bert(ids, mask, "text.", o.Text)
-	x = g.add("text.meanpool", "", MeanPool{}, x, mask)
-	return g.embedding(x, "text", "text_embedding", o.Text.Hidden, o.Dim)
+	return g.embedding(g.textFeatures(o), "text", "text_embedding", o.Text.Hidden, o.Dim)
 }
+
+func (g *Graph) textFeatures(o CLIP) *Node {
+	ids, mask := g.textInputs()
+	return g.add("text.meanpool", "", MeanPool{}, g.Bert(ids, mask, "text.", o.Text), mask)
+}
+
+// Split is a net in two, to train on a batch in parts: Towers give the features of a part, Head the loss of those of all.
+// Head's features are parameters, by the names of Towers' outputs; Towers' loss is the sum of its features times their
+// gradients, inputs under the features' names and GradientOf. Head is nil where the loss of a batch is the mean of its parts'.
+type Split struct {
+	Towers, Head *Graph
+	Gradients    map[string]string // Towers' inputs, and of which feature
+}
+
+// GradientOf ends the names of inputs that are gradients.
+const GradientOf = ".gradient"
+
+// SplitCLIP is NewCLIP for a batch of n in parts. The normalisations over the batch before the projections are the head's,
+// and so of the whole batch.
+func SplitCLIP(o CLIP, n int) (Split, error) {
+	s := Split{Towers: &Graph{}, Head: &Graph{}, Gradients: map[string]string{}}
+	var losses []*Node
+	give := func(name string, x *Node, width int) *Node {
+		s.Towers.Output(name, x)
+		s.Gradients[name+GradientOf] = name
+		losses = append(losses, s.Towers.add(name+".dot", "", Dot{}, x, s.Towers.Input(name+GradientOf, false, Unknown, width)))
+		return s.Head.add(name, "", Held{Name: name, Shape: []int{n, width}})
+	}
+	image := give("visual_features", s.Towers.visualFeatures(o), o.Visual.FeatureWidth())
+	text := give("text_features", s.Towers.textFeatures(o), o.Text.Hidden)
+	s.Towers.Loss = s.Towers.add("loss", "", Total{[]float64{1, 1}}, losses...)
+	image = s.Head.embedding(image, "visual", "image_embedding", o.Visual.FeatureWidth(), o.Dim)
+	text = s.Head.embedding(text, "text", "text_embedding", o.Text.Hidden, o.Dim)
+	s.Head.Loss = s.Head.add("loss", "", InfoNCE{}, image, text)
+	s.Head.Output("loss", s.Head.Loss)
+	return s, errors.Join(s.Towers.Err(), s.Head.check(o))
+}
+
+// Dot is the sum of a result's elements times those of a second input, its gradient by a loss elsewhere.
+type Dot struct{}
+
+func (Dot) Kind() string { return "dot" }
+func (Dot) infer(in [][]int) ([]int, error) {
+	_, err := Add{}.infer(in)
+	return []int{}, err
+}
+func (Dot) params([][]int) []*Param      { return nil }
+func (Dot) flops([][]int, []int) float64 { return 0 }
+
+// Held is a tensor that is a parameter, so that a program gives its gradient.
+type Held struct {
+	Name  string
+	Shape []int
+}
+
+func (Held) Kind() string                   { return "held" }
+func (o Held) infer([][]int) ([]int, error) { return o.Shape, nil }
+func (o Held) params([][]int) []*Param      { return []*Param{{Name: o.Name, Shape: o.Shape}} }
+func (Held) flops([][]int, []int) float64   { return 0 }
 
 // embedding normalises features of a width over the batch, projects them and scales them to length 1. Pooled features are
 // for the most part the same for every sample; without the first step, so would the embeddings be, and a tower that starts

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"silverbeam/pkg/engine"
+	"silverbeam/pkg/fit"
 	"silverbeam/pkg/net"
 
 	"github.com/spf13/cobra"
@@ -83,8 +84,8 @@ func (f *netFlags) match(g *net.Graph, in map[string]net.Tensor, stderr io.Write
 	return shapes, nil
 }
 
-// compile reads --weights and readies the net for inputs of these shapes.
-func (f *netFlags) compile(s net.Spec, g *net.Graph, shapes map[string][]int, train bool) (engine.Program, error) {
+// compile reads --weights and readies the net for inputs of these shapes, in training taken in so many parts.
+func (f *netFlags) compile(s net.Spec, g *net.Graph, shapes map[string][]int, train bool, parts int) (engine.Program, error) {
 	w, err := tensors(f.weights)
 	if err != nil {
 		return nil, err
@@ -97,7 +98,12 @@ func (f *netFlags) compile(s net.Spec, g *net.Graph, shapes map[string][]int, tr
 	if f.dtype == "bf16" {
 		e = engine.BF16()
 	}
-	p, err := e.Compile(g, shapes, train)
+	var p engine.Program
+	if parts > 1 {
+		p, err = fit.Accumulate(e, net.Split{Towers: g}, shapes, parts)
+	} else {
+		p, err = e.Compile(g, shapes, train)
+	}
 	if err != nil {
 		return nil, badInput("%s: %w", f.in, err)
 	}
@@ -173,7 +179,7 @@ func (f *netFlags) forward(cmd *cobra.Command, train, features bool) error {
 	if err != nil {
 		return err
 	}
-	p, err := f.compile(s, g, shapes, train)
+	p, err := f.compile(s, g, shapes, train, 1)
 	if err != nil {
 		return err
 	}

@@ -15,8 +15,8 @@ import (
 type netFitFlags struct {
 	netFlags
 	optimizer, history, grads string
-	steps                     int
-	frozen                    bool
+	steps, parts              int
+	frozen, recompute         bool
 }
 
 func netFitCommand() *cobra.Command {
@@ -37,6 +37,9 @@ func netFitCommand() *cobra.Command {
 			if f.steps < 1 {
 				return usage(cmd, "--steps: %d: a number from 1 is needed", f.steps)
 			}
+			if f.parts < 1 {
+				return usage(cmd, "--accumulate: %d: a number from 1 is needed", f.parts)
+			}
 			return f.fit(cmd)
 		},
 	}
@@ -45,6 +48,8 @@ func netFitCommand() *cobra.Command {
 	c.Flags().StringVar(&f.optimizer, "optimizer", "", "the optimizer's `FILE`, JSON (needed)")
 	c.Flags().StringVar(&f.history, "history", "", "write step, loss, grad_norm (before clipping) and lr of each step to `FILE`, a JSON object a line (needed)")
 	c.Flags().BoolVar(&f.frozen, "frozen-bn", false, "normalise by the running statistics and leave them; their weights and biases are trained")
+	c.Flags().IntVar(&f.parts, "accumulate", 1, "take the batch in `N` equal parts and add up their gradients; batch normalisation sees a part at a time")
+	c.Flags().BoolVar(&f.recompute, "recompute", false, "compute blocks again for the backward pass, for less memory: the same results in more time")
 	c.Flags().StringVar(&f.grads, "grads", "", "write the first step's gradients, before clipping, to `FILE`, safetensors by parameter name")
 	return c
 }
@@ -84,7 +89,8 @@ func (f *netFitFlags) fit(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	p, err := f.compile(s, g, shapes, true)
+	g.Recompute = f.recompute
+	p, err := f.compile(s, g, shapes, true, f.parts)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,11 +43,15 @@ type Options struct {
 	Seed   uint64  `yaml:"seed"`   // of weights, order and augmentation; default 1
 	Init   string  `yaml:"init"`   // clip: the step whose vision encoder it starts from
 
-	Sample   string  `yaml:"sample"`    // balanced: studies of rare findings have more turns in an epoch, others fewer; default: each has one
-	Augment  string  `yaml:"augment"`   // strong: volumes are also turned, scaled and made noisy; default: shifted and recalibrated a little
-	Share    float64 `yaml:"share"`     // of the training patients, the first by a hash, so that a share holds all smaller ones; default 1
-	Window   int     `yaml:"window"`    // studies that are mixed, of whole files in a random order: for data far away; default: all
-	MemoryMB int     `yaml:"memory_mb"` // of prepared batches and of volumes that are read; default: two batches; changes no result
+	Sample     string  `yaml:"sample"`     // balanced: studies of rare findings have more turns in an epoch, others fewer; default: each has one
+	Augment    string  `yaml:"augment"`    // strong: volumes are also turned, scaled and made noisy; default: shifted and recalibrated a little
+	Share      float64 `yaml:"share"`      // of the training patients, the first by a hash, so that a share holds all smaller ones; default 1
+	Window     int     `yaml:"window"`     // studies that are mixed, of whole files in a random order: for data far away; default: all
+	Accumulate int     `yaml:"accumulate"` // parts that a batch is taken in, a divisor of batch: memory for a part, gradients of all; default 1
+	Recompute  bool    `yaml:"recompute"`  // train in less memory and more time; changes no result
+	FrozenBN   bool    `yaml:"frozen_bn"`  // clip with init: the vision tower normalises by its running statistics and leaves them
+
+	MemoryMB int `yaml:"memory_mb"` // of prepared batches and of volumes that are read; default: two batches; changes no result
 
 	Weights string `yaml:"weights"` // a finished model's folder, taken as it is instead of training; alone
 }
@@ -96,6 +101,13 @@ func (o Options) Validate() error {
 	if o.Window < 0 {
 		bad("window", o.Window, "0 (all studies) or more")
 	}
+	batch := cmp.Or(o.Batch, map[string]int{fit.Supervised: 8, fit.Clip: 24}[o.Recipe])
+	if o.Accumulate < 0 || o.Accumulate > 1 && batch%o.Accumulate != 0 {
+		bad("accumulate", o.Accumulate, "a divisor of batch")
+	}
+	if o.FrozenBN && o.Init == "" {
+		bad("frozen_bn", o.FrozenBN, "only with init, whose statistics it takes")
+	}
 	if o.MemoryMB < 0 {
 		bad("memory_mb", o.MemoryMB, "0 (two batches) or more")
 	}
@@ -141,7 +153,8 @@ func (t trainer) train(ctx context.Context) (m schemas.Model, err error) {
 	defer data.Close()
 	o := t.Options
 	fo := fit.Options{Recipe: o.Recipe, Width: o.Width, Stem: o.Stem, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed,
-		Sample: o.Sample, Augment: o.Augment, Share: o.Share, Window: o.Window, Memory: int64(o.MemoryMB) << 20}
+		Sample: o.Sample, Augment: o.Augment, Share: o.Share, Window: o.Window, Memory: int64(o.MemoryMB) << 20,
+		Accumulate: o.Accumulate, Recompute: o.Recompute, FrozenBN: o.FrozenBN}
 	if o.Init != "" {
 		fo.Init = filepath.Join(t.Run.Dir, "models", o.Init)
 	}
