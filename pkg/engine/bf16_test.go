@@ -55,7 +55,7 @@ func TestConvolutionInBF16(t *testing.T) {
 			simd.Round(w.F32, w.F32)
 			results := func(half bool) (y, gx []float32) {
 				p := newParam(&net.Param{Name: "w", Shape: w.Shape}, true)
-				if err := p.load(map[string]net.Tensor{"w": w}); err != nil {
+				if err := p.Load(map[string]net.Tensor{"w": w}); err != nil {
 					t.Fatal(err)
 				}
 				in := newValue(x.Shape)

@@ -41,4 +41,36 @@ type Param struct {
 	Shape       []int
 	Value, Grad []float32
 	Buffer      bool
+
+	o, i, taps int // of a weight O I taps that is not laid out as PyTorch's; o is 0 where it is
+}
+
+// Stepper is a Program that can take the optimiser's step itself: weights and moments stay on its device.
+type Stepper interface {
+	Program
+	// Bind takes an optimiser into the program, whose moments begin as they are in its slots. From then on Step takes
+	// Run's place, and Params' values and gradients are no longer followed: Export and Gradients fetch them.
+	Bind(u Update)
+	// Step is Run and the optimiser's update number t, from 1, at learning rate lr. norm is the length of the gradient of
+	// all slots that are not frozen, before clipping; where it is not finite, nor are the weights.
+	Step(in map[string]net.Tensor, lr float64, t int64) (out map[string]net.Tensor, norm float64, err error)
+	// Sync copies the moments into the slots.
+	Sync() error
+}
+
+// Update is an optimiser as data: AdamW, if its slots have a second moment, or SGD.
+type Update struct {
+	Slots             []Slot
+	Beta1, Beta2, Eps float64 // of AdamW
+	Momentum          float64 // of SGD
+	Nesterov          bool    // of SGD
+	Clip              float64 // the largest norm of the gradient, which is scaled down to it; 0: none
+}
+
+// Slot is a parameter with what an optimiser keeps of it.
+type Slot struct {
+	Param *Param
+	Rate  float64   // factor on the learning rate; 0: frozen
+	Decay float64   // of the weight, per step and unit of learning rate
+	M, V  []float32 // moments, laid out like Value; V is nil without a second
 }

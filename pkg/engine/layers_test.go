@@ -1,146 +1,15 @@
 package engine
 
 import (
-	"encoding/json"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"silverbeam/pkg/engine/internal/cases"
 	"silverbeam/pkg/net"
 )
-
-// layerCase is one case of an ops.json: an operation of PyTorch's, whose tensors stand beside it in ops.safetensors.
-type layerCase struct {
-	Op    string
-	Attrs struct {
-		Kernel, Stride, Padding json.RawMessage // a number or three
-		Size, Factors           [3]int
-		Dilation, Groups, Heads int
-		Training, Causal        bool
-		Eps                     float64
-		Reduction               string
-		Smoothing               float64 `json:"label_smoothing"`
-		Ignore                  int32   `json:"ignore_index"`
-		Temperature             float64
-		Missing                 string
-		Linear, Squared         bool
-		Contrastive             net.Contrastive
-	}
-	Inputs, Grads []string
-}
-
-// layer is the case's operation here, which of the inputs are tensors (the others are parameters), and how near its
-// gradients must be: float32 sums of convolutions, norms and attention are allowed 3e-5.
-func (c layerCase) layer(t *testing.T) (op net.Op, tensors []string, bound float64) {
-	three := func(b json.RawMessage) (a [3]int) {
-		var one int
-		if json.Unmarshal(b, &one) == nil {
-			return [3]int{one, one, one}
-		}
-		if err := json.Unmarshal(b, &a); err != nil {
-			t.Fatal(err)
-		}
-		return a
-	}
-	has := func(name string) bool { return slices.Contains(c.Inputs, name) }
-	a := c.Attrs
-	switch c.Op {
-	case "conv3d":
-		return net.Conv{Out: 1, Kernel: three(a.Kernel), Stride: three(a.Stride), Pad: three(a.Padding), Dilation: a.Dilation, Bias: has("bias")}, []string{"x"}, 3e-5
-	case "maxpool3d":
-		return net.MaxPool{Kernel: three(a.Kernel), Stride: three(a.Stride), Pad: three(a.Padding)}, []string{"x"}, 1e-5
-	case "batchnorm3d":
-		return net.BatchNorm{}, []string{"x"}, 3e-5
-	case "groupnorm":
-		return net.GroupNorm{Groups: a.Groups, Eps: a.Eps}, []string{"x"}, 3e-5
-	case "layernorm":
-		return net.LayerNorm{Eps: a.Eps}, []string{"x"}, 3e-5
-	case "l2norm":
-		return net.L2Norm{}, []string{"x"}, 1e-5
-	case "relu", "gelu_tanh", "quick_gelu", "silu", "sigmoid":
-		return net.Activation{Form: c.Op}, []string{"x"}, 1e-5
-	case "gelu_erf":
-		return net.Activation{Form: "gelu"}, []string{"x"}, 1e-5
-	case "linear":
-		return net.Linear{Out: 1, Bias: has("bias")}, []string{"x"}, 1e-5
-	case "gap":
-		return net.AvgPool{}, []string{"x"}, 1e-5
-	case "embedding":
-		return net.Embedding{}, []string{"ids"}, 1e-5 // padding_idx 0 in every case
-	case "softmax":
-		return net.Softmax{}, []string{"x"}, 1e-2 // saturated: float32 probabilities near 1
-	case "attention":
-		op, in := net.Attention{Heads: a.Heads, Causal: a.Causal, Cross: has("ctx"), Masked: has("key_valid")}, []string{"x"}
-		for _, more := range []string{"ctx", "key_valid"} {
-			if has(more) {
-				in = append(in, more)
-			}
-		}
-		return op, in, 3e-5
-	case "bce_logits":
-		return net.BCE{Sum: a.Reduction == "sum", Missing: a.Missing}, []string{"x", "y", "pos_weight"}, 1e-5
-	case "ce":
-		return net.CE{Smoothing: a.Smoothing, Ignore: a.Ignore}, []string{"x", "y"}, 1e-5
-	case "infonce":
-		return net.InfoNCE{}, []string{"img", "txt"}, 1e-5
-	case "siglip":
-		return net.SigLIP{}, []string{"img", "txt"}, 1e-5
-	}
-	some := func(names ...string) []string {
-		return slices.DeleteFunc(names, func(n string) bool { return !has(n) })
-	}
-	switch c.Op {
-	case "contrastive":
-		return a.Contrastive, some("a", "b", "classes", "labels", "negatives", "groups"), 1e-5
-	case "supcon":
-		return net.SupCon{Temperature: a.Temperature}, []string{"x", "classes"}, 1e-5
-	case "recon":
-		return net.Recon{Squared: a.Squared}, some("x", "target", "region"), 1e-5
-	case "add":
-		return net.Add{}, []string{"a", "b"}, 1e-5
-	case "adaptivepool3d":
-		return net.AdaptivePool{Size: a.Size}, []string{"x"}, 1e-5
-	case "upsample":
-		return net.Upsample{Scale: a.Factors, Linear: a.Linear}, []string{"x"}, 1e-5
-	case "convtranspose3d":
-		return net.ConvTranspose{Out: 1, Kernel: three(a.Kernel), Stride: three(a.Stride), Pad: three(a.Padding), Bias: has("bias")}, []string{"x"}, 3e-5
-	case "patchify":
-		return net.Patchify{Out: 1, Patch: three(a.Kernel)}, []string{"x"}, 3e-5
-	case "positions":
-		return net.Positions{}, []string{"x"}, 1e-5
-	}
-	t.Fatalf("no layer here for %s", c.Op)
-	return nil, nil, 0
-}
-
-// sized gives a layer the sizes that PyTorch takes from its weights.
-func sized(op net.Op, in map[string]net.Tensor) net.Op {
-	switch o := op.(type) {
-	case net.Conv:
-		o.Out = in["weight"].Shape[0]
-		return o
-	case net.ConvTranspose:
-		o.Out = in["weight"].Shape[1]
-		return o
-	case net.Patchify:
-		o.Out = in["weight"].Shape[0]
-		return o
-	case net.Positions:
-		o.Tokens = in["x"].Shape[1]
-		return o
-	case net.Linear:
-		o.Out = in["weight"].Shape[0]
-		return o
-	case net.Embedding:
-		o.Rows, o.Width = in["weight"].Shape[0], in["weight"].Shape[1]
-		return o
-	}
-	return op
-}
 
 // layerBench is one layer on its own: its kernel, tensors by name and parameters.
 type layerBench struct {
@@ -190,7 +59,7 @@ func newLayerBench(t *testing.T, op net.Op, tensors []string, in map[string]net.
 	for name, p := range b.params { // after newKernel, which says how they are held
 		if v, ok := in[name]; ok {
 			p.Name = name
-			if err := p.load(map[string]net.Tensor{name: v}); err != nil {
+			if err := p.Load(map[string]net.Tensor{name: v}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -228,9 +97,8 @@ func (b *layerBench) grad(name string) []float32 {
 		g.data, g.out = v.grad, nil
 		return g.tensor().F32
 	}
-	g := *b.params[name]
-	g.Value = g.Grad
-	return g.tensor().F32
+	p := b.params[name]
+	return p.Tensor(p.Grad).F32
 }
 
 // back runs the layer backward for a gradient of its result, 1 where it is a scalar.
@@ -242,58 +110,25 @@ func (b *layerBench) back(g []float32) {
 	b.kernel.backward()
 }
 
-// layerFolders are where cases lie: our own, and with SILVERBEAM_LAYERS those of a folder that others made.
-func layerFolders() []string {
-	if more := os.Getenv("SILVERBEAM_LAYERS"); more != "" {
-		return []string{"testdata", more}
-	}
-	return []string{"testdata"}
-}
-
-func readCases(t *testing.T, folder string) (cases map[string]layerCase, tensors map[string]map[string]map[string]net.Tensor) {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(folder, "ops.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, &cases); err != nil {
-		t.Fatal(err)
-	}
-	all, _, err := net.LoadSafetensors(filepath.Join(folder, "ops.safetensors"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	tensors = map[string]map[string]map[string]net.Tensor{}
-	for n, v := range all {
-		of, rest, _ := strings.Cut(n, "/")
-		kind, name, _ := strings.Cut(rest, ".")
-		if tensors[of] == nil {
-			tensors[of] = map[string]map[string]net.Tensor{"in": {}, "out": {}, "gout": {}, "grad": {}}
-		}
-		tensors[of][kind][name] = v
-	}
-	return cases, tensors
-}
-
 // Every layer and loss gives PyTorch's values (float64) and gradients: 1e-5 of the largest, 3e-5 for gradients of
 // convolutions, norms and attention, 1e-2 where a softmax is saturated.
 func TestLayersAgainstPyTorch(t *testing.T) {
-	for _, folder := range layerFolders() {
-		cases, tensors := readCases(t, folder)
-		if len(cases) < 30 {
-			t.Fatalf("%s: %d cases", folder, len(cases))
+	for _, folder := range cases.Folders("testdata") {
+		all, tensors := cases.Read(t, folder)
+		if len(all) < 30 {
+			t.Fatalf("%s: %d cases", folder, len(all))
 		}
 		atEveryLevel(t, func(t *testing.T) {
-			for name, c := range cases {
-				t.Run(name, func(t *testing.T) { c.against(t, tensors[name]) })
+			for name, c := range all {
+				t.Run(name, func(t *testing.T) { layerAgainst(t, c, tensors[name]) })
 			}
 		})
 	}
 }
 
-func (c layerCase) against(t *testing.T, is map[string]map[string]net.Tensor) {
-	op, names, bound := c.layer(t)
-	b := newLayerBench(t, sized(op, is["in"]), names, is["in"], c.Attrs.Training)
+func layerAgainst(t *testing.T, c cases.Case, is map[string]map[string]net.Tensor) {
+	op, names, bound := c.Layer(t, is["in"])
+	b := newLayerBench(t, op, names, is["in"], c.Attrs.Training)
 	b.kernel.forward()
 	near := func(what string, got, want []float32, bound float64) {
 		t.Helper()
@@ -329,15 +164,15 @@ func (c layerCase) against(t *testing.T, is map[string]map[string]net.Tensor) {
 // What is wrong with the gradients of a layer shows in its values too: finite differences of the sum of results, each
 // with a weight, along one direction.
 func TestLayersAgainstFiniteDifferences(t *testing.T) {
-	cases, tensors := readCases(t, "testdata")
-	for name, c := range cases {
+	all, tensors := cases.Read(t, "testdata")
+	for name, c := range all {
 		if strings.HasPrefix(name, "maxpool3d_ties") || c.Op == "softmax" || strings.HasSuffix(name, "_clamped") || strings.HasSuffix(name, "_extreme") || c.Attrs.Contrastive.Targets == "self" {
 			continue // kinks, saturation, clamps and targets that are held fixed have no such slope
 		}
 		t.Run(name, func(t *testing.T) {
 			is, r := tensors[name], rand.New(rand.NewPCG(7, 8))
-			op, names, _ := c.layer(t)
-			b := newLayerBench(t, sized(op, is["in"]), names, is["in"], c.Attrs.Training)
+			op, names, _ := c.Layer(t, is["in"])
+			b := newLayerBench(t, op, names, is["in"], c.Attrs.Training)
 			frozen := map[string][]float32{}
 			for n, p := range b.params {
 				frozen[n] = slices.Clone(p.Value)

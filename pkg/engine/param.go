@@ -7,15 +7,12 @@ import (
 	"silverbeam/pkg/simd"
 )
 
-// param is a Param and how its layout differs from PyTorch's.
-type param struct {
-	Param
-	o, i, taps int // of a weight O I taps; o is 0 where the layouts are the same
-}
+// param is a Param of this engine.
+type param struct{ Param }
 
 // index is where a weight's element of an output and an input's tap (row: tap*i + input) is held: in panels of outputs,
 // as products read them, or, where the outputs don't fill panels, by row.
-func (p *param) index(row, o int) int {
+func (p *Param) index(row, o int) int {
 	if p.o%simd.Panel != 0 {
 		return row*p.o + o
 	}
@@ -39,23 +36,38 @@ func newParam(p *net.Param, train bool) *param {
 func (p *param) flat() { p.o, p.i, p.taps = p.Shape[0], len(p.Value)/p.Shape[0], 1 }
 
 // matrix marks a weight of products.
-func (p *param) matrix() {
+func (p *Param) matrix() {
 	p.o, p.i = p.Shape[0], p.Shape[1]
 	p.taps = len(p.Value) / (p.o * p.i)
 }
 
-func (p *param) tensor() net.Tensor {
+// Tensor copies values, laid out as Value is, into PyTorch's layout.
+func (p *Param) Tensor(values []float32) net.Tensor {
 	t := net.Tensor{Shape: slices.Clone(p.Shape)}
 	if net.IsCount(p.Name) {
-		t.I64 = []int64{int64(p.Value[0])}
+		t.I64 = []int64{int64(values[0])}
 		return t
 	}
-	t.F32 = make([]float32, len(p.Value))
-	p.copy(func(here, torch int) { t.F32[torch] = p.Value[here] })
+	t.F32 = make([]float32, len(values))
+	p.copy(func(here, torch int) { t.F32[torch] = values[here] })
 	return t
 }
 
-func (p *param) load(all map[string]net.Tensor) error {
+// Set is Tensor's inverse: it copies a tensor of this parameter's shape into values, laid out as Value is. name is what an
+// error calls it.
+func (p *Param) Set(values []float32, name string, t net.Tensor) error {
+	if !slices.Equal(t.Shape, p.Shape) {
+		return &net.ShapeError{Tensor: name, Want: p.Shape, Have: t.Shape}
+	}
+	if err := net.Check(name, t, p.Shape, false); err != nil {
+		return err
+	}
+	p.copy(func(here, torch int) { values[here] = t.F32[torch] })
+	return nil
+}
+
+// Load takes Value from a file's tensors, as Program.Load does.
+func (p *Param) Load(all map[string]net.Tensor) error {
 	t, ok := all[p.Name]
 	if net.IsCount(p.Name) {
 		p.Value[0] = 0
@@ -64,18 +76,14 @@ func (p *param) load(all map[string]net.Tensor) error {
 		}
 		return nil
 	}
-	if !ok || !slices.Equal(t.Shape, p.Shape) {
-		return &net.ShapeError{Tensor: p.Name, Want: p.Shape, Have: t.Shape}
+	if !ok {
+		return &net.ShapeError{Tensor: p.Name, Want: p.Shape}
 	}
-	if err := net.Check(p.Name, t, p.Shape, false); err != nil {
-		return err
-	}
-	p.copy(func(here, torch int) { p.Value[here] = t.F32[torch] })
-	return nil
+	return p.Set(p.Value, p.Name, t)
 }
 
 // copy visits every index in both layouts.
-func (p *param) copy(f func(here, torch int)) {
+func (p *Param) copy(f func(here, torch int)) {
 	if p.o == 0 {
 		for i := range p.Value {
 			f(i, i)

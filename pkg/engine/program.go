@@ -36,7 +36,7 @@ func (p *program) Params() []*Param { return p.public }
 func (p *program) Export() map[string]net.Tensor {
 	all := make(map[string]net.Tensor, len(p.params))
 	for _, q := range p.params {
-		all[q.Name] = q.tensor()
+		all[q.Name] = q.Tensor(q.Value)
 	}
 	return all
 }
@@ -45,9 +45,7 @@ func (p *program) Gradients() map[string]net.Tensor {
 	all := map[string]net.Tensor{}
 	for _, q := range p.params {
 		if q.Grad != nil {
-			g := *q
-			g.Value = q.Grad
-			all[q.Name] = g.tensor()
+			all[q.Name] = q.Tensor(q.Grad)
 		}
 	}
 	return all
@@ -55,7 +53,7 @@ func (p *program) Gradients() map[string]net.Tensor {
 
 func (p *program) Load(all map[string]net.Tensor) error {
 	for _, q := range p.params {
-		if err := q.load(all); err != nil {
+		if err := q.Load(all); err != nil {
 			return fmt.Errorf("engine: %w", err)
 		}
 	}

@@ -23,22 +23,14 @@ type AdamW struct {
 }
 
 // slots are the parameters that an optimizer changes.
-type slots []slot
-
-// slot is one parameter with its moments.
-type slot struct {
-	p     *engine.Param
-	rate  float64 // factor on the learning rate; 0: frozen
-	decay float64
-	m, v  []float32
-}
+type slots []engine.Slot
 
 // Bind names the parameters that Step changes. Buffers are left alone. rate is the factor on the learning rate for a
 // parameter's name; nil means 1.
 func (a *AdamW) Bind(params []*engine.Param, rate func(name string) float64) {
 	a.slots = newSlots(params, rate, a.Decay, a.DecayAll)
 	for i := range a.slots {
-		a.slots[i].v = make([]float32, len(a.slots[i].m))
+		a.slots[i].V = make([]float32, len(a.slots[i].M))
 	}
 }
 
@@ -48,12 +40,12 @@ func newSlots(params []*engine.Param, rate func(name string) float64, decay floa
 		if p.Buffer {
 			continue
 		}
-		s := slot{p: p, rate: 1, decay: decay, m: make([]float32, len(p.Value))}
+		s := engine.Slot{Param: p, Rate: 1, Decay: decay, M: make([]float32, len(p.Value))}
 		if len(p.Shape) < 2 && !all {
-			s.decay = 0
+			s.Decay = 0
 		}
 		if rate != nil {
-			s.rate = rate(p.Name)
+			s.Rate = rate(p.Name)
 		}
 		out = append(out, s)
 	}
@@ -65,7 +57,7 @@ const chunk = 1 << 14
 
 // span is a chunk of one slot.
 type span struct {
-	slot     *slot
+	slot     *engine.Slot
 	from, to int
 }
 
@@ -73,11 +65,11 @@ func (all slots) spans() []span {
 	var out []span
 	for i := range all {
 		s := &all[i]
-		if s.rate == 0 {
+		if s.Rate == 0 {
 			continue
 		}
-		for from := 0; from < len(s.m); from += chunk {
-			out = append(out, span{s, from, min(from+chunk, len(s.m))})
+		for from := 0; from < len(s.M); from += chunk {
+			out = append(out, span{s, from, min(from+chunk, len(s.M))})
 		}
 	}
 	return out
@@ -89,7 +81,7 @@ func (all slots) Norm() float64 {
 	sums := make([]float64, len(spans))
 	parallel(len(spans), func(i int) {
 		sum := 0.0
-		for _, g := range spans[i].slot.p.Grad[spans[i].from:spans[i].to] {
+		for _, g := range spans[i].slot.Param.Grad[spans[i].from:spans[i].to] {
 			sum += float64(g) * float64(g)
 		}
 		sums[i] = sum
@@ -103,8 +95,7 @@ func (all slots) Norm() float64 {
 
 // Step updates every bound parameter from its gradient times scale (of clipping; 1 for none) at learning rate lr.
 func (a *AdamW) Step(lr, scale float64) {
-	a.updates++
-	t := float64(a.updates)
+	t := float64(a.count())
 	u := simd.Adam{
 		Scale: float32(scale), B1: float32(a.Beta1), C1: float32(1 - a.Beta1), B2: float32(a.Beta2), C2: float32(1 - a.Beta2),
 		Root: float32(1 / math.Sqrt(1-math.Pow(a.Beta2, t))), Eps: float32(a.Eps),
@@ -114,26 +105,35 @@ func (a *AdamW) Step(lr, scale float64) {
 	parallel(len(spans), func(i int) {
 		s, from, to := spans[i].slot, spans[i].from, spans[i].to
 		u := u
-		u.Size, u.Keep = float32(lr*s.rate/first), float32(1-lr*s.rate*s.decay)
-		u.Step(s.p.Value[from:to], s.p.Grad[from:to], s.m[from:to], s.v[from:to])
+		u.Size, u.Keep = float32(lr*s.Rate/first), float32(1-lr*s.Rate*s.Decay)
+		u.Step(s.Param.Value[from:to], s.Param.Grad[from:to], s.M[from:to], s.V[from:to])
 	})
+}
+
+// update and count are Step for an engine that takes it itself: the rule, and the number of the next update.
+func (a *AdamW) update(limit float64) engine.Update {
+	return engine.Update{Slots: a.slots, Beta1: a.Beta1, Beta2: a.Beta2, Eps: a.Eps, Clip: limit}
+}
+
+func (a *AdamW) count() int64 {
+	a.updates++
+	return a.updates
 }
 
 // reset forgets all moments.
 func (a *AdamW) reset() {
 	a.updates = 0
 	for _, s := range a.slots {
-		clear(s.m)
-		clear(s.v)
+		clear(s.M)
+		clear(s.V)
 	}
 }
 
-// state writes the moments, by parameter name, into tensors of a checkpoint. They lie as the engine lays out weights, so
-// their names change when it does it otherwise: a checkpoint of then is as none.
+// state writes the moments, by parameter name, into tensors of a checkpoint, in PyTorch's layouts: any engine goes on from it.
 func (a *AdamW) state(into map[string]net.Tensor) {
 	for _, s := range a.slots {
-		into["adamw.m2:"+s.p.Name] = net.Tensor{Shape: []int{len(s.m)}, F32: s.m}
-		into["adamw.v2:"+s.p.Name] = net.Tensor{Shape: []int{len(s.v)}, F32: s.v}
+		into["adamw.first:"+s.Param.Name] = s.Param.Tensor(s.M)
+		into["adamw.second:"+s.Param.Name] = s.Param.Tensor(s.V)
 	}
 	into["adamw.updates"] = net.Tensor{Shape: []int{}, I64: []int64{a.updates}}
 }
@@ -141,12 +141,12 @@ func (a *AdamW) state(into map[string]net.Tensor) {
 // restore is state's inverse, for the same bound parameters.
 func (a *AdamW) restore(from map[string]net.Tensor) error {
 	for _, s := range a.slots {
-		m, v := from["adamw.m2:"+s.p.Name].F32, from["adamw.v2:"+s.p.Name].F32
-		if len(m) != len(s.m) || len(v) != len(s.v) {
-			return fmt.Errorf("moments of %s: %d and %d numbers, want %d", s.p.Name, len(m), len(v), len(s.m))
+		for name, m := range map[string][]float32{"adamw.first:": s.M, "adamw.second:": s.V} {
+			name += s.Param.Name
+			if err := s.Param.Set(m, name, from[name]); err != nil {
+				return err
+			}
 		}
-		copy(s.m, m)
-		copy(s.v, v)
 	}
 	n := from["adamw.updates"].I64
 	if len(n) != 1 {

@@ -70,8 +70,8 @@ func TestAdamWAsGolden(t *testing.T) {
 			near(t, c.name+" w", w.Value, values[c.name+"/w"].F32[i*35:][:35])
 			near(t, c.name+" b", b.Value, values[c.name+"/b"].F32[i*7:][:7])
 		}
-		near(t, c.name+" m", opt.slots[0].m, values[c.name+"/exp_avg_w"].F32)
-		near(t, c.name+" v", opt.slots[0].v, values[c.name+"/exp_avg_sq_w"].F32)
+		near(t, c.name+" m", opt.slots[0].M, values[c.name+"/exp_avg_w"].F32)
+		near(t, c.name+" v", opt.slots[0].V, values[c.name+"/exp_avg_sq_w"].F32)
 	}
 }
 

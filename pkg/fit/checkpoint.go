@@ -15,6 +15,11 @@ import (
 // saveCheckpoint keeps the state after step steps.
 func saveCheckpoint(dir, identity string, step int, p engine.Program, opt *AdamW) error {
 	all := map[string]net.Tensor{}
+	if s, ok := p.(engine.Stepper); ok {
+		if err := s.Sync(); err != nil {
+			return err
+		}
+	}
 	maps.Copy(all, p.Export())
 	opt.state(all)
 	meta := map[string]string{"identity": identity, "step": strconv.Itoa(step)}

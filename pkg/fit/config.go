@@ -45,6 +45,7 @@ type Config struct {
 	Dataset      string        `json:"dataset"`        // digest of the manifest
 	Init         string        `json:"init,omitempty"` // digest of the initial model's weights
 
+	DType   string  `json:"dtype,omitempty"` // of products; left out: f32
 	Epochs  int     `json:"epochs"`
 	Batch   int     `json:"batch"`
 	LR      float64 `json:"lr"`

@@ -42,6 +42,8 @@ type Options struct {
 	Window     int     // studies that are mixed, of whole files in a random order; 0: all of them
 	Accumulate int     // parts that a batch is taken in, for less memory; divides Batch; 0 is 1
 	FrozenBN   bool    // clip with Init: the vision tower normalises by its running statistics and leaves them
+	Engine     string  // gorgonia or xla (NewEngine); "": gorgonia; results differ by rounding, and one goes on from the other's checkpoint
+	DType      string  // bf16: of the products of convolutions and linear layers; "": f32
 	Init       string  // clip: folder of the model whose vision tower it starts from; "": from random weights
 
 	Recompute  bool          // train in less memory and more time; changes no result

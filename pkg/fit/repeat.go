@@ -110,13 +110,6 @@ func (o Optimizer) rate(i, steps int) float64 {
 	return o.Schedule.at(i, steps, o.LR)
 }
 
-// optimizer is what a step of training needs of AdamW or SGD.
-type optimizer interface {
-	Bind(params []*engine.Param, rate func(name string) float64)
-	Norm() float64
-	Step(lr, scale float64)
-}
-
 func (o Optimizer) new() optimizer {
 	if o.Name == "sgd" {
 		return &SGD{Momentum: o.Momentum, Nesterov: o.Nesterov, Decay: o.Decay, DecayAll: o.NoDecay == ""}
@@ -124,11 +117,11 @@ func (o Optimizer) new() optimizer {
 	return &AdamW{Beta1: o.Betas[0], Beta2: o.Betas[1], Eps: o.Eps, Decay: o.Decay, DecayAll: o.NoDecay == ""}
 }
 
-// Repeat trains a program with a loss by so many steps on one batch, whose net.DropoutKey it counts up. After each it calls told with the step's record,
-// whose epoch and times are zero; the program then has the step's gradients and the updated weights.
+// Repeat trains a program with a loss by so many steps on one batch, whose net.DropoutKey it counts up. After each it calls
+// told with the step's record, whose epoch and times are zero; the program then has the step's gradients and the updated
+// weights.
 func Repeat(ctx context.Context, p engine.Program, in map[string]net.Tensor, o Optimizer, steps int, told func(Record) error) error {
-	by := o.new()
-	by.Bind(p.Params(), nil)
+	d := newDescent(p, o.new(), nil, o.Clip)
 	for i := range steps {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -136,15 +129,10 @@ func Repeat(ctx context.Context, p engine.Program, in map[string]net.Tensor, o O
 		if key, ok := in[net.DropoutKey]; ok {
 			key.I32[1] = int32(i)
 		}
-		out, err := p.Run(in)
-		if err != nil {
+		r := Record{Step: i, LR: o.rate(i, steps)}
+		if err := d.step(in, &r); err != nil {
 			return err
 		}
-		r := Record{Step: i, Loss: float64(out["loss"].F32[0]), GradNorm: by.Norm(), LR: o.rate(i, steps)}
-		if err := r.finite(); err != nil {
-			return err
-		}
-		by.Step(r.LR, clip(r.GradNorm, o.Clip))
 		if err := told(r); err != nil {
 			return err
 		}

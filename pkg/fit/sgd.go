@@ -24,8 +24,8 @@ func (o *SGD) Step(lr, scale float64) {
 	momentum, by := float32(o.Momentum), float32(scale)
 	parallel(len(spans), func(i int) {
 		s, from, to := spans[i].slot, spans[i].from, spans[i].to
-		size, decay := float32(lr*s.rate), float32(s.decay)
-		w, g, m := s.p.Value[from:to], s.p.Grad[from:to], s.m[from:to]
+		size, decay := float32(lr*s.Rate), float32(s.Decay)
+		w, g, m := s.Param.Value[from:to], s.Param.Grad[from:to], s.M[from:to]
 		for i, x := range g {
 			x = x*by + decay*w[i]
 			m[i] = momentum*m[i] + x
@@ -38,3 +38,10 @@ func (o *SGD) Step(lr, scale float64) {
 		}
 	})
 }
+
+// update and count are AdamW's.
+func (o *SGD) update(limit float64) engine.Update {
+	return engine.Update{Slots: o.slots, Momentum: o.Momentum, Nesterov: o.Nesterov, Clip: limit}
+}
+
+func (*SGD) count() int64 { return 1 } // no update differs from the others

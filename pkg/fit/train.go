@@ -33,7 +33,11 @@ func Train(ctx context.Context, data *shard.Dataset, t *taxonomy.Taxonomy, dir s
 	if err != nil {
 		return Result{}, fmt.Errorf("fit: %w", err)
 	}
-	res, err := train(ctx, engine.Gorgonia(), c, t.Digest(), dir, o, progress)
+	e, err := NewEngine(o.Engine, o.DType)
+	if err != nil {
+		return Result{}, fmt.Errorf("fit: %w", err)
+	}
+	res, err := train(ctx, e, c, t.Digest(), dir, o, progress)
 	if err != nil {
 		return res, fmt.Errorf("fit: %s: %w", o.Recipe, err)
 	}
@@ -50,6 +54,7 @@ type job struct {
 	loader   *loader
 	program  engine.Program
 	adam     *AdamW
+	descent  *descent
 	schedule Cosine
 	history  *history
 	progress func(Progress)
@@ -118,7 +123,7 @@ func (j *job) prepare(e engine.Engine, c *corpus, start map[string]net.Tensor) (
 	}
 	h := j.recipe.hyper
 	j.adam = &AdamW{Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Eps, Decay: h.Decay}
-	j.adam.Bind(j.program.Params(), j.recipe.rate)
+	j.descent = newDescent(j.program, j.adam, j.recipe.rate, h.MaxNorm)
 	j.schedule = Cosine{Peak: j.config.LR, Floor: h.Floor * j.config.LR, Warmup: int(h.Warmup * float64(j.config.Steps)), Steps: j.config.Steps}
 	if j.step, err = resume(j.dir, j.config.Identity, j.recipe.weights(j.config.Seed), j.program, j.adam); err != nil {
 		return err
@@ -158,15 +163,10 @@ func (j *job) take(b *batch) error {
 	if b.err != nil {
 		return fmt.Errorf("step %d: %w", b.step, b.err)
 	}
-	out, err := j.program.Run(b.in)
-	if err != nil {
-		return fmt.Errorf("step %d: %w", b.step, err)
-	}
-	r := Record{Step: b.step, Epoch: b.epoch, Loss: float64(out["loss"].F32[0]), GradNorm: j.adam.Norm(), LR: j.schedule.At(b.step)}
-	if err := r.finite(); err != nil {
+	r := Record{Step: b.step, Epoch: b.epoch, LR: j.schedule.At(b.step)}
+	if err := j.descent.step(b.in, &r); err != nil {
 		return err
 	}
-	j.adam.Step(r.LR, clip(r.GradNorm, j.recipe.hyper.MaxNorm))
 	j.step = b.step + 1
 	r.Seconds, r.CPU = j.seconds(), j.cpu()
 	return j.tell(r)

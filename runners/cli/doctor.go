@@ -29,7 +29,7 @@ func doctorCommand() *cobra.Command {
 		Use: "doctor", Short: "look at this machine: CPU, engine, memory, disk, clock, keys present", Args: exactly(),
 		Example: "  silverbeam doctor",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			all := []finding{cpuFinding(), {"engine", "ok", "gorgonia, on the CPU; there is no other yet"}, memoryFinding(), diskFinding("."), diskFinding(os.TempDir()), writeFinding(), clockFinding(), keyFinding(), proxyFinding(), javaFinding()}
+			all := []finding{cpuFinding(), {"engine", "ok", "gorgonia, on the CPU; xla where there is a PJRT plugin (docs/nets.md)"}, memoryFinding(), diskFinding("."), diskFinding(os.TempDir()), writeFinding(), clockFinding(), keyFinding(), proxyFinding(), javaFinding()}
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), all)
 			}

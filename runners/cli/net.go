@@ -33,7 +33,7 @@ func (f *netFlags) bind(c *cobra.Command) {
 	c.Flags().StringVar(&f.weights, "weights", "", "read the weights from `FILE`, safetensors under PyTorch's names (needed)")
 	c.Flags().StringVar(&f.in, "in", "", "read the input tensors from `FILE`, safetensors (needed)")
 	c.Flags().StringVar(&f.out, "out", "", "write `FILE`, safetensors, whole or not at all (needed)")
-	c.Flags().StringVar(&f.engine, "engine", "gorgonia", "compute with the engine `NAME`: gorgonia, on the CPU; there is no other yet")
+	c.Flags().StringVar(&f.engine, "engine", "gorgonia", "compute with the engine `NAME`: gorgonia, on the CPU, or xla, by a PJRT plugin, on a GPU where there is one (docs/nets.md)")
 	c.Flags().StringVar(&f.dtype, "dtype", "f32", "compute in numbers of type `NAME`: f32, or bf16: the products of convolutions and linear layers, sums being f32")
 }
 
@@ -45,10 +45,8 @@ func (f *netFlags) check(cmd *cobra.Command) error {
 		}
 	}
 	switch {
-	case f.engine == "xla":
-		return usage(cmd, "--engine xla: not there yet: nets run on the CPU, by --engine gorgonia")
-	case f.engine != "gorgonia":
-		return usage(cmd, "--engine: %q: gorgonia", f.engine)
+	case f.engine != "gorgonia" && f.engine != "xla":
+		return usage(cmd, "--engine: %q: gorgonia or xla", f.engine)
 	case f.dtype != "f32" && f.dtype != "bf16":
 		return usage(cmd, "--dtype: %q: f32 or bf16", f.dtype)
 	}
@@ -94,9 +92,9 @@ func (f *netFlags) compile(s net.Spec, g *net.Graph, shapes map[string][]int, tr
 	if err := g.Match(w); err != nil {
 		return nil, badInput("%s: %w", f.weights, err)
 	}
-	e := engine.Gorgonia()
-	if f.dtype == "bf16" {
-		e = engine.BF16()
+	e, err := fit.NewEngine(f.engine, f.dtype)
+	if err != nil {
+		return nil, err
 	}
 	var p engine.Program
 	if parts > 1 {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"silverbeam/pkg/engine/xla"
 	"silverbeam/pkg/net"
 )
 
@@ -193,10 +194,10 @@ func TestNetRefuses(t *testing.T) {
 	}
 	l.write("net.json", []byte(stemOfTorchvision))
 	for want, args := range map[string][]string{
-		"not there yet: nets run on the CPU": {"--engine", "xla"},
-		"f32 or bf16":                        {"--dtype", "f16"},
-		"eval or train":                      {"--mode", "test"},
-		"--out: a file is needed":            {"--out", ""},
+		"gorgonia or xla":         {"--engine", "cuda"},
+		"f32 or bf16":             {"--dtype", "f16"},
+		"eval or train":           {"--mode", "test"},
+		"--out: a file is needed": {"--out", ""},
 	} {
 		if _, message := l.run(2, append([]string{"forward"}, args...)...); !strings.Contains(message, want) {
 			t.Errorf("%v: %q", args, message)
@@ -257,6 +258,39 @@ func TestNetFit(t *testing.T) {
 	l.write("opt.json", []byte(`{"name": "lion"}`))
 	l.run(3, args...)
 	l.run(2, append(args, "--steps", "0")...)
+}
+
+// The same by engine xla, within its bounds: results, gradients, three steps; what is missing is named as by gorgonia.
+func TestNetOnXLA(t *testing.T) {
+	if os.Getenv(xla.Library) == "" {
+		t.Skipf("%s names no PJRT plugin: make test-xla fetches one", xla.Library)
+	}
+	l := newNetLab(t, "r3d_18.safetensors", ctStem)
+	out, _ := l.run(0, "forward", "--mode", "train", "--engine", "xla")
+	l.near("logits", out["logits"], l.golden["out"]["logits"], 1e-4)
+	out, _ = l.run(0, "forward", "--mode", "train", "--engine", "xla", "--dtype", "bf16")
+	l.near("logits in bf16", out["logits"], l.golden["out"]["logits"], 2e-2)
+	l.write("opt.json", []byte(`{"name": "adamw", "lr": 1e-3, "weight_decay": 0.05, "no_decay": "1d", "clip": 1}`))
+	args := []string{"fit", "--steps", "3", "--optimizer", l.path("opt.json"), "--history", l.path("h.jsonl"), "--grads", l.path("g")}
+	here, _ := l.run(0, args...)
+	there, _ := l.run(0, append(args, "--engine", "xla")...)
+	grads, _, err := net.LoadSafetensors(l.path("g"))
+	if err != nil || len(grads) != len(l.golden["grad"]) {
+		t.Fatalf("%d gradients, want %d: %v", len(grads), len(l.golden["grad"]), err)
+	}
+	for _, name := range []string{"fc.weight", "stem.0.weight", "layer4.0.downsample.0.weight"} {
+		l.near("gradient of "+name, grads[name], l.golden["grad"][name], 1e-4)
+		l.near(name+" after three steps", there[name], here[name], 1e-3)
+	}
+	if n := there["stem.1.num_batches_tracked"].I64; len(n) != 1 || n[0] != l.golden["w"]["stem.1.num_batches_tracked"].I64[0]+3 {
+		t.Errorf("num_batches_tracked is %v after three steps", n)
+	}
+	l = newNetLab(t, "bert.safetensors", `{"arch": "bert", "layers": 2, "hidden": 24, "heads": 3, "intermediate": 40, "vocab": 30, "max_positions": 12, "eps": 1e-12}`)
+	l.golden["in"]["input_ids"].I32[3] = 30
+	l.tensors("in", l.golden["in"])
+	if _, message := l.run(3, "forward", "--engine", "xla"); !strings.Contains(message, "tensor input_ids: id 30") {
+		t.Error(message)
+	}
 }
 
 // Texts and a vision transformer train too: gradients are PyTorch's, dropout is the same in every run and off in forward.

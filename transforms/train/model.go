@@ -53,6 +53,9 @@ type Options struct {
 
 	MemoryMB int `yaml:"memory_mb"` // of prepared batches and of volumes that are read; default: two batches; changes no result
 
+	Engine string `yaml:"engine"` // gorgonia, on the CPU, or xla, by a PJRT plugin on a GPU; default gorgonia
+	DType  string `yaml:"dtype"`  // f32, or bf16: the products of convolutions and linear layers; default f32
+
 	Weights string `yaml:"weights"` // a finished model's folder, taken as it is instead of training; alone
 }
 
@@ -111,6 +114,12 @@ func (o Options) Validate() error {
 	if o.MemoryMB < 0 {
 		bad("memory_mb", o.MemoryMB, "0 (two batches) or more")
 	}
+	if !slices.Contains([]string{"", "gorgonia", "xla"}, o.Engine) {
+		bad("engine", o.Engine, "one of gorgonia, xla")
+	}
+	if !slices.Contains([]string{"", "f32", "bf16"}, o.DType) {
+		bad("dtype", o.DType, "one of f32, bf16")
+	}
 	if o.Recipe != "clip" && o.Init != "" {
 		bad("init", o.Init, "only for recipe clip")
 	}
@@ -154,7 +163,7 @@ func (t trainer) train(ctx context.Context) (m schemas.Model, err error) {
 	o := t.Options
 	fo := fit.Options{Recipe: o.Recipe, Width: o.Width, Stem: o.Stem, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed,
 		Sample: o.Sample, Augment: o.Augment, Share: o.Share, Window: o.Window, Memory: int64(o.MemoryMB) << 20,
-		Accumulate: o.Accumulate, Recompute: o.Recompute, FrozenBN: o.FrozenBN}
+		Accumulate: o.Accumulate, Recompute: o.Recompute, FrozenBN: o.FrozenBN, Engine: o.Engine, DType: o.DType}
 	if o.Init != "" {
 		fo.Init = filepath.Join(t.Run.Dir, "models", o.Init)
 	}

@@ -1,0 +1,71 @@
+package fit
+
+import (
+	"fmt"
+
+	"silverbeam/pkg/engine"
+	"silverbeam/pkg/engine/xla"
+	"silverbeam/pkg/net"
+)
+
+// NewEngine is an engine by name: gorgonia, also by "", or xla; and by the type of its products: f32, also by "", or bf16.
+func NewEngine(name, dtype string) (engine.Engine, error) {
+	half := dtype == "bf16"
+	switch {
+	case !half && dtype != "" && dtype != "f32":
+		return nil, fmt.Errorf("dtype %q: want f32 or bf16", dtype)
+	case name == "xla":
+		return xla.New(half)
+	case name != "" && name != "gorgonia":
+		return nil, fmt.Errorf("engine %q: want gorgonia or xla", name)
+	case half:
+		return engine.BF16(), nil
+	}
+	return engine.Gorgonia(), nil
+}
+
+// optimizer is what a step of training needs of AdamW or SGD.
+type optimizer interface {
+	Bind(params []*engine.Param, rate func(name string) float64)
+	Norm() float64
+	Step(lr, scale float64)
+	update(limit float64) engine.Update
+	count() int64
+}
+
+// descent takes steps of training: loss and gradients by a program, weights by an optimizer, here or, where the program
+// can, on its device.
+type descent struct {
+	program engine.Program
+	stepper engine.Stepper // the program, nil where it can not
+	by      optimizer
+	limit   float64 // of the gradient's norm; 0: none
+}
+
+func newDescent(p engine.Program, by optimizer, rate func(name string) float64, limit float64) *descent {
+	by.Bind(p.Params(), rate)
+	d := &descent{program: p, by: by, limit: limit}
+	if d.stepper, _ = p.(engine.Stepper); d.stepper != nil {
+		d.stepper.Bind(by.update(limit))
+	}
+	return d
+}
+
+// step is one, at r's learning rate; it fills in r's loss and norm, and gives an error where they are not finite.
+func (d *descent) step(in map[string]net.Tensor, r *Record) (err error) {
+	var out map[string]net.Tensor
+	if d.stepper != nil {
+		out, r.GradNorm, err = d.stepper.Step(in, r.LR, d.by.count())
+	} else if out, err = d.program.Run(in); err == nil {
+		r.GradNorm = d.by.Norm()
+	}
+	if err != nil {
+		return fmt.Errorf("step %d: %w", r.Step, err)
+	}
+	r.Loss = float64(out["loss"].F32[0])
+	if err := r.finite(); err != nil || d.stepper != nil {
+		return err
+	}
+	d.by.Step(r.LR, clip(r.GradNorm, d.limit))
+	return nil
+}
