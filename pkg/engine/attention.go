@@ -100,36 +100,46 @@ func (a *attention) forward(y []float32) {
 // softmax turns a head's scores into probabilities; a query with no key to attend to gets zeros.
 func (a *attention) softmax(p []float32, keys []int32) {
 	scale := float32(1 / math.Sqrt(float64(a.d)))
+	var sums, by, zeros [simd.Lanes]float32
 	for t := range a.t {
 		row, seen := p[t*a.sp:][:a.sp], keys
 		if a.causal {
 			seen = keys[:min(t+1, a.s)]
 		}
 		none := float32(math.Inf(-1))
-		top := none
 		for i, m := range seen {
 			if m == 0 {
 				row[i] = none
 			}
-			top = max(top, row[i])
 		}
 		for i := len(seen); i < len(row); i++ {
 			row[i] = none
 		}
+		top := largest(row)
 		if top == none {
 			clear(row)
 			continue
 		}
 		simd.Exps(row, row, top, scale)
+		simd.ChannelSum(sums[:], row)
 		sum := float32(0)
-		for _, v := range row {
+		for _, v := range sums {
 			sum += v
 		}
-		sum = 1 / sum
-		for i := range row {
-			row[i] *= sum
+		for i := range by {
+			by[i] = 1 / sum
 		}
+		simd.ScaleShift(row, row, by[:], zeros[:])
 	}
+}
+
+// largest is the largest of whole lanes, four at a time: one after the other would wait for each comparison.
+func largest(x []float32) float32 {
+	a, b, c, d := x[0], x[1], x[2], x[3]
+	for ; len(x) >= 4; x = x[4:] {
+		a, b, c, d = max(a, x[0]), max(b, x[1]), max(c, x[2]), max(d, x[3])
+	}
+	return max(a, b, c, d)
 }
 
 // backward computes the gradients of q, k and v from that of y, all in rows of ep.

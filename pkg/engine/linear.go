@@ -11,10 +11,10 @@ type linear struct {
 	train bool
 }
 
-// rowChunk is how many rows one job takes; weightChunk how many are summed at a time into a weight's gradient, so that
+// rowChunk is how many rows one job takes, seven of the tallest tiles; weightChunk how many are summed at a time into a weight's gradient, so that
 // they stay in cache.
 const (
-	rowChunk    = 96
+	rowChunk    = 98
 	weightChunk = 128
 	weightBlock = 64 // inputs of one job of a weight's gradient
 )

@@ -123,6 +123,10 @@ func TestStoppedTrainingGoesOn(t *testing.T) {
 const killedDir, killedPause = "FIT_TEST_DIR", "FIT_TEST_CHECKPOINT"
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(killedDir); dir != "" && os.Getenv(soakKill) != "" {
+		soakUntilKilled(dir)
+		return
+	}
 	if dir := os.Getenv(killedDir); dir != "" {
 		o := toyOptions
 		o.Checkpoint, _ = time.ParseDuration(os.Getenv(killedPause))
