@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"silverbeam/pkg/shard"
@@ -87,9 +88,39 @@ func (p Progress) write(dir string) error {
 
 // history appends records to a file.
 type history struct {
-	f    *os.File
-	last []float64 // the newest losses, an epoch at most
-	span int
+	f, events *os.File
+	last      []float64 // the newest losses, an epoch at most
+	span      int
+	norms     []float64 // of the newest gradients that were not wild, wildOf at most
+	wild      int       // steps in a row that were
+}
+
+// A gradient is wild when its norm is so many times the median of those before, and so many in a row stop a training: one or
+// some come of a hard batch, and clipping holds them.
+const (
+	wildTimes = 1000
+	wildSteps = 20
+	wildOf    = 50
+)
+
+// watch is the error of a training whose gradients have grown out of all bounds, though they are numbers yet.
+func (h *history) watch(r Record) error {
+	if len(h.norms) < wildOf {
+		h.norms = append(h.norms, r.GradNorm)
+		return nil
+	}
+	sorted := slices.Sorted(slices.Values(h.norms))
+	median := sorted[wildOf/2]
+	if !(median > 0 && r.GradNorm > wildTimes*median) {
+		h.wild = 0
+		h.norms = append(h.norms[1:], r.GradNorm)
+		return nil
+	}
+	if h.wild++; h.wild < wildSteps {
+		return nil
+	}
+	return fmt.Errorf("step %d: the gradient's norm, %.3g, has been over %d times its median of %.3g for %d steps, at learning rate %.3g: training diverges; a lower lr, or a longer warm-up, holds it",
+		r.Step, r.GradNorm, wildTimes, median, wildSteps, r.LR)
 }
 
 // openHistory keeps the records before step and drops the rest, which a resumed training makes again. last is the
@@ -101,20 +132,33 @@ func openHistory(dir string, step, epochSteps int) (h *history, last Record, err
 	if err != nil && !os.IsNotExist(err) {
 		return nil, last, err
 	}
-	var kept []byte
+	kept, events := []byte{}, eventsHead()
 	for _, r := range old {
 		if r.Step >= step {
 			break
 		}
-		kept = append(kept, r.line()...)
+		kept, events = append(kept, r.line()...), append(events, r.event()...)
 		h.note(r.Loss)
+		h.watch(r) // it did not stop then
 		last = r
 	}
-	if err := shard.WriteFile(path, kept); err != nil {
-		return nil, last, err
+	if h.f, err = begin(path, kept); err == nil {
+		h.events, err = begin(filepath.Join(dir, eventsFile), events)
 	}
-	h.f, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	return h, last, err
+}
+
+// begin makes a file of some bytes, to which others are added.
+func begin(path string, b []byte) (*os.File, error) {
+	if err := shard.WriteFile(path, b); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+}
+
+func (h *history) close() {
+	h.f.Close()
+	h.events.Close()
 }
 
 func (r Record) line() []byte {
@@ -127,7 +171,10 @@ func (r Record) line() []byte {
 
 func (h *history) add(r Record) error {
 	h.note(r.Loss)
-	_, err := h.f.Write(r.line())
+	if _, err := h.f.Write(r.line()); err != nil {
+		return err
+	}
+	_, err := h.events.Write(r.event())
 	return err
 }
 

@@ -96,7 +96,7 @@ func train(ctx context.Context, e engine.Engine, c *corpus, taxonomyDigest, dir 
 	if err := j.prepare(e, c, start); err != nil {
 		return Result{}, err
 	}
-	defer j.history.f.Close()
+	defer j.history.close()
 	if err := j.run(ctx); err != nil {
 		return Result{}, err
 	}
@@ -165,6 +165,9 @@ func (j *job) take(b *batch) error {
 	}
 	r := Record{Step: b.step, Epoch: b.epoch, LR: j.schedule.At(b.step)}
 	if err := j.descent.step(b.in, &r); err != nil {
+		return err
+	}
+	if err := j.history.watch(r); err != nil {
 		return err
 	}
 	j.step = b.step + 1
