@@ -144,8 +144,12 @@ test-fuzz: ## every reader of foreign volumes is given bytes that are none, FUZZ
 test-soak: ## 5,000 steps of training gather no memory, goroutines or files, and end alike after five kills (CPU minutes)
 	SILVERBEAM_SOAK=5000 $(GO) test -vet=off -count=1 -timeout 2h -run Soak -v ./pkg/fit
 
+.PHONY: test-full
+test-full: ## three steps of either training at the published size, a batch of 10 in parts, within 20 GiB (CPU hours)
+	SILVERBEAM_FULL=1 $(GO) test -vet=off -count=1 -timeout 12h -run FullSize -v ./pkg/fit
+
 .PHONY: test-all
-test-all: test test-flink test-exports test-storm test-volumes test-soak test-oracles test-xla test-litellm test-fuzz ## the tests, and those that install something heavy
+test-all: test test-flink test-exports test-storm test-volumes test-soak test-full test-oracles test-xla test-litellm test-fuzz ## the tests, and those that install something heavy
 
 # Python environments: made again, from nothing, when what they are to hold changes. What would hold others back by its own
 # pins is installed last, alone. PIP_EXTRA_INDEX_URL may name an index of CPU wheels: torch is then 200 MB.
