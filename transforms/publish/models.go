@@ -6,8 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"silverbeam/pkg/html"
+	"silverbeam/pkg/net"
 	"silverbeam/pkg/shard"
 	"silverbeam/pkg/taxonomy"
 )
@@ -28,17 +30,30 @@ func (src *source) training() (out []html.Training) {
 		}
 		t := html.Training{Name: s.Name, Steps: points[len(points)-1].Step + 1, Seconds: seconds, Points: thin(points)}
 		var c struct {
-			Recipe     string
-			Epochs     int
-			Parameters int
-			Options    map[string]any
+			Recipe string
+			Epochs int
 		}
 		if p, err := os.ReadFile(filepath.Join(dir, "config.json")); err == nil && json.Unmarshal(p, &c) == nil {
-			t.Recipe, t.Epochs, t.Parameters = c.Recipe, c.Epochs, c.Parameters
+			t.Recipe, t.Epochs, t.Parameters = c.Recipe, c.Epochs, parameters(filepath.Join(dir, "model.safetensors"))
 		}
 		out = append(out, t)
 	}
 	return out
+}
+
+// parameters counts the numbers in a file of weights that training changes: all but those of batch normalisation that are
+// only kept. 0: there is no such file.
+func parameters(path string) (n int) {
+	all, _, err := net.LoadSafetensors(path)
+	if err != nil {
+		return 0
+	}
+	for name, t := range all {
+		if !slices.Contains([]string{"running_mean", "running_var", "num_batches_tracked"}, name[strings.LastIndexByte(name, '.')+1:]) {
+			n += len(t.F32)
+		}
+	}
+	return n
 }
 
 // history reads the losses and the seconds that training took.
