@@ -129,7 +129,7 @@ test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, pROC, 
 plugin = $$(echo $(CURDIR)/.cache/pjrt/lib/python3*/site-packages/lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so)
 .PHONY: test-xla
 test-xla: .cache/pjrt/done ## engine xla, by a PJRT plugin for CPUs: PyTorch's values, steps of training, checkpoints from engine to engine (63 MB to install)
-	XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true" PJRT_PLUGIN_LIBRARY_PATH=$(plugin) \
+	PJRT_PLUGIN_LIBRARY_PATH=$${PJRT_PLUGIN_LIBRARY_PATH:-$(plugin)} XLA_FLAGS="$${XLA_FLAGS:---xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true}" \
 	  $(GO) test -vet=off -count=1 -timeout 30m -run 'PyTorch|Overfits|Bad|Engines|XLA' ./pkg/engine/xla ./pkg/fit ./runners/cli
 
 FUZZ_MINUTES ?= 30
@@ -233,6 +233,13 @@ bench-scores: build .cache/statistics/done ## AUC and its bootstrap by patient, 
 bench-nets: .cache/oracles/done ## a CT r3d_18 of full width forward and in training, and BERT-base, beside PyTorch (ROUNDS)
 	@$(GO) test -c -o .cache/fit.test ./pkg/fit
 	@.cache/oracles/bin/python pkg/fit/testdata/peers.py $(CURDIR)/.cache/fit.test $(ROUNDS)
+
+# On a machine with a GPU, whose PYTHON has jax-cuda13-plugin (or a plugin is named) and, to compare, torch and torchvision.
+PYTHON ?= python3
+.PHONY: bench-gpu
+bench-gpu: ## a training step at full width on a GPU by engine xla, beside PyTorch on the same (PYTHON, BATCH, STEPS)
+	@mkdir -p .cache && $(GO) test -c -o .cache/xla.test ./pkg/engine/xla
+	@$(PYTHON) pkg/engine/xla/testdata/gpu.py $(CURDIR)/.cache/xla.test $(BATCH) $(STEPS)
 
 .PHONY: bench-redact
 bench-redact: .cache/redact/done ## what is taken out of reports, beside Presidio with spaCy's small English model

@@ -132,6 +132,30 @@ func TestNetsAgainstPyTorch(t *testing.T) {
 				near(t, of+" after the step", after[of].F32, want.F32, 1e-4, 0)
 			}
 		})
+		t.Run(name+" computed again", func(t *testing.T) {
+			if !n.train || testing.Short() {
+				t.Skip("keeps nothing")
+			}
+			g, err := n.build()
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := oracle(t, n.file)
+			g.Recompute = true
+			p := compile(t, c, false, g, err, o["in"], o["w"], true)
+			run(t, p, o["in"])
+			for of, want := range o["grad"] {
+				near(t, "gradient of "+of, p.Gradients()[of].F32, want.F32, n.grads, 1e-2)
+			}
+			if text := p.(*program).step.text(); strings.Count(text, "optimization_barrier") == 0 {
+				t.Error("nothing is computed again")
+			}
+			for of, want := range o["after"] {
+				if !net.IsCount(of) {
+					near(t, of+" after the step", p.Export()[of].F32, want.F32, 1e-4, 0)
+				}
+			}
+		})
 		if name == "clip" {
 			continue // batch norms of four values make much of bf16's rounding
 		}

@@ -363,6 +363,19 @@ func (b *builder) matrix(rows [][]float64) *val {
 	return b.emit(shape, "f32", "stablehlo.constant dense<["+strings.Join(text, ", ")+"]>", tensorType("f32", shape...))
 }
 
+// barrier gives values that are known only when all of these are.
+func (b *builder) barrier(in ...*val) []*val {
+	names, types, out := make([]string, len(in)), make([]string, len(in)), make([]*val, len(in))
+	for i, x := range in {
+		v := *x
+		v.name = fmt.Sprintf("%%%d#%d", b.count, i)
+		names[i], types[i], out[i] = x.name, x.String(), &v
+	}
+	fmt.Fprintf(&b.body, "    %%%d:%d = stablehlo.optimization_barrier %s : %s\n", b.count, len(in), strings.Join(names, ", "), strings.Join(types, ", "))
+	b.count++
+	return out
+}
+
 // iota counts along one axis.
 func (b *builder) iota(axis int, shape ...int) *val {
 	return b.emit(shape, "i32", fmt.Sprintf("stablehlo.iota dim = %d", axis), tensorType("i32", shape...))

@@ -3,6 +3,7 @@ package xla
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"silverbeam/pkg/net"
 )
@@ -12,6 +13,7 @@ import (
 type forward struct {
 	builder
 	train  bool
+	again  bool          // blocks keep their inputs alone, and are written again for the backward pass
 	buffer map[*val]*val // what a buffer becomes in this step
 }
 
@@ -25,7 +27,7 @@ func (f *forward) layer(op net.Op, x []*val, p []*val, shape []int) (*val, error
 	case net.ConvBN:
 		return f.store(f.convBN(o, x[0], p)), nil
 	case net.BasicBlock:
-		return f.store(f.basicBlock(o, x[0], p)), nil
+		return f.block(x, p, func(x, p []*val) *val { return f.store(f.basicBlock(o, x[0], p)) }), nil
 	case net.Conv:
 		return f.store(f.biased(f.conv(x[0], p[0], geometry{o.Stride, o.Pad, max(1, o.Dilation)}), p[1:])), nil
 	case net.ConvTranspose:
@@ -64,9 +66,9 @@ func (f *forward) layer(op net.Op, x []*val, p []*val, shape []int) (*val, error
 	case net.BertEmbedding:
 		return f.bertEmbedding(o, x[0], p), nil
 	case net.BertLayer:
-		return f.bertLayer(o, x[0], x[1], p), nil
+		return f.block(x, p, func(x, p []*val) *val { return f.bertLayer(o, x[0], x[1], p) }), nil
 	case net.Attention:
-		return f.attention(o, x, p), nil
+		return f.block(x, p, func(x, p []*val) *val { return f.attention(o, x, p) }), nil
 	case net.Softmax:
 		return f.softmax(x[0]), nil
 	case net.L2Norm:
@@ -97,6 +99,45 @@ func (f *forward) layer(op net.Op, x []*val, p []*val, shape []int) (*val, error
 		return sum, nil
 	}
 	return nil, fmt.Errorf("engine xla has no %s", op.Kind())
+}
+
+// block writes a block of layers; with again, once forward and once more when its gradient is there, behind a barrier that
+// keeps the compiler from taking the first for the second.
+func (f *forward) block(x, p []*val, write func(x, p []*val) *val) *val {
+	if !f.again {
+		return write(x, p)
+	}
+	var fixed [2][]*val
+	for i, all := range [2][]*val{x, p} {
+		for _, v := range all {
+			fixed[i] = append(fixed[i], f.fixed(v))
+		}
+	}
+	y := write(fixed[0], fixed[1])
+	for i, v := range p { // running statistics move once
+		if b := f.buffer[fixed[1][i]]; b != nil {
+			f.buffer[v] = b
+		}
+	}
+	from := slices.Concat(x, p)
+	return f.took(y, func(g *val) {
+		behind := f.barrier(append(slices.Clone(x), g)...)
+		behind, g = behind[:len(x)], behind[len(x)]
+		for _, v := range p {
+			once := *v
+			behind = append(behind, &once)
+		}
+		tape, grads := f.tape, f.grads
+		f.tape = nil
+		f.backward(write(behind[:len(x)], behind[len(x):]), g)
+		inner := f.grads
+		f.tape, f.grads = tape, grads
+		for i, v := range from {
+			if g := inner[behind[i]]; g != nil {
+				f.give(v, g)
+			}
+		}
+	}, from...)
 }
 
 // full is x as f32; store gives a volume the type that it is kept in for later layers.

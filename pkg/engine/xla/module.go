@@ -46,7 +46,7 @@ type mode struct {
 
 // newModule writes a graph's program for fixed shapes, those of its nodes.
 func newModule(g *net.Graph, shapes [][]int, o mode) (*module, error) {
-	m := &module{forward: forward{builder: builder{half: o.half}, train: o.train, buffer: map[*val]*val{}}, alias: map[*val]int{}}
+	m := &module{forward: forward{builder: builder{half: o.half}, train: o.train, again: g.Recompute && o.grads, buffer: map[*val]*val{}}, alias: map[*val]int{}}
 	byParam := map[*net.Param]*val{}
 	for _, p := range g.Params {
 		v := m.arg("f32", p.Shape...)
