@@ -83,9 +83,10 @@ test-litellm: .cache/litellm/done build ## our ledger against what LiteLLM's pro
 	$(call servers,SILVERBEAM_LITELLM=$(CURDIR)/.cache/litellm,-run AgainstLiteLLM -v ./pkg/llm)
 
 .PHONY: test-flink
-test-flink: ## a pipeline on a Flink cluster gives what it gives here, also when its processes are killed (160 MB from Maven Central)
+test-flink: ## a pipeline on a Flink cluster gives what it gives here, also when its processes are killed, SILVERBEAM_KILLS=20 of them (160 MB from Maven Central)
 	@$(call need,java -version,openjdk-17-jre-headless)
-	SILVERBEAM_FLINK=1 $(GO) test -vet=off -count=1 $(SHORT) -run OnFlink -p 1 ./runners/cli ./runners/flink
+	@$(if $(SHORT),,$(call need,ls /usr/lib/postgresql/*/bin/initdb,postgresql))
+	SILVERBEAM_FLINK=1 $(GO) test -vet=off -count=1 -timeout 2h $(SHORT) -run OnFlink -p 1 ./runners/cli ./runners/flink
 
 .PHONY: flink-demo
 flink-demo: build ## the demo on a Flink cluster, beside the demo here

@@ -2,20 +2,9 @@
 package main
 
 import (
-	"flag"
 	"os"
-	"slices"
-	"strings"
 
 	"silverbeam/runners/cli"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 )
 
-func main() {
-	if slices.ContainsFunc(os.Args[1:], func(a string) bool { return strings.TrimPrefix(a, "-") == "-worker" || a == "--worker=true" }) {
-		flag.Parse()
-		beam.Init() // a worker of a runner elsewhere: it serves and does not return
-	}
-	os.Exit(cli.Main())
-}
+func main() { os.Exit(cli.Main()) }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,6 +29,8 @@ type vendor struct {
 	seen chan struct{} // one signal a request
 	hold chan struct{} // if not nil: all but the first are answered when it is closed
 	turn int           // if not 0: from this request on every finding is P
+	each time.Duration // how long an answer takes
+	vary bool          // findings depend on the examination's number
 
 	mu       sync.Mutex
 	requests int
@@ -53,6 +56,13 @@ func (v *vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.Unmarshal(body, &in)
 	code := map[bool]string{true: "P", false: "B"}[v.turned()]
 	content := fmt.Sprintf(`{"%s":"%s"}`, strings.Join(in.Format.Schema.Schema.Required, `":"`+code+`","`), code)
+	if n := examination.FindSubmatch(body); v.vary && n != nil {
+		var findings []string
+		for i, f := range in.Format.Schema.Schema.Required {
+			findings = append(findings, fmt.Sprintf(`"%s":"%c"`, f, "PNUB"[(atoi(string(n[1]))>>(i%8)+i)%4]))
+		}
+		content = "{" + strings.Join(findings, ",") + "}"
+	}
 	prompt, out := int64(len(body)/8*2), int64(len(content))
 	v.mu.Lock()
 	v.requests++
@@ -60,11 +70,14 @@ func (v *vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v.pico += prompt/2*2_000_000 + prompt/2*500_000 + out*8_000_000
 	v.mu.Unlock()
 	v.seen <- struct{}{}
+	time.Sleep(v.each)
 	if v.hold != nil && !first {
 		<-v.hold
 	}
 	fmt.Fprintf(w, `{"choices":[{"finish_reason":"stop","message":{"content":%q}}],"usage":{"prompt_tokens":%d,"completion_tokens":%d,"prompt_tokens_details":{"cached_tokens":%d}}}`, content, prompt, out, prompt/2)
 }
+
+var examination = regexp.MustCompile(`Examination (\d+)`)
 
 func (v *vendor) turned() bool {
 	v.mu.Lock()

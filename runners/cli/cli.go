@@ -28,6 +28,9 @@ func Main() int {
 	ctx, stop := interruptible()
 	defer stop()
 	root := Root()
+	if len(os.Args) > 2 && strings.HasPrefix(os.Args[1], "--id=") { // as a TaskManager starts a worker
+		root.SetArgs(append([]string{"flink", "worker"}, os.Args[1:]...))
+	}
 	err := root.ExecuteContext(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = errors.Join(context.Cause(ctx), err)

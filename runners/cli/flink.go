@@ -5,25 +5,28 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"silverbeam/runners/flink"
+	"silverbeam/runners/local"
 
 	"github.com/spf13/cobra"
 )
 
 func flinkCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "flink up|status|down", Short: "a Flink cluster on this machine that stays for many runs",
+		Use: "flink up|status|down|worker", Short: "a Flink cluster on this machine that stays for many runs, and workers for any",
 		Long: "`run --runner flink` starts a cluster and stops it. One that stays saves that time: while it does, runs go to it.\n" +
 			"It is plain Java processes of this user, every socket on the loopback.",
 		Example: "  silverbeam flink up\n  silverbeam run pipeline.yaml --runner flink\n  silverbeam flink down",
 		RunE:    onlyVerbs,
 	}
-	c.AddCommand(flinkUpCommand(), flinkStatusCommand(), flinkDownCommand())
+	c.AddCommand(flinkUpCommand(), flinkStatusCommand(), flinkDownCommand(), flinkWorkerCommand())
 	return c
 }
 
@@ -164,4 +167,35 @@ func flinkDownCommand() *cobra.Command {
 			return err
 		},
 	}
+}
+
+func flinkWorkerCommand() *cobra.Command {
+	var listen, id, provision string
+	c := &cobra.Command{
+		Use: "worker", Short: "work for the TaskManagers of a cluster, in processes of their own", Args: exactly(),
+		Long: "One stands beside each TaskManager, or one serves all on a machine; `run --workers HOST:PORT` has the steps work there. Each\n" +
+			"TaskManager gets a process for each of its jobs. It works in the folder in which this command was started: the paths of a pipeline\n" +
+			"file, its run folder included, must mean the same there as where `run` is, and keys are read from this environment.",
+		Example: "  silverbeam flink worker --listen 127.0.0.1:50000\n" +
+			"  silverbeam run pipeline.yaml --runner flink --workers 127.0.0.1:50000 --store postgres://USER@HOST/DB",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if provision != "" {
+				local.StartBeam()
+				return flink.Work(cmd.Context(), id, provision) // and no more: steps that were left alone may still be at it
+			}
+			if _, port, err := net.SplitHostPort(listen); err != nil || port == "" {
+				return usage(cmd, "--listen: %q: wants HOST:PORT", listen)
+			}
+			err := flink.ServeWorkers(cmd.Context(), listen, func(address string) { line(cmd.OutOrStdout(), "%s", address) })
+			if errors.Is(err, syscall.EADDRINUSE) {
+				return &Exit{codeTemporary, err, ""}
+			}
+			return err
+		},
+	}
+	c.Flags().StringVar(&listen, "listen", "127.0.0.1:50000", "take the requests of TaskManagers at `HOST:PORT`; whoever reaches it can have steps work as this user")
+	c.Flags().StringVar(&id, "id", "", "be one worker, `ID`, as a TaskManager starts it")
+	c.Flags().StringVar(&provision, "provision_endpoint", "", "the TaskManager's address, `HOST:PORT`, that says what to do")
+	c.Flags().String("semi_persist_dir", "", "a `DIR` that Beam offers; not used")
+	return c
 }

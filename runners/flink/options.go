@@ -32,7 +32,7 @@ var unfit = map[string]string{
 	"savepoint_path":         "it is for jobs that do not end; a run resumes from its folder and the results store",
 	"flink_master":           "--flink-master says it",
 	"job_endpoint":           "--job-endpoint says it",
-	"environment_type":       "the steps work in this process",
+	"environment_type":       "--workers says it",
 	"runner":                 "--runner says it",
 }
 

@@ -1,9 +1,11 @@
 // Package flink runs a Beam graph on Apache Flink: on a cluster of its own, plain Java processes on this machine, or before a
-// JobManager or job server that is there. The steps work in this process, which Flink's TaskManagers call back.
+// JobManager or job server that is there. The steps work in this process, which Flink's TaskManagers call back, or in workers
+// of their own.
 package flink
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -26,6 +28,7 @@ import (
 type Options struct {
 	Master      string            // REST address of a JobManager, host:port; "": the user's cluster that stays, or one for this run
 	JobEndpoint string            // address of a Beam job server, host:port; "": its own, before Master
+	Workers     string            // the steps work there: host:port of ServeWorkers beside each TaskManager, or the path of this program there, for Flink to start; "": in this process
 	Parallelism int               // of the job; 0: 2
 	More        map[string]string // other pipeline options, that CheckOption lets pass
 	Dir         string            // for configuration and logs
@@ -174,18 +177,18 @@ func fits(ctx context.Context, o Options) error {
 }
 
 func submit(ctx context.Context, p *beam.Pipeline, name string, o Options) error {
-	pool, err := startPool(ctx)
+	environment, end, err := o.environment(ctx)
 	if err != nil {
 		return err
 	}
-	defer pool.stop()
+	defer end()
 	none, err := os.CreateTemp("", "silverbeam-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(none.Name())
 	defer none.Close()
-	graph, err := portable(ctx, p, pool, none.Name())
+	graph, err := portable(ctx, p, environment, none.Name())
 	if err != nil {
 		return err
 	}
@@ -218,14 +221,31 @@ func submit(ctx context.Context, p *beam.Pipeline, name string, o Options) error
 	return follow(ctx, server, id)
 }
 
-// portable is the graph as runners take it, with this process as the workers' environment. Runners want a worker's program
-// with it: file, which is empty, stands in its place.
-func portable(ctx context.Context, p *beam.Pipeline, pool *pool, file string) (*pipepb.Pipeline, error) {
-	edges, _, err := p.Build()
-	if err != nil {
-		return nil, err
+// environment says where the steps work; end ends what it started for that.
+func (o Options) environment(ctx context.Context) (e *pipepb.Environment, end func(), err error) {
+	address, end := o.Workers, func() {}
+	if strings.ContainsRune(o.Workers, filepath.Separator) {
+		command, err := json.Marshal(map[string]string{"command": o.Workers})
+		if err != nil {
+			return nil, end, err
+		}
+		e, err = graphx.CreateEnvironment(ctx, graphx.URNEnvProcess, func(context.Context) string { return string(command) })
+		return e, end, err
 	}
-	environment, err := graphx.CreateEnvironment(ctx, graphx.URNEnvExternal, func(context.Context) string { return pool.address })
+	if address == "" {
+		pool, err := startPool(ctx, "127.0.0.1:0", Work)
+		if err != nil {
+			return nil, end, err
+		}
+		address, end = pool.address, pool.stop
+	}
+	e, err = graphx.CreateEnvironment(ctx, graphx.URNEnvExternal, func(context.Context) string { return address })
+	return e, end, err
+}
+
+// portable is the graph as runners take it. They want a worker's program with it: file, which is empty, stands in its place.
+func portable(ctx context.Context, p *beam.Pipeline, environment *pipepb.Environment, file string) (*pipepb.Pipeline, error) {
+	edges, _, err := p.Build()
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,11 @@ package flink
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"os"
+	"os/exec"
+	"runtime"
 	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/container/tools"
@@ -12,25 +16,27 @@ import (
 	"google.golang.org/grpc"
 )
 
-// pool starts a worker in this process for each TaskManager that asks for one. Beam's own takes a worker's id for unique,
-// but TaskManagers count by themselves: two of them ask for the same.
+// pool gives each TaskManager that asks a worker. Beam's own takes a worker's id for unique, but TaskManagers count by
+// themselves: two of them ask for the same.
 type pool struct {
 	fnpb.UnimplementedBeamFnExternalWorkerPoolServer
 	address string
 	server  *grpc.Server
 	ctx     context.Context
 	cancel  context.CancelFunc
+	work    func(ctx context.Context, id, provision string) error // until its TaskManager is done with it
 
 	mu      sync.Mutex
 	workers map[string]bool // by id@control endpoint
+	running sync.WaitGroup
 }
 
-func startPool(ctx context.Context) (*pool, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func startPool(ctx context.Context, listen string, work func(ctx context.Context, id, provision string) error) (*pool, error) {
+	l, err := net.Listen("tcp", listen)
 	if err != nil {
 		return nil, err
 	}
-	p := &pool{address: l.Addr().String(), server: grpc.NewServer(), workers: map[string]bool{}}
+	p := &pool{address: l.Addr().String(), server: grpc.NewServer(), work: work, workers: map[string]bool{}}
 	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx)) // a job that is cancelled still ends its bundles
 	fnpb.RegisterBeamFnExternalWorkerPoolServer(p.server, p)
 	go func() { _ = p.server.Serve(l) }()
@@ -45,25 +51,18 @@ func (p *pool) stop() {
 // StartWorker serves the Fn API's pool protocol (beam_fn_api.proto, BeamFnExternalWorkerPool).
 func (p *pool) StartWorker(_ context.Context, r *fnpb.StartWorkerRequest) (*fnpb.StartWorkerResponse, error) {
 	key := r.GetWorkerId() + "@" + r.GetControlEndpoint().GetUrl()
-	ctx := grpcx.WriteWorkerID(p.ctx, r.GetWorkerId())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.workers[key] {
 		return &fnpb.StartWorkerResponse{Error: "there is a worker " + key}, nil
 	}
 	p.workers[key] = true
-	var options harness.Options
-	if url := r.GetProvisionEndpoint().GetUrl(); url != "" {
-		if info, err := tools.ProvisionInfo(ctx, url); err == nil {
-			options.StatusEndpoint, options.RunnerCapabilities = info.GetStatusEndpoint().GetUrl(), info.GetRunnerCapabilities()
-		}
-	}
-	go func() {
-		_ = harness.MainWithOptions(ctx, r.GetLoggingEndpoint().GetUrl(), r.GetControlEndpoint().GetUrl(), options)
+	p.running.Go(func() {
+		_ = p.work(p.ctx, r.GetWorkerId(), r.GetProvisionEndpoint().GetUrl())
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		delete(p.workers, key)
-	}()
+	})
 	return &fnpb.StartWorkerResponse{}, nil
 }
 
@@ -71,4 +70,40 @@ func (p *pool) StartWorker(_ context.Context, r *fnpb.StartWorkerRequest) (*fnpb
 // the control stream of its TaskManager does.
 func (p *pool) StopWorker(context.Context, *fnpb.StopWorkerRequest) (*fnpb.StopWorkerResponse, error) {
 	return &fnpb.StopWorkerResponse{}, nil
+}
+
+// ServeWorkers answers the TaskManagers that ask at an address, host:port, until ctx ends: each gets a process of this
+// program for each of its jobs, which ends with the job, with its TaskManager, or with this process.
+func ServeWorkers(ctx context.Context, listen string, ready func(address string)) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	p, err := startPool(ctx, listen, func(ctx context.Context, id, provision string) error {
+		runtime.LockOSThread() // a child's death signal is tied to the thread that started it
+		defer runtime.UnlockOSThread()
+		c := exec.CommandContext(ctx, self, "flink", "worker", "--id="+id, "--provision_endpoint="+provision)
+		c.Stderr = os.Stderr
+		endsWithParent(c)
+		return c.Run()
+	})
+	if err != nil {
+		return err
+	}
+	ready(p.address)
+	<-ctx.Done()
+	p.stop()
+	p.running.Wait()
+	return nil
+}
+
+// Work is one worker: it does what the TaskManager with that provision endpoint asks it to, and returns when that ends.
+func Work(ctx context.Context, id, provision string) error {
+	ctx = grpcx.WriteWorkerID(ctx, id)
+	info, err := tools.ProvisionInfo(ctx, provision)
+	if err != nil {
+		return fmt.Errorf("the TaskManager at %s does not say what to do: %w", provision, err)
+	}
+	return harness.MainWithOptions(ctx, info.GetLoggingEndpoint().GetUrl(), info.GetControlEndpoint().GetUrl(),
+		harness.Options{StatusEndpoint: info.GetStatusEndpoint().GetUrl(), RunnerCapabilities: info.GetRunnerCapabilities()})
 }

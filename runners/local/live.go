@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/llm"
 	"silverbeam/transforms/intake"
 	"silverbeam/transforms/label"
@@ -51,6 +52,8 @@ func (l *live) renew(dir string, now time.Time) (renewed bool) {
 	if !now.Before(l.nextCost) {
 		if n, ok := label.Spent(dir); ok {
 			l.SpentPico = n
+		} else if c, err := ledger.ReadCost(filepath.Join(dir, "ledger.db")); err == nil { // other processes work
+			l.SpentPico = c.Spent
 		}
 		l.nextCost = now.Add(20 * time.Since(now))
 	}
@@ -61,10 +64,11 @@ func (l *live) renew(dir string, now time.Time) (renewed bool) {
 	return err == nil && replace(filepath.Join(dir, liveName), p) == nil
 }
 
-// add takes one more sample, and rates the time since the oldest one that is at most a minute old.
+// add takes one more sample, and rates the time since the oldest one that is at most a minute old, but not that before the
+// first study: a cluster may have been starting.
 func (l *live) add(s sample) {
 	l.samples = append(l.samples, s)
-	for len(l.samples) > 2 && s.at.Sub(l.samples[0].at) > window {
+	for len(l.samples) > 2 && (s.at.Sub(l.samples[0].at) > window || l.samples[1].nothing()) {
 		l.samples = l.samples[1:]
 	}
 	first, rates := l.samples[0], map[string]float64{}
@@ -75,6 +79,16 @@ func (l *live) add(s sample) {
 		l.PicoPerHour = float64(s.spent-first.spent) / seconds * 3600
 	}
 	l.RowsPerSec = rates
+}
+
+// nothing says that no study had passed any step.
+func (s sample) nothing() bool {
+	for _, n := range s.seen {
+		if n > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // readLive gives what the process at work has last told, nothing where it has not.

@@ -36,6 +36,12 @@ func TestRatesAreOfTheLastMinute(t *testing.T) {
 	}
 	l.add(at(10_000, 2000, 502)) // it was asleep
 	check(0, 0)
+	l = live{}
+	for s := 0; s <= 20; s += 2 { // its cluster was starting
+		l.add(at(s, 0, 502))
+	}
+	l.add(at(22, 10, 502))
+	check(5, 0)
 }
 
 var metric = regexp.MustCompile(`^([a-z_]+)\{((?:[a-z]+="(?:[^"\\\n]|\\\\|\\"|\\n)*",?)+)\} (-?[0-9.e+-]+)$`)

@@ -46,9 +46,9 @@ const grace = 20 * time.Second
 // ErrBusy says that another process holds the run folder.
 var ErrBusy = errors.New("another run holds this run folder")
 
-// startBeam readies Beam once in this process. Its log goes nowhere: what users need is in our own messages, and Beam
+// StartBeam readies Beam once in this process. Its log goes nowhere: what users need is in our own messages, and Beam
 // would print whole plans.
-var startBeam = sync.OnceFunc(func() {
+var StartBeam = sync.OnceFunc(func() {
 	if !flag.Parsed() {
 		_ = flag.CommandLine.Parse(nil)
 	}
@@ -137,7 +137,7 @@ func (o *Options) plan(p *pipelines.Pipeline, g *pipelines.Graph) error {
 
 // execute builds the graph and runs it. Beam hands errors on as text, so the first one is taken from where it arose.
 func (o *Options) execute(ctx context.Context, g *pipelines.Graph) error {
-	startBeam()
+	StartBeam()
 	bp, err := g.Build(o.Run)
 	if err != nil {
 		return err

@@ -182,6 +182,24 @@ func TestABrokenWorldStopsTheRunByName(t *testing.T) {
 	}
 }
 
+// What stops a worker in a process of its own is known by what it is where the run is waited for.
+func TestErrorsOfOtherProcesses(t *testing.T) {
+	dir := t.TempDir()
+	_ = Stop(schemas.Run{Dir: dir}, fmt.Errorf("up: study s1: %w", ErrRejects))
+	stopped.Delete(dir) // which another process does not have
+	if err := Failing(dir); !errors.Is(err, ErrRejects) || errors.Is(err, os.ErrPermission) || err.Error() != "up: study s1: too many rejects" {
+		t.Errorf("%v", err)
+	}
+	if err := Cause(dir); !errors.Is(err, ErrRejects) {
+		t.Errorf("%v", err)
+	}
+	_ = Stop(schemas.Run{Dir: dir}, fmt.Errorf("up: %w", context.Canceled)) // it was told to end
+	stopped.Delete(dir)
+	if err := Failing(dir); err != nil {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestAnUnregisteredStepFailsWhileBuilding(t *testing.T) {
 	err := run(t, batchOf("a"), func(s beam.Scope, in beam.PCollection) error {
 		_, err := Each(s, "up", &unregistered{}, schemas.Run{}, in)

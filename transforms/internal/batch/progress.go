@@ -19,7 +19,9 @@ var progress = struct {
 	wrote map[string]time.Time
 }{done: map[string]map[string]Passed{}, wrote: map[string]time.Time{}}
 
-// Tick counts one more study of a step, and writes the counts to DIR/progress/PID.json at most once a second.
+var host, _ = os.Hostname()
+
+// Tick counts one more study of a step, and writes the counts to DIR/progress/HOST-PID.json at most once a second.
 func Tick(dir, step string, refused bool) {
 	if dir == "" {
 		return
@@ -39,7 +41,7 @@ func Tick(dir, step string, refused bool) {
 	}
 	progress.wrote[dir] = time.Now()
 	p, err := json.Marshal(progress.done[dir])
-	path := filepath.Join(dir, "progress", fmt.Sprintf("%d.json", os.Getpid()))
+	path := filepath.Join(dir, "progress", fmt.Sprintf("%s-%d.json", host, os.Getpid()))
 	if err == nil && os.MkdirAll(filepath.Dir(path), 0o755) == nil && os.WriteFile(path+".tmp", p, 0o644) == nil {
 		_ = os.Rename(path+".tmp", path) // a lost count is no loss
 	}
