@@ -3,6 +3,7 @@ package fit
 import (
 	"context"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 
@@ -21,6 +22,7 @@ const (
 // Model is a trained model for evaluation. It is not safe for concurrent use.
 type Model struct {
 	Config *Config
+	Raw    bool // a clip model's vectors are its projections as they are, not brought to length 1
 
 	engine  engine.Engine
 	weights map[string]net.Tensor
@@ -64,10 +66,13 @@ func (m *Model) Logits(ctx context.Context, volumes []shard.Row) ([][]float32, e
 	return m.volumes(ctx, "logits", volumes)
 }
 
-// EmbedVolumes gives a vector a volume: of length 1 in the space shared with texts for a clip model, the pooled features
+// Scale is by what a clip model multiplies cosines to make logits, as it has learned.
+func (m *Model) Scale() float64 { return math.Exp(float64(m.weights["logit_scale"].F32[0])) }
+
+// EmbedVolumes gives a vector a volume: of length 1, unless Raw, in the space shared with texts for a clip model, the pooled features
 // for a supervised one.
 func (m *Model) EmbedVolumes(ctx context.Context, volumes []shard.Row) ([][]float32, error) {
-	return m.volumes(ctx, pick(m.Config.Recipe == Clip, "image_embedding", "pooled"), volumes)
+	return m.volumes(ctx, pick(m.Config.Recipe == Clip, pick(m.Raw, "visual_projection", "image_embedding"), "pooled"), volumes)
 }
 
 // EmbedReports embeds reports as queries, each by its conclusion: there a radiologist names what matters in few words, while
@@ -81,7 +86,7 @@ func (m *Model) EmbedReports(ctx context.Context, reports []string) ([][]float32
 	return m.EmbedTexts(ctx, queries)
 }
 
-// EmbedTexts gives a vector of length 1 a text, whose product with a volume's is their likeness. A text longer than
+// EmbedTexts gives a vector of length 1, unless Raw, a text, whose product with a volume's is their likeness. A text longer than
 // Config.Tokens loses its middle. A supervised model has no text tower: an error.
 func (m *Model) EmbedTexts(ctx context.Context, texts []string) ([][]float32, error) {
 	if m.tokens == nil {
@@ -97,7 +102,7 @@ func (m *Model) EmbedTexts(ctx context.Context, texts []string) ([][]float32, er
 			return nil, err
 		}
 	}
-	return each(ctx, m.text, "text_embedding", blank(v.inputs(evalTexts)), evalTexts, len(texts), func(in map[string]net.Tensor, row, i int) error {
+	return each(ctx, m.text, pick(m.Raw, "text_projection", "text_embedding"), blank(v.inputs(evalTexts)), evalTexts, len(texts), func(in map[string]net.Tensor, row, i int) error {
 		v.encode(in, row, texts[i])
 		return nil
 	})

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	_ "embed"
+	"slices"
 	"strings"
 )
 
@@ -22,4 +23,28 @@ func RadChestCT() (all []MappedFinding) {
 		all = append(all, MappedFinding{strings.ReplaceAll(f[0], "_", " "), strings.Split(strings.ReplaceAll(f[1], "_", " "), "+"), strings.Split(f[2], "+")})
 	}
 	return all
+}
+
+// RadChestColumns finds the columns of a label table that a protocol reads, and the finding of each: RAD-ChestCT's own,
+// abnormality*location, or those of the findings. missing is a column that there should be; "": all are there.
+func RadChestColumns(names []string, all []MappedFinding) (columns []string, of []int, missing string) {
+	raw := slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "*") })
+	for k, m := range all {
+		before := len(columns)
+		for _, n := range names {
+			abnormality, _, located := strings.Cut(n, "*")
+			// CT-CLIP's own tables keep CT-RATE's name for the one calcification.
+			if raw && located && slices.Contains(m.Columns, abnormality) || !raw && (n == m.Name || n == m.Scores[0]) {
+				columns, of = append(columns, n), append(of, k)
+			}
+		}
+		switch {
+		case len(columns) > before:
+		case raw:
+			return nil, nil, m.Columns[0] + "*"
+		default:
+			return nil, nil, m.Name
+		}
+	}
+	return columns, of, ""
 }

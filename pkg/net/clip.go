@@ -23,14 +23,15 @@ func NewCLIP(o CLIP) (*Graph, error) {
 	return g, g.check(o)
 }
 
-// ImageEncoder is CLIP's vision side alone: input x, output image_embedding and pooled, under the same parameter names.
+// ImageEncoder is CLIP's vision side alone: input x, outputs image_embedding, visual_projection (the same before
+// it is brought to length 1) and pooled, under the same parameter names.
 func ImageEncoder(o CLIP) (*Graph, error) {
 	g := &Graph{}
 	g.image(o)
 	return g, g.check(o)
 }
 
-// TextEncoder is CLIP's text side alone: inputs input_ids and attention_mask, output text_embedding.
+// TextEncoder is CLIP's text side alone: inputs input_ids and attention_mask, outputs text_embedding and text_projection.
 func TextEncoder(o CLIP) (*Graph, error) {
 	g := &Graph{}
 	g.text(o)
@@ -124,6 +125,7 @@ func (Held) flops([][]int, []int) float64   { return 0 }
 func (g *Graph) embedding(x *Node, side, name string, width, dim int) *Node {
 	x = g.add(side+"_norm", side+"_norm.", BatchNorm{}, x)
 	x = g.Linear(x, side+"_projection", dim, false, 1/math.Sqrt(float64(width)))
+	g.Output(side+"_projection", x)
 	x = g.add(name, "", L2Norm{}, x)
 	g.Output(name, x)
 	return x

@@ -71,9 +71,12 @@ func (f *scoresFlags) radchest(w io.Writer) (any, error) {
 		return nil, err
 	}
 	all := metrics.RadChestCT()
-	columns, of, err := radchestColumns(t, all)
-	if err != nil {
-		return nil, err
+	columns, of, lacks := metrics.RadChestColumns(t.names, all)
+	switch {
+	case strings.HasSuffix(lacks, "*"):
+		return nil, badInput("%s:1: column %q, at any location, is missing", t.path, strings.TrimSuffix(lacks, "*"))
+	case lacks != "":
+		return nil, badInput("%s:1: column %q is missing", t.path, lacks)
 	}
 	s := metrics.Scores{Y: make([][]int8, len(all)), S: make([][]float64, len(all))}
 	err = t.each(columns, everyID, func(r table.Row) error {
@@ -113,28 +116,6 @@ func (f *scoresFlags) radchest(w io.Writer) (any, error) {
 		}
 	}
 	return tellPublished(w, s)
-}
-
-// radchestColumns are the columns to read, and the finding of each.
-func radchestColumns(t *idTable, all []metrics.MappedFinding) (columns []string, of []int, err error) {
-	raw := slices.ContainsFunc(t.names, func(n string) bool { return strings.Contains(n, "*") })
-	for k, m := range all {
-		before := len(columns)
-		for _, n := range t.names {
-			abnormality, _, located := strings.Cut(n, "*")
-			// CT-CLIP's own tables keep CT-RATE's name for the one calcification.
-			if raw && located && slices.Contains(m.Columns, abnormality) || !raw && (n == m.Name || n == m.Scores[0]) {
-				columns, of = append(columns, n), append(of, k)
-			}
-		}
-		switch found := len(columns) - before; {
-		case found == 0 && raw:
-			return nil, nil, badInput("%s:1: column %q, at any location, is missing", t.path, m.Columns[0])
-		case found == 0:
-			return nil, nil, badInput("%s:1: column %q is missing", t.path, m.Name)
-		}
-	}
-	return columns, of, nil
 }
 
 // multiclass reads labels of one class a row, and one score a class, whose columns are the classes' names.

@@ -230,17 +230,17 @@ func TestOwnFindingsInTheDemo(t *testing.T) {
 		}
 	}
 	var scores struct {
-		Prompts map[string][2]string
+		Prompts []struct{ Prompts map[string][2]string }
 		Summary struct{ Labels map[string]struct{ N int } }
 	}
 	l.read("run/eval/evaluate.ZeroShot.json", &scores)
 	sorted := slices.Sorted(slices.Values(ownNames))
-	for what, got := range map[string][]string{"quality of labels": slices.Sorted(maps.Keys(all)), "prompts": slices.Sorted(maps.Keys(scores.Prompts)), "scores": slices.Sorted(maps.Keys(scores.Summary.Labels))} {
+	for what, got := range map[string][]string{"quality of labels": slices.Sorted(maps.Keys(all)), "prompts": slices.Sorted(maps.Keys(scores.Prompts[0].Prompts)), "scores": slices.Sorted(maps.Keys(scores.Summary.Labels))} {
 		if !slices.Equal(got, sorted) {
 			t.Errorf("%s of %q, want %q", what, got, sorted)
 		}
 	}
-	if p := scores.Prompts; p["Pleural effusion"] != [2]string{"Fluid lies in the pleural space.", "The pleural space is dry."} || p["Gallstone"] != [2]string{"Gallstone is present.", "Gallstone is not present."} {
+	if p := scores.Prompts[0].Prompts; p["Pleural effusion"] != [2]string{"Fluid lies in the pleural space.", "The pleural space is dry."} || p["Gallstone"] != [2]string{"Gallstone is present.", "Gallstone is not present."} {
 		t.Errorf("prompts %q", p)
 	}
 	page, err := os.ReadFile(filepath.Join(l.dir, "run/page.html"))

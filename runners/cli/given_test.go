@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -40,6 +43,9 @@ func (l *lab) evaluatesOnly() {
 		l.Fatal(err)
 	}
 	file := strings.Replace(string(text), "data: data, layout: ct-rate, preset: demo, weights: out/demo/models/clip", "data: other, layout: ct-rate, preset: demo, weights: trained/models/clip", 1)
+	file = strings.Replace(file, "  - {type: publish.Page}", `  - {name: raw, type: evaluate.ZeroShot, input: clip, config: {prompts: [mps-ct, ct-clip], choose: true, tune: train, likeness: dot, protocol: ctclip-zeroshot}}
+  - {name: products, type: evaluate.Retrieval, input: clip, config: {likeness: dot}}
+  - {type: publish.Page}`, 1)
 	l.write("mine.yaml", file)
 	l.succeed("phantom", "--studies", "12", "--size", "32", "--seed", "5", "--out", "other")
 	l.succeed("run", "mine.yaml", "--run", "other-run")
@@ -63,6 +69,8 @@ func (l *lab) evaluatesOnly() {
 		l.Errorf("%d volumes were scored of %d", r.Summary.NRows, want)
 	}
 
+	l.publishes("other-run")
+
 	l.succeed("phantom", "--studies", "8", "--size", "32", "--seed", "4", "--layout", "dicom", "--out", "renamed")
 	out := l.exits(codeInput, "run", "mine.yaml", "--set", "data=renamed", "--set", "layout=dicom", "--run", "leaky")
 	if !strings.Contains(out, "the same voxels as") || !strings.Contains(out, "in the model's training and as") {
@@ -70,6 +78,54 @@ func (l *lab) evaluatesOnly() {
 	}
 	if out := l.exits(codeInput, "run", "mine.yaml", "--set", "weights=data", "--run", "none"); !strings.Contains(out, "no finished model") {
 		l.Error(out)
+	}
+}
+
+// publishes holds the published figures of a step to those of evaluate scores on the softmax of its rows, and its prompts to
+// what was chosen elsewhere.
+func (l *lab) publishes(run string) {
+	l.Helper()
+	var r struct {
+		Prompts []struct {
+			Prompts map[string][2]string
+			Tuned   *float64 `json:"macro_auc_tuned"`
+			Asked   bool
+		}
+		Published metrics.PublishedSummary
+	}
+	l.read(run+"/eval/raw.json", &r)
+	if p := r.Prompts; len(p) != 2 || p[0].Asked == p[1].Asked || p[0].Asked != (*p[0].Tuned >= *p[1].Tuned) || p[0].Prompts["Emphysema"] != [2]string{"Emphysema.", ""} {
+		l.Errorf("prompts: %+v", p)
+	}
+	text, err := os.ReadFile(filepath.Join(l.dir, run, "eval/raw.scores.csv"))
+	if err != nil {
+		l.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	for i, line := range lines[1:] {
+		cells := strings.Split(line, ",")
+		for k, cell := range cells[1:] {
+			v, err := strconv.ParseFloat(cell, 64)
+			if err != nil {
+				l.Fatal(err)
+			}
+			cells[k+1] = strconv.FormatFloat(1/(1+math.Exp(-v)), 'g', -1, 64)
+		}
+		lines[i+1] = strings.Join(cells, ",")
+	}
+	l.write("softmax.csv", strings.Join(lines, "\n"))
+	l.succeed("evaluate", "scores", "--protocol", "ctclip-zeroshot", "--labels", run+"/eval/raw.labels.csv", "--scores", "softmax.csv", "--json", "p.json")
+	var want metrics.PublishedSummary
+	l.read("p.json", &want)
+	if want.Macro.AUC == nil || !reflect.DeepEqual(r.Published, want) {
+		l.Errorf("published %+v, evaluate scores has %+v", r.Published.Macro, want.Macro)
+	}
+	var recall struct {
+		Pairs map[string]metrics.StudyRecall `json:"ctclip_report_recall"`
+	}
+	l.read(run+"/eval/products.json", &recall)
+	if all, unique := recall.Pairs["all_volumes"], recall.Pairs["unique_studies"]; all.NPool <= unique.NPool || unique.NPool < 2 || all.MRR == nil {
+		l.Errorf("pools of %d volumes and %d studies", all.NPool, unique.NPool)
 	}
 }
 

@@ -22,7 +22,7 @@ func TestSealedBeforeScored(t *testing.T) {
 		t.Helper()
 		f := &modelFn{Type: ZeroShotName, Name: step, Run: schemas.Run{Dir: dir}}
 		f.Options.Bootstrap, f.Options.Primary = 10, true
-		p := &pool{Header: result.Header{Split: "test"}, tax: tax, rows: make([]shard.Row, 4), patients: []string{"a", "b", "c", "d"}, y: [][]int8{{0, 1, 0, 1}}}
+		p := &pool{Header: result.Header{Split: "test"}, tax: tax, judged: ScoreOptions{}.judged(tax.Names()), rows: make([]shard.Row, 4), patients: []string{"a", "b", "c", "d"}, y: [][]int8{{0, 1, 0, 1}}}
 		p.sealed = result.Escrow{Type: f.Type, Model: model, Data: "d", Split: p.Split, Labels: digest(p.y), Prompts: []map[string][2]string{{"Nodule": {prompt, ""}}}}
 		before, opened := result.Sealed(dir, step), ""
 		r := &result.Scores{}

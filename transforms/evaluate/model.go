@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"silverbeam/pkg/fit"
@@ -49,8 +50,10 @@ func (f *modelFn) ProcessElement(ctx context.Context, m schemas.Model, emit func
 // pool is the split that is evaluated.
 type pool struct {
 	result.Header
-	tax      *taxonomy.Taxonomy // the run's
-	prompts  *taxonomy.Taxonomy // the same findings, and perhaps others, as they are asked
+	tax      *taxonomy.Taxonomy      // the run's
+	judged   []metrics.MappedFinding // the run's, or a protocol's
+	prompts  []result.PromptSet
+	factor   float64 // by which a score is multiplied to be a logit
 	data     *shard.Dataset
 	rows     []shard.Row
 	patients []string
@@ -64,6 +67,7 @@ func (f *modelFn) header(m schemas.Model) (p *pool, err error) {
 	if p.tax, err = taxonomy.Load(f.Findings); err != nil {
 		return nil, err
 	}
+	p.judged, p.factor = f.Options.judged(p.tax.Names()), 1
 	if p.prompts, err = f.Options.wording(p.tax); err != nil {
 		return nil, err
 	}
@@ -83,7 +87,8 @@ func (f *modelFn) prepare(m schemas.Model) (*pool, error) {
 	if err := f.open(p); err != nil {
 		return nil, errors.Join(err, p.data.Close())
 	}
-	p.sealed = result.Escrow{Type: f.Type, Model: m.Digest, Data: p.data.Manifest().Digest, Split: p.Split, Labels: digest(p.y)}
+	p.sealed = result.Escrow{Type: f.Type, Model: m.Digest, Data: p.data.Manifest().Digest, Split: p.Split, Labels: digest(p.y),
+		Method: strings.TrimSpace(f.Options.Protocol + " " + f.Options.Likeness)}
 	return p, nil
 }
 
@@ -169,13 +174,17 @@ func (f *modelFn) inputs(m schemas.Model, p *pool) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	prompts, err := json.Marshal(p.prompts)
+	if err != nil {
+		return "", err
+	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %s %x %s %s %s", resultVersion, m.Digest, p.Split, manifest.Digest, sha256.Sum256(truth), opts,
-		p.tax.Digest(), p.prompts.Digest()))
+		p.tax.Digest(), prompts))
 	return fmt.Sprintf("%x", sum), nil
 }
 
 // resultVersion changes with the arithmetic or the shape of a result, so that an old one is not kept.
-const resultVersion = 8
+const resultVersion = 9
 
 // kept finds the result of an earlier run on the same inputs.
 func (f *modelFn) kept(h result.Header) (m schemas.Model, ok bool) {
@@ -200,18 +209,21 @@ func (f *modelFn) open(p *pool) (err error) {
 		p.patients = append(p.patients, r.Patient)
 	}
 	if f.Options.Truth == "" {
-		p.y = silver(p.rows, len(p.tax.Findings))
+		own := silver(p.rows, len(p.tax.Findings))
+		for _, m := range p.judged {
+			p.y = append(p.y, own[p.tax.Index(m.Name)])
+		}
 		return nil
 	}
 	p.Labels = filepath.Base(f.Options.Truth)
-	known, err := readTruth(f.Options.Truth, p.tax.Names(), false)
+	known, err := readTruth(f.Options.Truth, names(p.judged), false)
 	if err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(p.rows, func(r shard.Row) bool { return known.knows(r.Study, r.Volume) }) {
 		return fmt.Errorf("%w: %s: none of the studies of split %s is in it", ErrTruth, f.Options.Truth, p.Split)
 	}
-	for _, name := range p.tax.Names() {
+	for _, name := range names(p.judged) {
 		y := make([]int8, len(p.rows))
 		for i, r := range p.rows {
 			y[i] = binary(known.state(name, r.Study, r.Volume))

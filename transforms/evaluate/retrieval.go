@@ -11,6 +11,9 @@ import (
 // The sizes at which recall is told, and what the gallery shows.
 var recallAt = []int{1, 5, 10, 50, 100}
 
+// The sizes at which CT-CLIP's script tells recall.
+var pairedAt = []int{5, 10, 50, 100}
+
 // retrievalProtocol tells how a report asks.
 const retrievalProtocol = "study-recall; a report asks by its conclusion, what follows its last line break, or whole where it has none"
 
@@ -23,15 +26,20 @@ func (r retriever) judge(p *pool, x ranked) (*result.Retrieval, error) {
 		return nil, err
 	}
 	out := &result.Retrieval{Header: p.Header, Protocol: retrievalProtocol, Intervals: map[int]metrics.Interval{}}
-	var reports, conclusions []metrics.Standing
+	if r.F.Options.Likeness == Dot {
+		out.Protocol += "; by dot product"
+	}
+	var reports, conclusions, rows, first []metrics.Standing
 	var hits, shown [][]metrics.Hit
 	for _, b := range x.Blocks {
 		reports, conclusions = append(reports, b.Reports...), append(conclusions, b.Conclusions...)
+		rows, first = append(rows, b.Rows...), append(first, b.First...)
 		hits, shown = append(hits, b.Volumes...), append(shown, b.Gallery...)
 	}
 	a := p.asking()
 	out.Whole = metrics.NewStudyRecall(reports, len(a.studies), recallAt...)
 	out.Reports = metrics.NewStudyRecall(conclusions, len(a.studies), recallAt...)
+	out.Paired = result.PairedRecall{All: metrics.NewStudyRecall(rows, len(p.rows), pairedAt...), Unique: metrics.NewStudyRecall(first, len(a.studies), pairedAt...)}
 	ranks := make([]float64, len(a.studies))
 	for i, q := range out.Reports.Ranks {
 		ranks[i] = float64(q.Total)

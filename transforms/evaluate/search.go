@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"silverbeam/pkg/fit"
 	"silverbeam/pkg/metrics"
@@ -30,7 +31,7 @@ const vectorsVersion = 1
 // number of blocks nor on the order in which they come.
 func Retrieval(s beam.Scope, name string, o RetrievalOptions, findings string, run schemas.Run, in beam.PCollection) beam.PCollection {
 	s = s.Scope(name)
-	r := retriever{modelFn{RetrievalName, name, ZeroShotOptions{ScoreOptions: ScoreOptions{ModelOptions: o.ModelOptions}}, findings, run}, 64, 4096}
+	r := retriever{modelFn{RetrievalName, name, ZeroShotOptions{ScoreOptions: ScoreOptions{ModelOptions: o.ModelOptions}, Likeness: o.Likeness}, findings, run}, 64, 4096}
 	parts, kept := beam.ParDo2(s, &partsFn{r}, in)
 	embedded := beam.ParDo(s, &embedFn{R: r}, beam.Reshuffle(s, parts))
 	tasks := beam.ParDo(s, &tasksFn{r}, beam.GroupByKey(s, beam.AddFixedKey(s, embedded)))
@@ -61,13 +62,14 @@ type task struct {
 type found struct {
 	Query                int
 	Reports, Conclusions []metrics.Standing // of each study of the block: whole, and what a report concludes
+	Rows, First          []metrics.Standing // of each of its volumes, and of the first one of each study: CT-CLIP's recall
 	Volumes              [][]metrics.Hit    // of each of its volumes, as CT-CLIP's script has its pool
 	Gallery              [][]metrics.Hit    // of those of its studies that the gallery shows
 }
 
 // and takes in what the same queries found in other blocks.
 func (f found) and(g found) found {
-	return found{f.Query, add(f.Reports, g.Reports), add(f.Conclusions, g.Conclusions), merge(f.Volumes, g.Volumes, volumeHits), merge(f.Gallery, g.Gallery, galleryHits)}
+	return found{f.Query, add(f.Reports, g.Reports), add(f.Conclusions, g.Conclusions), add(f.Rows, g.Rows), add(f.First, g.First), merge(f.Volumes, g.Volumes, volumeHits), merge(f.Gallery, g.Gallery, galleryHits)}
 }
 
 func add(a, b []metrics.Standing) []metrics.Standing {
@@ -170,7 +172,7 @@ func (v *vectors) load(path string) error {
 
 // vectorsFile is the name of a part's file; "*" is every part's.
 func (r retriever) vectorsFile(p *pool, index string) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %d %s %s %s", vectorsVersion, r.PartRows, p.sealed.Model, p.sealed.Data, p.Split))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %d %s %s %s %t", vectorsVersion, r.PartRows, p.sealed.Model, p.sealed.Data, p.Split, r.F.Options.Likeness == Dot))
 	return filepath.Join(r.F.Run.Dir, "eval", fmt.Sprintf("%s.%x.%s.vectors", r.F.Name, sum[:6], index))
 }
 
@@ -237,6 +239,47 @@ func (r retriever) embed(ctx context.Context, m *fit.Model, p *pool, index int) 
 	return v.save(path)
 }
 
+// series is what can be found of a block: vectors, the number of what each is of, and the first such number.
+type series struct {
+	vectors [][]float32
+	of      []int
+	first   int
+}
+
+// ids are the numbers as text.
+func (s series) ids() (out []string) {
+	for _, n := range s.of {
+		out = append(out, strconv.Itoa(n))
+	}
+	return out
+}
+
+// series gives a block's volumes as reconstructions of studies, on their own, and the first of each study alone.
+func (a asking) series(at stretch, v vectors) (studies, rows, first series) {
+	studies, rows, first = series{first: a.of[at.from]}, series{first: at.from}, series{first: a.of[at.from]}
+	for i, x := range v.volumes {
+		row := at.from + i
+		studies.vectors, studies.of = append(studies.vectors, x), append(studies.of, a.of[row])
+		rows.vectors, rows.of = append(rows.vectors, x), append(rows.of, row)
+		if a.first[a.of[row]] == row {
+			first.vectors, first.of = append(first.vectors, x), append(first.of, a.of[row])
+		}
+	}
+	return studies, rows, first
+}
+
+// stand gives the standing of what each query belongs to, of, in a block of the pool; its own block has that whole.
+func stand(queries series, own, pool series, by metrics.Similarity) ([]metrics.Standing, error) {
+	all, err := metrics.OwnStudies(queries.vectors, queries.ids(), own.vectors, own.ids(), by)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		all[i].Number += own.first - pool.first
+	}
+	return metrics.Stand(queries.vectors, all, pool.vectors, pool.ids(), by)
+}
+
 // search looks for a block's queries in a block of the pool.
 func (r retriever) search(p *pool, t task) (out found, err error) {
 	_, blocks := r.stretches(p)
@@ -249,37 +292,35 @@ func (r retriever) search(p *pool, t task) (out found, err error) {
 	if err != nil {
 		return out, err
 	}
-	a, study := p.asking(), make([]string, len(p.rows))
-	for i, row := range p.rows {
-		study[i] = row.Study
+	a, by := p.asking(), metrics.Similarity(r.F.Options.Likeness != Dot)
+	ownStudies, ownRows, ownFirst := a.series(from, asked)
+	studies, rows, first := a.series(to, searched)
+	reports, conclusions := series{asked.reports, ownFirst.of, ownFirst.first}, series{asked.conclusions, ownFirst.of, ownFirst.first}
+	volumes := series{of: ownRows.of}
+	for _, study := range ownStudies.of {
+		volumes.vectors = append(volumes.vectors, asked.reports[study-ownStudies.first])
 	}
-	first := a.of[from.from]
-	queries := a.studies[first : a.of[from.to-1]+1]
-	stand := func(texts [][]float32) ([]metrics.Standing, error) {
-		own, err := metrics.OwnStudies(texts, queries, asked.volumes, study[from.from:from.to], metrics.Cosine)
-		if err != nil {
-			return nil, err
+	out.Query = t.Query
+	for _, x := range []struct {
+		to                 *[]metrics.Standing
+		queries, own, pool series
+		by                 metrics.Similarity
+	}{
+		{&out.Reports, reports, ownStudies, studies, by}, {&out.Conclusions, conclusions, ownStudies, studies, by},
+		{&out.Rows, volumes, ownRows, rows, metrics.Dot}, {&out.First, reports, ownFirst, first, metrics.Dot},
+	} {
+		if *x.to, err = stand(x.queries, x.own, x.pool, x.by); err != nil {
+			return out, err
 		}
-		for i := range own {
-			own[i].Number += first - a.of[to.from]
-		}
-		return metrics.Stand(texts, own, searched.volumes, study[to.from:to.to], metrics.Cosine)
-	}
-	out = found{Query: t.Query}
-	if out.Reports, err = stand(asked.reports); err != nil {
-		return out, err
-	}
-	if out.Conclusions, err = stand(asked.conclusions); err != nil {
-		return out, err
 	}
 	var shown [][]float32
 	for _, i := range a.shown() {
-		if i >= first && i < first+len(queries) {
-			shown = append(shown, asked.conclusions[i-first])
+		if at := i - ownStudies.first; at >= 0 && at < len(asked.conclusions) {
+			shown = append(shown, asked.conclusions[at])
 		}
 	}
-	top := func(queries [][]float32, k int, skip func(_, row int) bool) ([][]metrics.Hit, error) {
-		hits, err := metrics.TopK(queries, searched.volumes, metrics.Cosine, k, skip)
+	top := func(queries [][]float32, by metrics.Similarity, k int, skip func(_, row int) bool) ([][]metrics.Hit, error) {
+		hits, err := metrics.TopK(queries, searched.volumes, by, k, skip)
 		for _, of := range hits {
 			for i := range of {
 				of[i].Row += to.from
@@ -287,11 +328,11 @@ func (r retriever) search(p *pool, t task) (out found, err error) {
 		}
 		return hits, err
 	}
-	if out.Gallery, err = top(shown, galleryHits, nil); err != nil {
+	if out.Gallery, err = top(shown, by, galleryHits, nil); err != nil {
 		return out, err
 	}
 	labels := rowsOf(p.y, len(p.rows))
-	out.Volumes, err = top(asked.volumes, volumeHits, func(_, row int) bool { return !metrics.InVolumeMap(labels[to.from+row]) })
+	out.Volumes, err = top(asked.volumes, metrics.Cosine, volumeHits, func(_, row int) bool { return !metrics.InVolumeMap(labels[to.from+row]) })
 	return out, err
 }
 
@@ -358,7 +399,7 @@ func (f *embedFn) ProcessElement(ctx context.Context, x part, emit func(part)) e
 			if f.model, err = f.R.F.load(x.Model, p); err != nil {
 				return err
 			}
-			f.digest = x.Model.Digest
+			f.digest, f.model.Raw = x.Model.Digest, f.R.F.Options.Likeness == Dot
 		}
 		if err := f.R.embed(ctx, f.model, p, x.Index); err != nil {
 			return err

@@ -101,6 +101,22 @@ func TestShardedIsInMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	each, alone, firsts := make([]string, len(p.rows)), [][]float32{}, [][]float32{}
+	for i, row := range p.rows {
+		each[i] = row.Volume
+		alone = append(alone, v.reports[a.of[i]])
+		if a.first[a.of[i]] == i {
+			firsts = append(firsts, v.volumes[i])
+		}
+	}
+	paired, err := metrics.RankStudies(alone, each, v.volumes, each, metrics.Dot, pairedAt...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unique, err := metrics.RankStudies(v.reports, a.studies, firsts, a.studies, metrics.Dot, pairedAt...)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var asked [][]float32
 	for _, i := range a.shown() {
 		asked = append(asked, v.conclusions[i])
@@ -121,7 +137,8 @@ func TestShardedIsInMemory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !reflect.DeepEqual(out.Reports, reports) || !reflect.DeepEqual(out.Whole, whole) || !reflect.DeepEqual(out.CTCLIP, shipped) {
+			if !reflect.DeepEqual(out.Reports, reports) || !reflect.DeepEqual(out.Whole, whole) || !reflect.DeepEqual(out.CTCLIP, shipped) ||
+				!reflect.DeepEqual(out.Paired, result.PairedRecall{All: paired, Unique: unique}) {
 				t.Fatalf("%d blocks: not what is found in memory", blocks)
 			}
 			for i, q := range out.Gallery {

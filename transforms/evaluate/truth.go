@@ -2,14 +2,17 @@ package evaluate
 
 import (
 	"bufio"
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 
+	"silverbeam/pkg/metrics"
 	"silverbeam/pkg/table"
 	"silverbeam/pkg/taxonomy"
 )
@@ -120,11 +123,15 @@ func (t truth) readTable(path string, findings []string) error {
 	if !strings.HasSuffix(path, ".csv") {
 		return fmt.Errorf("%s: neither .jsonl nor .csv", path)
 	}
-	id, err := firstColumn(path)
+	names, err := header(path)
 	if err != nil {
 		return err
 	}
-	c := table.Columns{Study: id, Extra: findings}
+	columns, of, err := columnsOf(names, findings)
+	if err != nil {
+		return fmt.Errorf("%s:1: %w", path, err)
+	}
+	c := table.Columns{Study: names[0], Extra: columns}
 	ranges, err := table.Cut(path, c, 10_000)
 	if err != nil {
 		return err
@@ -138,7 +145,7 @@ func (t truth) readTable(path string, findings []string) error {
 			return fmt.Errorf("%s:%d: %s", path, bad[0].Line, bad[0].Reason)
 		}
 		for _, row := range rows {
-			if err := t.row(row, findings); err != nil {
+			if err := t.row(row, columns, of, findings); err != nil {
 				return fmt.Errorf("%s:%d: %w", path, row.Line, err)
 			}
 		}
@@ -146,31 +153,73 @@ func (t truth) readTable(path string, findings []string) error {
 	return nil
 }
 
-func (t truth) row(row table.Row, findings []string) error {
+// row enters one row; where several columns are of one finding, it is present where one says so, and unknown where none does
+// and one is empty.
+func (t truth) row(row table.Row, columns []string, of []int, findings []string) error {
 	id := strings.TrimSuffix(strings.TrimSuffix(row.ID, ".gz"), ".nii")
+	empty := map[string]bool{}
 	for i, v := range row.Extra {
-		if v == "" {
-			continue
-		}
+		name := findings[of[i]]
 		x, err := strconv.ParseFloat(v, 64)
-		if err != nil || (x != 0 && x != 1 && x != -1) {
-			return fmt.Errorf("%s: neither 1, 0, -1 nor empty", findings[i])
+		switch old, had := t.states[name][id]; {
+		case v == "":
+			empty[name] = true
+		case err != nil || x != 0 && x != 1 && x != -1:
+			return fmt.Errorf("%s: neither 1, 0, -1 nor empty", columns[i])
+		case !had || old != taxonomy.Present:
+			t.states[name][id] = taxonomy.State(x)
 		}
-		t.states[findings[i]][id] = taxonomy.State(x)
+	}
+	for name := range empty {
+		if t.states[name][id] != taxonomy.Present {
+			delete(t.states[name], id)
+		}
 	}
 	return t.add(id)
 }
 
-// firstColumn is the name of a CSV's first column.
-func firstColumn(path string) (string, error) {
+// columnsOf are the columns to read of a table, and the finding of each: those of the findings' names or, in RAD-ChestCT's own
+// tables, abnormality*location.
+func columnsOf(names, findings []string) (columns []string, of []int, err error) {
+	if !slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "*") }) {
+		for i := range findings {
+			of = append(of, i)
+		}
+		return findings, of, nil
+	}
+	all := make([]metrics.MappedFinding, len(findings))
+	for i, name := range findings {
+		k := slices.IndexFunc(radChest, func(m metrics.MappedFinding) bool { return m.Name == name })
+		if k < 0 {
+			return nil, nil, fmt.Errorf("columns abnormality*location are RAD-ChestCT's, which has no %q", name)
+		}
+		all[i] = radChest[k]
+	}
+	columns, of, missing := metrics.RadChestColumns(names, all)
+	if missing != "" {
+		err = fmt.Errorf("no column %q", missing)
+	}
+	return columns, of, err
+}
+
+var radChest = metrics.RadChestCT()
+
+// header is a CSV's first line.
+func header(path string) ([]string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer f.Close()
-	line, _ := bufio.NewReader(f).ReadString('\n')
-	name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimRight(line, "\r\n"), "\ufeff"), ",")
-	return strings.Trim(name, `"`), nil
+	names, err := csv.NewReader(f).Read()
+	if errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: the file is empty", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	names[0] = strings.TrimPrefix(names[0], "\ufeff")
+	return names, nil
 }
 
 // binary is a state as metrics take it: 1 or 0, uncertain counting as present, and -1 for what is not known.

@@ -40,6 +40,27 @@ func TestTruth(t *testing.T) {
 	}
 }
 
+// RAD-ChestCT's own table: a finding is present where it is at one location.
+func TestTruthByLocation(t *testing.T) {
+	path := write(t, "t.csv", "NoteAcc_DEID,calcification*aorta,calcification*heart,nodule*lung,nodulegr1cm*lung,mass*lung\ntrn1,0,1,0,0,1\ntrn2,0,0,0,1,0\ntrn3,,0,0,0,0\n")
+	got, err := readTruth(path, []string{"Lung nodule", "Calcification"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string][2]any{"trn1": {taxonomy.Absent, taxonomy.Present}, "trn2": {taxonomy.Present, taxonomy.Absent}, "trn3": {taxonomy.Absent, nil}} {
+		for i, finding := range []string{"Lung nodule", "Calcification"} {
+			if s, known := got.state(finding, id); known != (want[i] != nil) || known && s != want[i] {
+				t.Errorf("%s of %s: %v, known %v; want %v", finding, id, s, known, want[i])
+			}
+		}
+	}
+	for finding, want := range map[string]string{"Emphysema": `no column "emphysema*"`, "Rib fracture": `has no "Rib fracture"`} {
+		if _, err := readTruth(path, []string{finding}, false); !errors.Is(err, ErrTruth) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", finding, err, want)
+		}
+	}
+}
+
 // Every fault is bad input: one line that names the file, and the line or column where there is one.
 func TestBadTruth(t *testing.T) {
 	for name, c := range map[string]struct{ file, text, want string }{

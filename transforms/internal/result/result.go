@@ -62,7 +62,18 @@ type Scores struct {
 	ROC         map[string][]metrics.Point `json:"roc"`
 	Baseline    *metrics.Summary           `json:"baseline,omitempty"` // a logistic regression on each volume's HU histogram
 	BaselineROC map[string][]metrics.Point `json:"baseline_roc,omitempty"`
-	Prompts     map[string][2]string       `json:"prompts,omitempty"` // finding → what was asked, positive and negative
+	Prompts     []PromptSet                `json:"prompts,omitempty"` // those asked, and those that were not chosen
+	// Published holds the figures by a published protocol's arithmetic: to compare with published numbers alone, since its
+	// thresholds are chosen on the rows that they are judged by.
+	Published *metrics.PublishedSummary `json:"published,omitempty"`
+}
+
+// PromptSet is how findings are asked.
+type PromptSet struct {
+	Name    string               `json:"name"`
+	Prompts map[string][2]string `json:"prompts"`                   // finding → positive and negative
+	Tuned   *float64             `json:"macro_auc_tuned,omitempty"` // on the split on which it was chosen, or not
+	Asked   bool                 `json:"asked"`                     // its scores count; those of several are averaged
 }
 
 // Retrieval is eval/NAME.json of an evaluate.Retrieval step.
@@ -74,7 +85,14 @@ type Retrieval struct {
 	Intervals map[int]metrics.Interval `json:"report_recall_intervals"`
 	Volumes   *metrics.LabelRecall     `json:"volume_to_volume"`
 	CTCLIP    *metrics.VolumeMap       `json:"ctclip_volume_map"`
+	Paired    PairedRecall             `json:"ctclip_report_recall"`
 	Gallery   []Query                  `json:"gallery"`
+}
+
+// PairedRecall is CT-CLIP's published recall: by dot product a report must find the very volume that it came with.
+type PairedRecall struct {
+	All    *metrics.StudyRecall `json:"all_volumes"`    // each volume asks with its study's report: other volumes of the study are misses
+	Unique *metrics.StudyRecall `json:"unique_studies"` // the first volume of each study alone asks and is asked for
 }
 
 // Query is one report and the volumes it found.
