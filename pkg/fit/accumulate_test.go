@@ -5,13 +5,16 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"silverbeam/pkg/engine"
 	"silverbeam/pkg/net"
+	"silverbeam/pkg/simd"
 )
 
-// same holds the gradients of a batch in parts to those of the whole: 1e-5 of the largest.
+// same holds the gradients of a batch in parts to those of the whole: 1e-5 of the largest, 2e-5 in plain Go, whose sums are
+// of one number after another.
 func same(t *testing.T, whole, parts engine.Program, in map[string]net.Tensor) {
 	t.Helper()
 	out, err := whole.Run(in)
@@ -25,7 +28,7 @@ func same(t *testing.T, whole, parts engine.Program, in map[string]net.Tensor) {
 	if got := float64(out["loss"].F32[0]); math.Abs(got-loss) > 1e-5*loss {
 		t.Errorf("loss %v, of the whole batch %v", got, loss)
 	}
-	grads, want := parts.Gradients(), whole.Gradients()
+	grads, want, bound := parts.Gradients(), whole.Gradients(), pick(simd.Level == "go", 2e-5, 1e-5)
 	if len(grads) != len(want) {
 		t.Errorf("%d gradients, want %d", len(grads), len(want))
 	}
@@ -34,7 +37,7 @@ func same(t *testing.T, whole, parts engine.Program, in map[string]net.Tensor) {
 		for i, v := range g.F32 {
 			off, top = max(off, math.Abs(float64(grads[name].F32[i]-v))), max(top, math.Abs(float64(v)))
 		}
-		if off > 1e-5*max(top, 5e-2) { // a softmax does not see its keys' bias, nor a norm the shift before it: there it is rounding
+		if off > bound*max(top, 5e-2) { // a softmax does not see its keys' bias, nor a norm the shift before it: there it is rounding
 			t.Errorf("gradient of %s: off by %.2g of %.2g", name, off, top)
 		}
 	}
@@ -58,7 +61,8 @@ func testIDs(r *rand.Rand, below int, shape ...int) net.Tensor {
 
 // moved gives statistics that are not those of a start.
 func moved(all map[string]net.Tensor, r *rand.Rand) map[string]net.Tensor {
-	for name, v := range all {
+	for _, name := range slices.Sorted(maps.Keys(all)) { // always the same numbers
+		v := all[name]
 		for i := range v.F32 {
 			switch {
 			case len(name) > 12 && name[len(name)-12:] == "running_mean":
