@@ -146,9 +146,13 @@ func (c *Client) begin(ctx context.Context, in *ledger.Intent, p *prompt, body s
 	}
 	in.Findings = c.asks.ids(p.asked)
 	select {
-	case c.waiting <- struct{}{}:
-	case <-ctx.Done():
-		return 0, nil, ctx.Err()
+	case c.waiting <- struct{}{}: // though it was called off: where the budget is used up, each call says so
+	default:
+		select {
+		case c.waiting <- struct{}{}:
+		case <-ctx.Done():
+			return 0, nil, ctx.Err()
+		}
 	}
 	if attempt, err = c.book.Begin(ctx, *in); err != nil {
 		<-c.waiting

@@ -111,7 +111,8 @@ func (l *lifted) batch(ctx context.Context, b schemas.Batch) (schemas.Batch, err
 }
 
 // each runs the step on every study, some at a time. It returns each study's refusal, the CPU seconds of the threads
-// that worked, and the first error that stops the run. Of a step that waits on calls these are the process's since such
+// that worked, and the error that stops the run: of those that had begun, the one of the first study in order, so that a
+// run says the same each time. Of a step that waits on calls these are the process's since such
 // a step was last through a batch, but for what others compute: threads that its goroutines held would cost as much as the
 // calls.
 func (l *lifted) each(ctx context.Context, studies []schemas.Study) ([]error, float64, error) {
@@ -135,7 +136,7 @@ func (l *lifted) each(ctx context.Context, studies []schemas.Study) ([]error, fl
 					core.take()
 				}
 				if errs[i] = l.study(ctx, &studies[i]); errs[i] != nil && !errors.As(errs[i], new(schemas.Refusal)) {
-					cancel(fmt.Errorf("%s: study %s: %w", l.name, studies[i].ID, errs[i]))
+					cancel(l.stops(studies[i], errs[i]))
 				} else if err := watch(l.run, l.name, errs[i]); err != nil {
 					cancel(err)
 				}
@@ -147,7 +148,18 @@ func (l *lifted) each(ctx context.Context, studies []schemas.Study) ([]error, fl
 	if l.atOnce > 0 {
 		cpuNS.Add(int64(sinceAsked()))
 	}
-	return errs, time.Duration(cpuNS.Load()).Seconds(), context.Cause(ctx)
+	why := context.Cause(ctx)
+	for i, err := range errs {
+		if why != nil && err != nil && !errors.As(err, new(schemas.Refusal)) && !errors.Is(err, context.Canceled) {
+			why = l.stops(studies[i], err)
+			break
+		}
+	}
+	return errs, time.Duration(cpuNS.Load()).Seconds(), why
+}
+
+func (l *lifted) stops(s schemas.Study, err error) error {
+	return fmt.Errorf("%s: study %s: %w", l.name, s.ID, err)
 }
 
 // study runs the step on one study; a panic becomes an error, since in a goroutine of ours it would end the process.
