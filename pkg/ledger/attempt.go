@@ -148,36 +148,23 @@ func (b *Book) Paid(id Identity) ([]Answer, error) {
 	return answers, nil
 }
 
-// stored are answers as they stand on the disk.
-type stored struct {
-	answers []Answer
-	labels  [][]byte
-}
-
-// readStored reads rows of labels, cost and model.
-func readStored(rows *sql.Rows, err error) (s stored, _ error) {
+// answers reads rows of labels, cost and model. The labels are decoded with no connection held: a set of findings may
+// need one.
+func (d *database) answers(rows *sql.Rows, err error) (all []Answer, _ error) {
+	var labels [][]byte
 	err = each(rows, err, func() error {
 		var a Answer
-		var labels []byte
-		err := rows.Scan(&labels, &a.CostPico, &a.Model)
-		s.answers, s.labels = append(s.answers, a), append(s.labels, labels)
+		var b []byte
+		err := rows.Scan(&b, &a.CostPico, &a.Model)
+		all, labels = append(all, a), append(labels, b)
 		return err
 	})
-	return s, err
-}
-
-// decode reads their labels, with no connection held: a set of findings may need one.
-func (d *database) decode(s stored, err error) ([]Answer, error) {
-	for i := range s.answers {
+	for i := range all {
 		if err == nil {
-			err = s.answers[i].decode(s.labels[i], d.set)
+			err = all[i].decode(labels[i], d.set)
 		}
 	}
-	return s.answers, err
-}
-
-func (d *database) answers(rows *sql.Rows, err error) ([]Answer, error) {
-	return d.decode(readStored(rows, err))
+	return all, err
 }
 
 // Spared notes a report that was answered without a call of its own: by what another run has put into the store, or by
