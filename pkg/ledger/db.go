@@ -21,7 +21,7 @@ import (
 // database is what ledger and store are kept in: one SQLite file held by this process (write-ahead log, every commit
 // synced to the disk, readers beside one writer), or one schema of a Postgres that other processes use too. Writes of many
 // goroutines share a commit; each returns when its own is durable. Where there are many, commits
-// begin commitEvery apart, as a commit delay lets more share each.
+// begin up to commitEvery apart, as a commit delay lets more share each.
 type database struct {
 	path string   // file, or server and schema
 	lock *os.File // of SQLite; nil for a reader
@@ -207,7 +207,8 @@ func full(err error) error {
 
 const (
 	groupSize = 512
-	manyOps   = 4 // of one commit promise as many to the next
+	manyOps   = 4                    // of one commit promise as many to the next
+	opWaits   = 2 * time.Millisecond // for each of them: where few write, each waits for the others
 )
 
 // write is the one writer: it commits all that waits, together. A group in which one op fails is done again one by one.
@@ -257,7 +258,7 @@ func (d *database) gather(last int, began time.Time) (group []op, open bool) {
 		return nil, true
 	}
 	if last >= manyOps {
-		time.Sleep(d.commitEvery - time.Since(began))
+		time.Sleep(min(d.commitEvery, time.Duration(last)*opWaits) - time.Since(began))
 	}
 	for len(group) < groupSize {
 		select {

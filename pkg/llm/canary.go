@@ -183,17 +183,20 @@ func (k *canaries) compare(all [][]taxonomy.Label) (labels, otherLabels, texts, 
 // askCanaries asks them once, and holds the answers against those before.
 func (c *Client) askCanaries(ctx context.Context) error {
 	k := &c.canary
-	var all [][]taxonomy.Label
-	var got [][]ledger.Answer
-	for i, text := range k.texts() {
+	of := k.texts()
+	all, got := make([][]taxonomy.Label, len(of)), make([][]ledger.Answer, len(of))
+	err := together(of, func(i int, text string) (err error) {
 		call := c.store.Identity("canary call", text, fmt.Sprint(rand.Uint64())) // each asking is a call of its own
 		in := ledger.Intent{Step: CanaryStep, Study: fmt.Sprint("canary-", i+1), Identity: call, Findings: c.asks.ids(c.asks.all),
 			Model: c.o.Model, PriceID: c.price.ID, CapPico: c.o.MaxCostPico}
-		answers, err := c.ask(context.WithValue(ctx, removedKey{}, Removed(nil)), in, c.asks.all, user(c.canaryID(text, 0), normalise(text)), 0) // nobody's: nothing to remove
-		if err != nil && !errors.As(err, new(Refusal)) {
-			return fmt.Errorf("canary texts: %w", err)
+		got[i], err = c.ask(context.WithValue(ctx, removedKey{}, Removed(nil)), in, c.asks.all, user(c.canaryID(text, 0), normalise(text)), 0) // nobody's: nothing to remove
+		if all[i] = c.asks.whole(got[i]); errors.As(err, new(Refusal)) {
+			return nil
 		}
-		all, got = append(all, c.asks.whole(answers)), append(got, answers)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("canary texts: %w", err)
 	}
 	labels, others, texts, otherTexts := 0, 0, 0, 0
 	p := 1.0
@@ -212,17 +215,30 @@ func (c *Client) askCanaries(ctx context.Context) error {
 		k.told = true
 		return nil
 	}
-	for i, text := range k.texts() {
-		for _, a := range got[i] {
-			if k.n < canaryKept {
-				if err := c.store.Put(c.canaryID(text, k.n), a); err != nil {
-					return err
-				}
+	if k.n < canaryKept {
+		err = together(of, func(i int, text string) (err error) {
+			for _, a := range got[i] {
+				err = errors.Join(err, c.store.Put(c.canaryID(text, k.n), a))
 			}
-		}
+			return err
+		})
+	}
+	if err != nil {
+		return err
 	}
 	k.add(all)
 	return nil
+}
+
+// together does something with all texts at once.
+func together(texts []string, do func(i int, text string) error) error {
+	errs := make([]error, len(texts))
+	var wg sync.WaitGroup
+	for i, text := range texts {
+		wg.Go(func() { errs[i] = do(i, text) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // atLeast is the chance that of n balls drawn from total, marked of which are marked, k or more are (the hypergeometric
