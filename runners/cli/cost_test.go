@@ -216,7 +216,7 @@ func TestTwoProgramsShareAStore(t *testing.T) {
 	if server == "" {
 		t.Skip("SILVERBEAM_POSTGRES names no server (make test-postgres)")
 	}
-	const own, shared = 20, 100
+	const own, shared = 40, 100 // more of its own than a program has under way
 	var met [2]sync.Once
 	var both sync.WaitGroup
 	both.Add(2)
