@@ -234,8 +234,11 @@ func replay(path string, db *sql.DB) (free uint64, err error) {
 		if err = apply(tx, lines); err == nil {
 			err = noteFolded(tx, epoch)
 		}
+		if err == nil {
+			err = tx.Commit() // all of them, or none
+		}
 	}
-	return max(epoch, folded) + 1, errors.Join(err, tx.Commit())
+	return max(epoch, folded) + 1, err
 }
 
 func noteFolded(tx *sql.Tx, epoch uint64) error {

@@ -116,6 +116,7 @@ func (l *lifted) batch(ctx context.Context, b schemas.Batch) (schemas.Batch, err
 // a step was last through a batch, but for what others compute: threads that its goroutines held would cost as much as the
 // calls.
 func (l *lifted) each(ctx context.Context, studies []schemas.Study) ([]error, float64, error) {
+	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	errs, workers := make([]error, len(studies)), l.atOnce
@@ -150,7 +151,7 @@ func (l *lifted) each(ctx context.Context, studies []schemas.Study) ([]error, fl
 	}
 	why := context.Cause(ctx)
 	for i, err := range errs {
-		if why != nil && err != nil && !errors.As(err, new(schemas.Refusal)) && !errors.Is(err, context.Canceled) {
+		if why != nil && outer.Err() == nil && err != nil && !errors.As(err, new(schemas.Refusal)) && !errors.Is(err, context.Canceled) {
 			why = l.stops(studies[i], err)
 			break
 		}
