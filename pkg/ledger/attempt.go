@@ -57,19 +57,19 @@ func (b *Book) Begin(ctx context.Context, in Intent) (attempt int64, err error) 
 	if err != nil {
 		return 0, err
 	}
-	if err = b.reserve(ctx, in, op{lines: begin(attempt, in, at)}); err != nil {
+	if err = b.reserve(ctx, in, op{entries: begin(attempt, in, at)}); err != nil {
 		b.month.settle(attempt, new(int64))
 	}
 	return attempt, err
 }
 
 // begin is how an intent is written.
-func begin(attempt int64, in Intent, now int64) []line {
-	lines := []line{{insertAttempt, []any{attempt, in.Batch, in.Step, in.Study, in.Identity[:], in.Model, in.PriceID, now, in.ReservePico}}}
+func begin(attempt int64, in Intent, now int64) []entry {
+	entries := []entry{{insertAttempt, []any{attempt, in.Batch, in.Step, in.Study, in.Identity[:], in.Model, in.PriceID, now, in.ReservePico}}}
 	if in.Report != (Identity{}) {
-		lines = append(lines, line{insertAsked, []any{in.Batch, in.Step, in.Study, in.Report[:], "call", in.SavedPico}})
+		entries = append(entries, entry{insertAsked, []any{in.Batch, in.Step, in.Study, in.Report[:], "call", in.SavedPico}})
 	}
-	return lines
+	return entries
 }
 
 // Settle writes what became of an attempt and, where its cost is known, gives back what it did not need. The intent's
@@ -92,9 +92,9 @@ func (b *Book) Settle(attempt int64, in Intent, o Outcome) error {
 // settling is how an outcome is written.
 func (b *Book) settling(attempt int64, in Intent, o Outcome, now int64) op {
 	var labels, sent, input, output any // nil: NULL
-	var lines []line
+	var entries []entry
 	if o.Kind == Answered {
-		labels, lines = b.d.encode(Answer{Findings: in.Findings, Labels: o.Labels})
+		labels, entries = b.d.encode(Answer{Findings: in.Findings, Labels: o.Labels})
 	}
 	if !o.Sent.IsZero() {
 		sent = o.Sent.UnixNano()
@@ -104,7 +104,7 @@ func (b *Book) settling(attempt int64, in Intent, o Outcome, now int64) op {
 		u = *o.Usage
 		input, output = u.Input, u.Output
 	}
-	w := op{lines: append(lines, line{settleAttempt, []any{sent, now, o.Kind, int64(o.Status), o.RequestID, o.ModelSeen, o.Print, string(o.RawUsage),
+	w := op{entries: append(entries, entry{settleAttempt, []any{sent, now, o.Kind, int64(o.Status), o.RequestID, o.ModelSeen, o.Print, string(o.RawUsage),
 		input, orNull(u.Cached), orNull(u.CacheWrite), output, orNull(u.Reasoning), orNull(o.CostPico), labels, attempt}})}
 	if b.d.shared && o.CostPico != nil {
 		w.run = func(tx *sql.Tx) error {
@@ -171,9 +171,9 @@ func (d *database) answers(rows *sql.Rows, err error) (all []Answer, _ error) {
 // sharing the answer of an equal report of this run. savedPico is what the answer had cost. Of equal reports in the store
 // the first counts as stored and the others as shared.
 func (b *Book) Spared(in Intent, fromStore bool, savedPico int64) error {
-	l := line{insertAsked, []any{in.Batch, in.Step, in.Study, in.Report[:], "dedupe", savedPico}}
+	l := entry{insertAsked, []any{in.Batch, in.Step, in.Study, in.Report[:], "dedupe", savedPico}}
 	if fromStore {
-		l = line{insertStored, []any{in.Batch, in.Step, in.Study, in.Report[:], in.Report[:], in.Step, savedPico}}
+		l = entry{insertStored, []any{in.Batch, in.Step, in.Study, in.Report[:], in.Report[:], in.Step, savedPico}}
 	}
-	return b.wrap(b.d.hand(op{lines: []line{l}}))
+	return b.wrap(b.d.hand(op{entries: []entry{l}}))
 }

@@ -44,15 +44,15 @@ type database struct {
 	done   chan struct{}
 }
 
-// op is a change of the tables: lines, which alone may wait in a journal, and what run does.
+// op is a change of the tables: entries, which alone may wait in a journal, and what run does.
 type op struct {
-	lines []line
-	run   func(*sql.Tx) error // nil: nothing
-	err   chan error
+	entries []entry
+	run     func(*sql.Tx) error // nil: nothing
+	err     chan error
 }
 
 func (o op) apply(tx *sql.Tx) error {
-	err := apply(tx, o.lines)
+	err := apply(tx, o.entries)
 	if err == nil && o.run != nil {
 		err = o.run(tx)
 	}
@@ -67,7 +67,7 @@ func openDatabase(path, schema string, commitEvery time.Duration) (*database, er
 	return openLocal(path, schema, commitEvery, false)
 }
 
-// openLocal does so. With a journal, lines wait there.
+// openLocal does so. With a journal, entries wait there.
 func openLocal(path, schema string, commitEvery time.Duration, journaled bool) (*database, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -241,11 +241,11 @@ func (d *database) write() {
 	}
 }
 
-// gather waits for ops and gives all that are there; none, where lines have waited in the journal for their time, or where
+// gather waits for ops and gives all that are there; none, where entries have waited in the journal for their time, or where
 // no op will come any more.
 func (d *database) gather(last int, began time.Time) (group []op, open bool) {
 	var late <-chan time.Time // never
-	if j := d.journal; j != nil && len(j.lines) > 0 {
+	if j := d.journal; j != nil && len(j.entries) > 0 {
 		late = time.After(foldEvery - time.Since(j.since))
 	}
 	select {
@@ -286,13 +286,13 @@ func (d *database) commit(group []op) error {
 	if j == nil {
 		return d.commitTables(group)
 	}
-	var lines []line
+	var entries []entry
 	for _, o := range group {
-		lines = append(lines, o.lines...)
+		entries = append(entries, o.entries...)
 	}
-	if len(lines) > 0 && !slices.ContainsFunc(group, func(o op) bool { return o.run != nil }) {
-		if room, err := j.add(lines); room {
-			if err == nil && len(j.lines) >= foldLines {
+	if len(entries) > 0 && !slices.ContainsFunc(group, func(o op) bool { return o.run != nil }) {
+		if room, err := j.add(entries); room {
+			if err == nil && len(j.entries) >= foldEntries {
 				_ = d.commitTables(nil) // they are safe where they are, and are tried again
 			}
 			return err
@@ -304,7 +304,7 @@ func (d *database) commit(group []op) error {
 
 func (d *database) commitTables(group []op) error {
 	j := d.journal
-	if len(group) == 0 && (j == nil || len(j.lines) == 0) {
+	if len(group) == 0 && (j == nil || len(j.entries) == 0) {
 		return nil
 	}
 	begin := d.db.BeginTx
@@ -316,8 +316,8 @@ func (d *database) commitTables(group []op) error {
 		return err
 	}
 	defer tx.Rollback()
-	if j != nil && len(j.lines) > 0 {
-		if err = apply(tx, j.lines); err == nil {
+	if j != nil && len(j.entries) > 0 {
+		if err = apply(tx, j.entries); err == nil {
 			err = noteFolded(tx, j.epoch)
 		}
 		if err != nil {
@@ -329,7 +329,7 @@ func (d *database) commitTables(group []op) error {
 			return err
 		}
 	}
-	if err = tx.Commit(); err == nil && j != nil && len(j.lines) > 0 {
+	if err = tx.Commit(); err == nil && j != nil && len(j.entries) > 0 {
 		j.next()
 	}
 	return err

@@ -14,24 +14,24 @@ import (
 	"time"
 )
 
-// journal holds what a ledger's file has not yet: lines that one write and one sync in place make durable, where a commit
-// to the tables takes several of each. The writer folds lines into the tables many at once, and after any death the next
-// who opens the file does. Each line gets into the tables once: the tables hold the epoch that is folded.
+// journal holds what a ledger's file has not yet: entries that one write and one sync in place make durable, where a commit
+// to the tables takes several of each. The writer folds entries into the tables many at once, and after any death the next
+// who opens the file does. Each entry gets into the tables once: the tables hold the epoch that is folded.
 //
-// The file is a header and lines one after another. A line is its length and the CRC-32C of epoch and content, 4 bytes
-// each, and its content: the place of its statement, 1 byte, and the arguments. What follows the last line of the epoch
+// The file is a header and entries one after another. An entry is its length and the CRC-32C of epoch and content, 4 bytes
+// each, and its content: the place of its statement, 1 byte, and the arguments. What follows the last entry of the epoch
 // is of an earlier one, or zero. Integers are little-endian.
 type journal struct {
-	f     *os.File
-	epoch uint64
-	at    int64     // where the next line goes
-	since time.Time // the first line that is not in the tables
-	lines []line    // those
-	buf   []byte
+	f       *os.File
+	epoch   uint64
+	at      int64     // where the next entry goes
+	since   time.Time // the first entry that is not in the tables
+	entries []entry   // those
+	buf     []byte
 }
 
-// line is a statement of ours with its arguments: int64, string, []byte or nil.
-type line struct {
+// entry is a statement of ours with its arguments: int64, string, []byte or nil.
+type entry struct {
 	statement byte
 	args      []any
 }
@@ -55,9 +55,9 @@ var statements = []string{
 		input=?,cached=?,cache_write=?,output=?,reasoning=?,cost=?,labels=? WHERE id=?`,
 }
 
-// apply runs lines in their order.
-func apply(tx *sql.Tx, lines []line) error {
-	for _, l := range lines {
+// apply runs entries in their order.
+func apply(tx *sql.Tx, entries []entry) error {
+	for _, l := range entries {
 		if _, err := tx.Exec(statements[l.statement], l.args...); err != nil {
 			return err
 		}
@@ -69,10 +69,10 @@ const (
 	journalMagic = "SBJ1"
 	journalHead  = len(journalMagic) + 8 // and the epoch
 	journalSize  = 256 << 10
-	lineHead     = 4 + 4
+	entryHead    = 4 + 4
 
-	foldLines = 256         // are some 5 ms of work, in which nobody's line is written
-	foldEvery = time.Second // readers in other processes are as late
+	foldEntries = 256         // are some 5 ms of work, in which nobody's entry is written
+	foldEvery   = time.Second // readers in other processes are as late
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -97,19 +97,19 @@ func openJournal(path string, epoch uint64) (*journal, error) {
 	return j, nil
 }
 
-// next begins an epoch, whose header goes out with its first lines. What is in the tables leaves the file: it may be
+// next begins an epoch, whose header goes out with its first entries. What is in the tables leaves the file: it may be
 // forgotten there.
 func (j *journal) next() {
 	_, _ = j.f.WriteAt(make([]byte, j.at), 0)
 	j.epoch++
-	j.at, j.lines = 0, nil
+	j.at, j.entries = 0, nil
 	j.buf = binary.LittleEndian.AppendUint64(append(j.buf[:0], journalMagic...), j.epoch)
 }
 
-// add makes lines durable. room is false, and nothing done, where the file has no room for them.
-func (j *journal) add(lines []line) (room bool, err error) {
+// add makes entries durable. room is false, and nothing done, where the file has no room for them.
+func (j *journal) add(entries []entry) (room bool, err error) {
 	kept := len(j.buf)
-	for _, l := range lines {
+	for _, l := range entries {
 		j.buf = j.append(j.buf, l)
 	}
 	if room = j.at+int64(len(j.buf)) <= journalSize; room {
@@ -121,17 +121,17 @@ func (j *journal) add(lines []line) (room bool, err error) {
 		j.buf = j.buf[:kept]
 		return room, err
 	}
-	if len(j.lines) == 0 {
+	if len(j.entries) == 0 {
 		j.since = time.Now()
 	}
 	j.at += int64(len(j.buf))
-	j.buf, j.lines = j.buf[:0], append(j.lines, lines...)
+	j.buf, j.entries = j.buf[:0], append(j.entries, entries...)
 	return true, nil
 }
 
-func (j *journal) append(b []byte, l line) []byte {
+func (j *journal) append(b []byte, l entry) []byte {
 	start := len(b)
-	b = append(b, make([]byte, lineHead)...)
+	b = append(b, make([]byte, entryHead)...)
 	b = append(b, l.statement)
 	for _, a := range l.args {
 		switch a := a.(type) {
@@ -145,41 +145,41 @@ func (j *journal) append(b []byte, l line) []byte {
 			b = append(binary.AppendUvarint(append(b, 3), uint64(len(a))), a...)
 		}
 	}
-	content := b[start+lineHead:]
+	content := b[start+entryHead:]
 	binary.LittleEndian.PutUint32(b[start:], uint32(len(content)))
-	binary.LittleEndian.PutUint32(b[start+4:], lineSum(j.epoch, content))
+	binary.LittleEndian.PutUint32(b[start+4:], entrySum(j.epoch, content))
 	return b
 }
 
-func lineSum(epoch uint64, content []byte) uint32 {
+func entrySum(epoch uint64, content []byte) uint32 {
 	return crc32.Update(crc32.Checksum(binary.LittleEndian.AppendUint64(nil, epoch), castagnoli), castagnoli, content)
 }
 
-// readJournal gives the lines of a file's last epoch, up to the first that is not whole.
-func readJournal(b []byte) (epoch uint64, lines []line, err error) {
+// readJournal gives the entries of a file's last epoch, up to the first that is not whole.
+func readJournal(b []byte) (epoch uint64, entries []entry, err error) {
 	if len(b) < journalHead || string(b[:len(journalMagic)]) != journalMagic {
 		return 0, nil, nil // its maker died before the header was there
 	}
 	epoch = binary.LittleEndian.Uint64(b[len(journalMagic):])
-	for b = b[journalHead:]; len(b) >= lineHead; {
+	for b = b[journalHead:]; len(b) >= entryHead; {
 		n, sum := int64(binary.LittleEndian.Uint32(b)), binary.LittleEndian.Uint32(b[4:])
-		if b = b[lineHead:]; n == 0 || n > int64(len(b)) || lineSum(epoch, b[:n]) != sum {
+		if b = b[entryHead:]; n == 0 || n > int64(len(b)) || entrySum(epoch, b[:n]) != sum {
 			break
 		}
-		l, err := parseLine(b[:n])
+		l, err := parseEntry(b[:n])
 		if err != nil {
 			return epoch, nil, err
 		}
-		lines, b = append(lines, l), b[n:]
+		entries, b = append(entries, l), b[n:]
 	}
-	return epoch, lines, nil
+	return epoch, entries, nil
 }
 
-var errLine = errors.New("a line of the journal is of another version of this program")
+var errEntry = errors.New("an entry of the journal is of another version of this program")
 
-func parseLine(b []byte) (l line, err error) {
+func parseEntry(b []byte) (l entry, err error) {
 	if l.statement = b[0]; int(l.statement) >= len(statements) {
-		return l, errLine
+		return l, errEntry
 	}
 	for b = b[1:]; len(b) > 0; {
 		kind := b[0]
@@ -191,14 +191,14 @@ func parseLine(b []byte) (l line, err error) {
 		if kind == 1 {
 			v, n := binary.Varint(b)
 			if n <= 0 {
-				return l, errLine
+				return l, errEntry
 			}
 			l.args, b = append(l.args, v), b[n:]
 			continue
 		}
 		size, n := binary.Uvarint(b)
 		if n <= 0 || kind > 3 || size > uint64(len(b)-n) {
-			return l, errLine
+			return l, errEntry
 		}
 		text := b[n : n+int(size)]
 		b = b[n+int(size):]
@@ -217,7 +217,7 @@ func replay(path string, db *sql.DB) (free uint64, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, err
 	}
-	epoch, lines, err := readJournal(b)
+	epoch, entries, err := readJournal(b)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", journalOf(path), err)
 	}
@@ -231,7 +231,7 @@ func replay(path string, db *sql.DB) (free uint64, err error) {
 		return 0, err
 	}
 	if epoch > folded {
-		if err = apply(tx, lines); err == nil {
+		if err = apply(tx, entries); err == nil {
 			err = noteFolded(tx, epoch)
 		}
 		if err == nil {

@@ -40,7 +40,7 @@ func pay(t *testing.T, b *Book, study string, pico int64) {
 	}
 }
 
-// Wherever a process died, whoever opens or reads its ledger finds each line that was whole, once.
+// Wherever a process died, whoever opens or reads its ledger finds each entry that was whole, once.
 func TestJournalOfTheDead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	b, err := OpenBook(path)
@@ -105,7 +105,7 @@ func TestJournalOfTheDead(t *testing.T) {
 	}
 }
 
-// Of lines that cannot go into the tables together none does: the next attempt finds them as they were.
+// Of entries that cannot go into the tables together none does: the next attempt finds them as they were.
 func TestReplayIsWhole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	b, err := OpenBook(path)
@@ -115,12 +115,12 @@ func TestReplayIsWhole(t *testing.T) {
 	defer b.Close()
 	j := &journal{epoch: 9}
 	j.buf = binary.LittleEndian.AppendUint64([]byte(journalMagic), j.epoch)
-	j.buf = j.append(j.buf, line{insertSet, []any{[]byte{1}, []byte{2}}})
-	j.buf = j.append(j.buf, line{settleAttempt, []any{int64(1)}}) // too few arguments
+	j.buf = j.append(j.buf, entry{insertSet, []any{[]byte{1}, []byte{2}}})
+	j.buf = j.append(j.buf, entry{settleAttempt, []any{int64(1)}}) // too few arguments
 	copied := dead(t, path, j.buf)
 	for range 2 {
 		if _, err := ReadCost(copied); err == nil {
-			t.Fatal("a line that does not fit went in")
+			t.Fatal("an entry that does not fit went in")
 		}
 	}
 	if err := os.Remove(journalOf(copied)); err != nil {
@@ -133,11 +133,11 @@ func TestReplayIsWhole(t *testing.T) {
 	defer d.db.Close()
 	var n int
 	if err := d.db.QueryRow(`SELECT count(*) FROM sets`).Scan(&n); err != nil || n != 0 {
-		t.Errorf("%d lines of two went in, %v", n, err)
+		t.Errorf("%d entries of two went in, %v", n, err)
 	}
 }
 
-// A journal that is full goes into the tables, and lines longer than it do at once.
+// A journal that is full goes into the tables, and entries longer than it do at once.
 func TestFullJournal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	b, err := OpenBook(path)
@@ -153,26 +153,26 @@ func TestFullJournal(t *testing.T) {
 	}
 }
 
-// Whatever a journal holds, its lines are read as they were written or not at all.
+// Whatever a journal holds, its entries are read as they were written or not at all.
 func FuzzReadJournal(f *testing.F) {
 	j := &journal{epoch: 7}
 	j.buf = binary.LittleEndian.AppendUint64([]byte(journalMagic), j.epoch)
 	for _, args := range [][]any{{int64(-1), "b", []byte{0}, nil}, {}} {
-		j.buf = j.append(j.buf, line{insertSet, args})
+		j.buf = j.append(j.buf, entry{insertSet, args})
 	}
 	f.Add(j.buf)
 	f.Add([]byte(journalMagic))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		epoch, lines, err := readJournal(b)
+		epoch, entries, err := readJournal(b)
 		if err != nil || len(b) < journalHead {
 			return
 		}
 		j := &journal{epoch: epoch}
-		for _, l := range lines {
+		for _, l := range entries {
 			j.buf = j.append(j.buf, l)
 		}
-		if again, all, err := readJournal(append(bytes.Clone(b[:journalHead]), j.buf...)); err != nil || again != epoch || !reflect.DeepEqual(all, lines) {
-			t.Errorf("%v became %v, %v", lines, all, err)
+		if again, all, err := readJournal(append(bytes.Clone(b[:journalHead]), j.buf...)); err != nil || again != epoch || !reflect.DeepEqual(all, entries) {
+			t.Errorf("%v became %v, %v", entries, all, err)
 		}
 	})
 }

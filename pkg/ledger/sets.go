@@ -53,16 +53,16 @@ func (d *database) learn(findings []FindingID) {
 	}
 }
 
-// encode is an answer as it is stored, and the line that writes its set unless that is known to be there. Whoever calls it
+// encode is an answer as it is stored, and the entry that writes its set unless that is known to be there. Whoever calls it
 // learns the set once that is on the disk.
-func (d *database) encode(a Answer) (labels any, set []line) {
+func (d *database) encode(a Answer) (labels any, set []entry) {
 	name, known := d.sets.name(a.Findings)
 	if !known {
 		b := make([]byte, 0, len(a.Findings)*len(name))
 		for _, f := range a.Findings {
 			b = append(b, f[:]...)
 		}
-		set = []line{{insertSet, []any{name[:], b}}}
+		set = []entry{{insertSet, []any{name[:], b}}}
 	}
 	return encodeAnswer(a, name), set
 }

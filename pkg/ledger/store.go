@@ -241,7 +241,7 @@ func (s *Store) Get(id Identity) ([]Answer, error) {
 func (s *Store) Put(id Identity, a Answer) error {
 	asked := s.asked(a.Findings)
 	labels, set := s.d.encode(a)
-	err := s.d.hand(op{lines: set, run: func(tx *sql.Tx) error {
+	err := s.d.hand(op{entries: set, run: func(tx *sql.Tx) error {
 		_, err := tx.Exec(`INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?)`, id[:], asked, a.Model, a.CostPico, time.Now().Unix(), labels)
 		return err
 	}})
