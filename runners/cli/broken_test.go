@@ -305,8 +305,8 @@ func TestGivesUp(t *testing.T) {
 		t.Error(out)
 	}
 	var c ledger.Cost
-	if err := json.Unmarshal([]byte(l.succeed("cost", "run", "--json")), &c); err != nil || c.Calls < 200 || c.Calls > 300 {
-		t.Errorf("%d calls for the 200 that the test needs, %v", c.Calls, err)
+	if err := json.Unmarshal([]byte(l.succeed("cost", "run", "--json")), &c); err != nil || c.Calls < 200 || c.Calls > 200+255 { // 255: reports under way when the test ends, their calls made or not
+		t.Errorf("%d calls for the 200 that the test needs and the 255 under way, %v", c.Calls, err)
 	}
 	if r := l.report("run"); r.Status != "rejects" || r.Exit != codeRejects {
 		t.Errorf("run.json: %s, exit %d", r.Status, r.Exit)
@@ -333,8 +333,8 @@ func TestGivesUpAModelAfterTheRules(t *testing.T) {
 		t.Error(out)
 	}
 	var c ledger.Cost
-	if err := json.Unmarshal([]byte(l.succeed("cost", "run", "--json")), &c); err != nil || c.Calls < 200 || c.Calls > 300 {
-		t.Errorf("%d calls for the 200 that the test needs, %v", c.Calls, err)
+	if err := json.Unmarshal([]byte(l.succeed("cost", "run", "--json")), &c); err != nil || c.Calls < 200 || c.Calls > 200+255 { // 255: reports under way when the test ends, their calls made or not
+		t.Errorf("%d calls for the 200 that the test needs and the 255 under way, %v", c.Calls, err)
 	}
 	l.succeed(append(label, "fake://rules?pschema=0.3")...)
 }
