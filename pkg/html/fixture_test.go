@@ -62,6 +62,13 @@ func full() *Page {
 	page.Curves = []Curves{{System: "stage one", Note: "calibrated on split train", Findings: []FindingCurve{{Finding: "Cardiomegaly", Prevalence: .2,
 		PR: [][2]float64{{.2, 1}, {.6, .7}, {1, .2}}, Bins: []Bin{{.1, .05, 40, &[2]float64{.01, .12}}, {.8, .7, 12, nil}}, Brier: p(.11), ECE: p(.04)}}},
 		{System: "zero-shot", Note: "its scores are no probabilities"}}
+	var c CorrectedFinding
+	c.Finding, c.N, c.NPos = "Cardiomegaly", 300, 61
+	c.Prevalence.Silver, c.Prevalence.PPI, c.Prevalence.RoganGladen = around(.22, .02, 0), around(.2, .04, 0), around(.2, .05, 0)
+	c.AUC.Silver, c.AUC.PPI, c.AUC.Reviewed = around(.767, .02, 0), around(.848, .05, 0), Estimate{Why: "one class"}
+	page.Corrected = []Corrected{{"stage one", "reviewed.csv", []CorrectedFinding{c}}}
+	page.Published = []Published{{System: "zero-shot", Protocol: "ctclip-zeroshot", Macro: PublishedFinding{AUC: p(.61), F1: p(.74), Accuracy: p(.7), Precision: p(.31)},
+		Findings: []PublishedFinding{{Finding: "Cardiomegaly", AUC: p(.66), F1: p(.88), Accuracy: p(.86), Precision: p(.2)}, {Finding: "Emphysema"}}}}
 	page.SubgroupsOf = "stage one"
 	page.Subgroups = []Subgroups{{Property: "Distance between slices", Groups: []Subgroup{{"up to 1.25 mm", 120, 80, around(.74, .03, 120), 17}}}, {Property: "Sex", Unknown: "the data set does not say it"}}
 	page.Examples = []ScoredExample{{"present, rightly", true, "Cardiomegaly", "valid_1_a_1", .21, page.Gallery.Queries[0].Images}, {"absent, wrongly", false, "Emphysema", "valid_2_a_1", -.1, Images{}}}

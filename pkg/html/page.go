@@ -22,6 +22,8 @@ type Page struct {
 	CoOccurrence   *CoOccurrence   `json:"co_occurrence,omitempty"`
 	Training       []Training      `json:"training,omitempty"`
 	Classification *Classification `json:"classification,omitempty"`
+	Corrected      []Corrected     `json:"corrected,omitempty"`
+	Published      []Published     `json:"published,omitempty"`
 	Curves         []Curves        `json:"curves,omitempty"`
 	Subgroups      []Subgroups     `json:"subgroups,omitempty"`
 	SubgroupsOf    string          `json:"subgroups_of,omitempty"` // the evaluation

@@ -126,6 +126,8 @@ func (v *view) sections() (s []section) {
 		{v.CoOccurrence != nil, section{"together", "Co-occurrence"}},
 		{len(v.Training) > 0, section{"training", "Training"}},
 		{v.Classification != nil, section{"classification", "Classification"}},
+		{len(v.Corrected) > 0, section{"corrected", "Corrected figures"}},
+		{len(v.Published) > 0, section{"published", "Published arithmetic"}},
 		{len(v.Curves) > 0, section{"curves", "Precision and calibration"}},
 		{len(v.Subgroups) > 0, section{"subgroups", "Subgroups"}},
 		{len(v.Examples) > 0, section{"examples", "Zero-shot examples"}},

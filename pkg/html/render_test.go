@@ -37,7 +37,7 @@ func TestFullPage(t *testing.T) {
 	if len(page) > MaxBytes {
 		t.Errorf("%d bytes, at most %d", len(page), MaxBytes)
 	}
-	for _, id := range []string{"flow", "scans", "labels", "together", "training", "classification", "curves", "subgroups", "examples", "retrieval", "gallery", "cost", "egress", "rejects", "provenance", "checklists"} {
+	for _, id := range []string{"flow", "scans", "labels", "together", "training", "classification", "corrected", "published", "curves", "subgroups", "examples", "retrieval", "gallery", "cost", "egress", "rejects", "provenance", "checklists"} {
 		if strings.Count(page, `id="`+id+`"`) != 1 || !strings.Contains(page, `href="#`+id+`"`) {
 			t.Errorf("section %s is missing or not in the navigation", id)
 		}

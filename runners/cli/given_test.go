@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -45,9 +47,11 @@ func (l *lab) evaluatesOnly() {
 	file := strings.Replace(string(text), "data: data, layout: ct-rate, preset: demo, weights: out/demo/models/clip", "data: other, layout: ct-rate, preset: demo, weights: trained/models/clip", 1)
 	file = strings.Replace(file, "  - {type: publish.Page}", `  - {name: raw, type: evaluate.ZeroShot, input: clip, config: {prompts: [mps-ct, ct-clip], choose: true, tune: train, likeness: dot, protocol: ctclip-zeroshot}}
   - {name: products, type: evaluate.Retrieval, input: clip, config: {likeness: dot}}
+  - {name: seen, type: evaluate.ZeroShot, input: clip, config: {split: train, seed: 1, reviewed: sheet.csv}}
   - {type: publish.Page}`, 1)
 	l.write("mine.yaml", file)
 	l.succeed("phantom", "--studies", "12", "--size", "32", "--seed", "5", "--out", "other")
+	l.write("sheet.csv", l.sheet("other"))
 	l.succeed("run", "mine.yaml", "--run", "other-run")
 	for _, name := range []string{"model.safetensors", "vocab.txt", "config.json"} {
 		a, err := os.ReadFile(filepath.Join(l.dir, "trained/models/clip", name))
@@ -70,6 +74,7 @@ func (l *lab) evaluatesOnly() {
 	}
 
 	l.publishes("other-run")
+	l.corrects("other-run")
 
 	l.succeed("phantom", "--studies", "8", "--size", "32", "--seed", "4", "--layout", "dicom", "--out", "renamed")
 	out := l.exits(codeInput, "run", "mine.yaml", "--set", "data=renamed", "--set", "layout=dicom", "--run", "leaky")
@@ -126,6 +131,61 @@ func (l *lab) publishes(run string) {
 	l.read(run+"/eval/products.json", &recall)
 	if all, unique := recall.Pairs["all_volumes"], recall.Pairs["unique_studies"]; all.NPool <= unique.NPool || unique.NPool < 2 || all.MRR == nil {
 		l.Errorf("pools of %d volumes and %d studies", all.NPool, unique.NPool)
+	}
+}
+
+// sheet is what a reader of scans makes of two findings in every study of a folder of phantoms but each third, which stand for
+// more rows than they are.
+func (l *lab) sheet(data string) string {
+	text, err := os.ReadFile(filepath.Join(l.dir, data, "truth.jsonl"))
+	if err != nil {
+		l.Fatal(err)
+	}
+	sheet := "study,weight,Lung nodule,Emphysema\n"
+	for i, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		var truth struct {
+			Study    string
+			Findings map[string]int
+		}
+		if err := json.Unmarshal([]byte(line), &truth); err != nil {
+			l.Fatal(err)
+		}
+		if i%3 > 0 {
+			sheet += fmt.Sprintf("%s,%d,%d,%d\n", truth.Study, i%3, truth.Findings["Lung nodule"], truth.Findings["Emphysema"])
+		}
+	}
+	return sheet
+}
+
+// corrects holds the corrected figures of a step to those of evaluate scores on its rows, each volume reviewed as its study was,
+// and looks for them on the page.
+func (l *lab) corrects(run string) {
+	l.Helper()
+	var got struct{ Summary metrics.Summary }
+	l.read(run+"/eval/seen.json", &got)
+	_, studies := l.cells("sheet.csv")
+	sheet := "id,weight,Lung nodule,Emphysema\n"
+	for _, r := range l.rows(run, "train") {
+		if cells, ok := studies[r.Study]; ok {
+			sheet += r.Volume + "," + strings.Join(cells[len(cells)-3:], ",") + "\n"
+		}
+	}
+	l.write("volumes.csv", sheet)
+	l.succeed("evaluate", "scores", "--protocol", "clean", "--labels", run+"/eval/seen.labels.csv", "--scores", run+"/eval/seen.scores.csv", "--reviewed", "volumes.csv",
+		"--bootstrap", "1000", "--json", "r.json")
+	var want metrics.Summary
+	l.read("r.json", &want)
+	if c := want.Corrected["Emphysema"]; len(want.Corrected) != 2 || c.NReviewed < 4 || c.Prevalence.PPI.Value == nil || !reflect.DeepEqual(got.Summary.Corrected, want.Corrected) {
+		l.Errorf("corrected %+v, evaluate scores has %+v", got.Summary.Corrected, want.Corrected)
+	}
+	page, err := os.ReadFile(filepath.Join(l.dir, run, "page.html"))
+	if n := want.Corrected["Emphysema"].NReviewed; err != nil || !strings.Contains(string(page), `id="corrected"`) || !strings.Contains(string(page), fmt.Sprintf(`<th scope="row">Emphysema</th><td class="r">%d, `, n)) ||
+		!strings.Contains(string(page), `id="published"`) {
+		l.Errorf("the page does not show what %d reviewed rows make of it, or the published figures: %v", n, err)
+	}
+	l.write("sheet.csv", "study,Emphysema\nnobody,1\n")
+	if out := l.exits(codeInput, "run", "mine.yaml", "--run", run); !strings.Contains(out, "sheet.csv: nothing of split train was reviewed in it") {
+		l.Error(out)
 	}
 }
 

@@ -164,9 +164,12 @@ func (f *modelFn) inputs(m schemas.Model, p *pool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var truth []byte
-	if f.Options.Truth != "" {
-		if truth, err = os.ReadFile(f.Options.Truth); err != nil {
+	var files [2][]byte
+	for i, path := range []string{f.Options.Truth, f.Options.Reviewed} {
+		if path == "" {
+			continue
+		}
+		if files[i], err = os.ReadFile(path); err != nil {
 			return "", err
 		}
 	}
@@ -178,13 +181,13 @@ func (f *modelFn) inputs(m schemas.Model, p *pool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %s %x %s %s %s", resultVersion, m.Digest, p.Split, manifest.Digest, sha256.Sum256(truth), opts,
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %s %x %x %s %s %s", resultVersion, m.Digest, p.Split, manifest.Digest, sha256.Sum256(files[0]), sha256.Sum256(files[1]), opts,
 		p.tax.Digest(), prompts))
 	return fmt.Sprintf("%x", sum), nil
 }
 
 // resultVersion changes with the arithmetic or the shape of a result, so that an old one is not kept.
-const resultVersion = 9
+const resultVersion = 10
 
 // kept finds the result of an earlier run on the same inputs.
 func (f *modelFn) kept(h result.Header) (m schemas.Model, ok bool) {
@@ -247,6 +250,36 @@ func silver(rows []shard.Row, findings int) [][]int8 {
 		}
 	}
 	return y
+}
+
+// reviewed puts what people say of studies or volumes at the rows of the split; nil where nobody was asked. Of a study that was
+// reviewed, every volume counts, for as many rows as the study stands for.
+func (f *modelFn) reviewed(p *pool) (*metrics.ReviewedRows, error) {
+	path := f.Options.Reviewed
+	if path == "" {
+		return nil, nil
+	}
+	known, err := readReviewed(path, names(p.judged))
+	if err != nil {
+		return nil, err
+	}
+	out, found := &metrics.ReviewedRows{Truth: make([][]int8, len(p.judged)), Weight: make([]float64, len(p.rows))}, false
+	for k, name := range names(p.judged) {
+		y, n := make([]int8, len(p.rows)), 0
+		for i, r := range p.rows {
+			s, ok := known.state(name, r.Study, r.Volume)
+			if y[i] = binary(s, ok); ok {
+				out.Weight[i], n = known.weightOf(r.Study, r.Volume), n+1
+			}
+		}
+		if n > 0 {
+			out.Truth[k], found = y, true
+		}
+	}
+	if !found {
+		return nil, fmt.Errorf("%w: %s: nothing of split %s was reviewed in it", ErrTruth, path, p.Split)
+	}
+	return out, nil
 }
 
 func (f *modelFn) resampling() metrics.Resampling {

@@ -106,6 +106,7 @@ type ScoreOptions struct {
 	ModelOptions `yaml:",inline"`
 	Tune         string `yaml:"tune"`        // train, valid or test: the split on which each finding's threshold (Youden's) and calibration (Platt's) are fitted; default: none, present where the score is 0 or more
 	Protocol     string `yaml:"protocol"`    // clean, or also a published one: ctclip-zeroshot, fvlm or radchestct-16, which judges RAD-ChestCT's 16 findings; default clean
+	Reviewed     string `yaml:"reviewed"`    // what people say of some studies or volumes, a sheet as of label sample or a file like truth: prevalence and AUC are also corrected by it for the mistakes of the labels
 	Exploratory  bool   `yaml:"exploratory"` // allow tune on the split that is judged; every figure is then marked as exploratory
 }
 
@@ -135,9 +136,15 @@ func (o ScoreOptions) judged(own []string) (all []metrics.MappedFinding) {
 	return all
 }
 
-// Ready reads the truth, if there is one.
+// Ready reads the truth and the reviewed sample, if there are any.
 func (o ScoreOptions) Ready(findings []string) error {
-	return o.ModelOptions.Ready(names(o.judged(findings)))
+	judged := names(o.judged(findings))
+	err := o.ModelOptions.Ready(judged)
+	if o.Reviewed != "" {
+		_, rerr := readReviewed(o.Reviewed, judged)
+		err = errors.Join(err, rerr)
+	}
+	return err
 }
 
 // Suits says what keeps the step from working with the run's findings.

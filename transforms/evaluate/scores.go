@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -280,6 +281,15 @@ func (f *modelFn) score(r *result.Scores, p *pool, t metrics.Scores, baseline []
 	if r.Published, err = f.published(p, t); err != nil {
 		return err
 	}
+	if r.Published != nil {
+		r.PublishedBy = f.Options.Protocol
+	}
+	if t.Reviewed, err = f.reviewed(p); err != nil {
+		return err
+	}
+	if t.Reviewed != nil {
+		r.Reviewed = filepath.Base(f.Options.Reviewed)
+	}
 	if baseline == nil {
 		r.Summary, err = t.Summarise(f.resampling())
 		return err
@@ -287,7 +297,7 @@ func (f *modelFn) score(r *result.Scores, p *pool, t metrics.Scores, baseline []
 	if r.Summary, err = t.Compare(baseline, f.resampling()); err != nil {
 		return fmt.Errorf("baseline: %w", err)
 	}
-	t.S, t.Threshold, t.Calibration = baseline, nil, nil
+	t.S, t.Threshold, t.Calibration, t.Reviewed = baseline, nil, nil, nil
 	if r.BaselineROC, err = curves(t); err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ var ErrTruth = errors.New("bad truth")
 type truth struct {
 	ids    map[string]bool
 	states map[string]map[string]taxonomy.State // finding → id → state
+	weight map[string]float64                   // id → rows that it stands for; nil: each for as many
 }
 
 // state is what is known of a finding under the first of the ids that has it.
@@ -41,6 +42,16 @@ func (t truth) knows(ids ...string) bool {
 	return slices.ContainsFunc(ids, func(id string) bool { return t.ids[id] })
 }
 
+// weightOf is how many rows the first of the ids that is in the truth stands for.
+func (t truth) weightOf(ids ...string) float64 {
+	for _, id := range ids {
+		if w, ok := t.weight[id]; ok {
+			return w
+		}
+	}
+	return 1
+}
+
 // add enters an id, which must be new.
 func (t truth) add(id string) error {
 	if t.ids[id] {
@@ -52,24 +63,58 @@ func (t truth) add(id string) error {
 
 // readTruth reads a truth file. In JSON lines, as phantoms come with, report says whether to take what the report says or
 // what the scan shows; a finding that no line names is unknown. Any other file is a label table: an id, then columns
-// among which every finding has its own, 1, 0, -1 or empty. Any fault of the file is ErrTruth.
+// among which every finding has its own, 1, 0, -1, -2 (not mentioned) or empty. Any fault of the file is ErrTruth.
 func readTruth(path string, findings []string, report bool) (t truth, err error) {
-	t = truth{map[string]bool{}, map[string]map[string]taxonomy.State{}}
-	for _, f := range findings {
-		t.states[f] = map[string]taxonomy.State{}
-	}
+	t = newTruth(findings)
 	if strings.HasSuffix(path, ".jsonl") {
 		err = t.readLines(path, report)
 	} else {
-		err = t.readTable(path, findings)
+		err = t.readTable(path, findings, "")
 	}
+	return t, t.fault(path, err)
+}
+
+// readReviewed reads what people say of some of the studies or volumes, in the form of a truth about scans. A table may leave
+// findings out, and is a sheet of `label sample`: its column weight, where it has one, says how many rows each stands for.
+func readReviewed(path string, findings []string) (t truth, err error) {
+	if strings.HasSuffix(path, ".jsonl") {
+		return readTruth(path, findings, false)
+	}
+	t = newTruth(findings)
+	columns, err := header(path)
+	if err != nil {
+		return t, t.fault(path, err)
+	}
+	weight := ""
+	if slices.Contains(columns, "weight") {
+		weight, t.weight = "weight", map[string]float64{}
+	}
+	if !byLocation(columns) {
+		findings = slices.DeleteFunc(slices.Clone(findings), func(f string) bool { return !slices.Contains(columns, f) })
+	}
+	if len(findings) == 0 {
+		return t, t.fault(path, fmt.Errorf("%s:1: no column has the name of a finding", path))
+	}
+	return t, t.fault(path, t.readTable(path, findings, weight))
+}
+
+func newTruth(findings []string) truth {
+	t := truth{ids: map[string]bool{}, states: map[string]map[string]taxonomy.State{}}
+	for _, f := range findings {
+		t.states[f] = map[string]taxonomy.State{}
+	}
+	return t
+}
+
+// fault makes what is wrong with a file ErrTruth, also that there is nothing in it.
+func (t truth) fault(path string, err error) error {
 	if err == nil && len(t.ids) == 0 {
 		err = fmt.Errorf("%s: no studies in it", path)
 	}
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrTruth, err)
 	}
-	return t, err
+	return err
 }
 
 func (t truth) readLines(path string, report bool) error {
@@ -119,7 +164,8 @@ func (t truth) line(text []byte, report bool) error {
 	return t.add(line.Study)
 }
 
-func (t truth) readTable(path string, findings []string) error {
+// readTable reads a label table, with the column weight where that is a name.
+func (t truth) readTable(path string, findings []string, weight string) error {
 	if !strings.HasSuffix(path, ".csv") {
 		return fmt.Errorf("%s: neither .jsonl nor .csv", path)
 	}
@@ -132,6 +178,9 @@ func (t truth) readTable(path string, findings []string) error {
 		return fmt.Errorf("%s:1: %w", path, err)
 	}
 	c := table.Columns{Study: names[0], Extra: columns}
+	if weight != "" {
+		c.Extra = append(slices.Clone(columns), weight)
+	}
 	ranges, err := table.Cut(path, c, 10_000)
 	if err != nil {
 		return err
@@ -159,13 +208,19 @@ func (t truth) row(row table.Row, columns []string, of []int, findings []string)
 	id := strings.TrimSuffix(strings.TrimSuffix(row.ID, ".gz"), ".nii")
 	empty := map[string]bool{}
 	for i, v := range row.Extra {
+		if i == len(of) {
+			if err := t.weigh(id, v); err != nil {
+				return err
+			}
+			break
+		}
 		name := findings[of[i]]
 		x, err := strconv.ParseFloat(v, 64)
 		switch old, had := t.states[name][id]; {
 		case v == "":
 			empty[name] = true
-		case err != nil || x != 0 && x != 1 && x != -1:
-			return fmt.Errorf("%s: neither 1, 0, -1 nor empty", columns[i])
+		case err != nil || x != 0 && x != 1 && x != -1 && x != -2:
+			return fmt.Errorf("%s: neither 1, 0, -1, -2 nor empty", columns[i])
 		case !had || old != taxonomy.Present:
 			t.states[name][id] = taxonomy.State(x)
 		}
@@ -178,10 +233,25 @@ func (t truth) row(row table.Row, columns []string, of []int, findings []string)
 	return t.add(id)
 }
 
+// weigh enters the rows that an id stands for: as many as were there to be drawn, for each that was.
+func (t truth) weigh(id, cell string) error {
+	w, err := strconv.ParseFloat(cell, 64)
+	if err != nil || !(w >= 1 && w <= 1e12) {
+		return errors.New("weight: not a number of 1 or more")
+	}
+	t.weight[id] = w
+	return nil
+}
+
+// byLocation says whether columns are RAD-ChestCT's, abnormality*location.
+func byLocation(names []string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "*") })
+}
+
 // columnsOf are the columns to read of a table, and the finding of each: those of the findings' names or, in RAD-ChestCT's own
 // tables, abnormality*location.
 func columnsOf(names, findings []string) (columns []string, of []int, err error) {
-	if !slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "*") }) {
+	if !byLocation(names) {
 		for i := range findings {
 			of = append(of, i)
 		}

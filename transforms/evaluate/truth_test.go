@@ -61,12 +61,40 @@ func TestTruthByLocation(t *testing.T) {
 	}
 }
 
+// What people have reviewed: some findings, each row for as many as it stands for.
+func TestReviewed(t *testing.T) {
+	got, err := readReviewed(write(t, "t.csv", "id,stratum,weight,Cardiomegaly\ns1,a,2.5,1\ns2,b,1,-2\ns3,b,1,\n"), two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]int8{"s1": 1, "s2": 0, "s3": -1, "s4": -1} {
+		if y := binary(got.state(two[0], id, id+"_1")); y != want {
+			t.Errorf("%s: %d, want %d", id, y, want)
+		}
+	}
+	if w1, w2, w4 := got.weightOf("s1", "s1_1"), got.weightOf("s2"), got.weightOf("s4"); w1 != 2.5 || w2 != 1 || w4 != 1 {
+		t.Errorf("weights %v, %v, %v", w1, w2, w4)
+	}
+	if _, known := got.state(two[1], "s1"); known {
+		t.Error("a finding that the sheet does not have is known")
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"no finding":      {"id,weight,Ascites\ns1,1,1\n", "t.csv:1: no column has the name of a finding"},
+		"a weight below":  {"id,weight,Cardiomegaly\ns1,1,1\ns2,0.5,1\n", "t.csv:3: weight: not a number of 1 or more"},
+		"a weight's lack": {"id,weight,Cardiomegaly\ns1,,1\n", "t.csv:2: weight: not a number"},
+	} {
+		if _, err := readReviewed(write(t, "t.csv", c.text), two); !errors.Is(err, ErrTruth) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+}
+
 // Every fault is bad input: one line that names the file, and the line or column where there is one.
 func TestBadTruth(t *testing.T) {
 	for name, c := range map[string]struct{ file, text, want string }{
 		"a column misspelt":      {"t.csv", "id,Cardiomegally,Rib fracture\ns1,1,0\n", `t.csv:1: no column "Cardiomegaly"; the nearest is "Cardiomegally"`},
 		"a finding left out":     {"t.csv", "id,Cardiomegaly\ns1,1\n", `t.csv:1: no column "Rib fracture"`},
-		"not a state":            {"t.csv", "id,Cardiomegaly,Rib fracture\ns1,1,0\ns2,yes,0\n", "t.csv:3: Cardiomegaly: neither 1, 0, -1 nor empty"},
+		"not a state":            {"t.csv", "id,Cardiomegaly,Rib fracture\ns1,1,0\ns2,yes,0\n", "t.csv:3: Cardiomegaly: neither 1, 0, -1, -2 nor empty"},
 		"a row that breaks":      {"t.csv", "id,Cardiomegaly,Rib fracture\ns1,1,0\ns2,1\n", "t.csv:3: 2 fields, the header has 3"},
 		"a study twice":          {"t.csv", "id,Cardiomegaly,Rib fracture\ns1,1,0\ns1,0,0\n", `t.csv:3: "s1" for the second time`},
 		"nothing in it":          {"t.csv", "", "t.csv: the file is empty"},

@@ -90,6 +90,7 @@ func build(dir string, reportText bool) (*html.Page, map[string]string, error) {
 	if p.Examples, err = src.zeroShotExamples(); err != nil {
 		return nil, nil, err
 	}
+	p.Corrected, p.Published = src.corrected(), src.published()
 	p.Curves, p.Egress, p.Checklists = src.curves(), src.egress(), src.checklists()
 	if p.Status == "done" {
 		p.Status = "ok"

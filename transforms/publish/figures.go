@@ -161,6 +161,10 @@ func (src *source) retrievalTable() *html.Retrieval {
 		t.Rows = append(t.Rows, html.RetrievalRow{Name: fmt.Sprintf("volume → volume, label Jaccard@%d", k), Protocol: "clean",
 			Figure: html.Estimate{Value: r.Volumes.JaccardAtK[k], N: r.Volumes.NQueries}, Chance: r.Volumes.Chance.JaccardAtK[k], Note: "without the query's own patient"})
 	}
+	for _, k := range sortedInts(r.Volumes.Shared.MapAtK) {
+		t.Rows = append(t.Rows, html.RetrievalRow{Name: fmt.Sprintf("volume → volume, MAP@%d", k), Protocol: "clean",
+			Figure: html.Estimate{Value: r.Volumes.Shared.MapAtK[k], N: r.Volumes.NQueries - r.Volumes.Shared.NSkipped}, Note: "mean average precision; relevant is a volume with a finding in common, without the query's own patient"})
+	}
 	for _, k := range sortedInts(r.CTCLIP.MapAtK) {
 		t.Rows = append(t.Rows, html.RetrievalRow{Name: fmt.Sprintf("volume → volume, “MAP@%d” as published", k), Protocol: "ctclip-volume-map",
 			Figure: html.Estimate{Value: r.CTCLIP.MapAtK[k], N: r.CTCLIP.NQueries}, Chance: r.CTCLIP.ChanceAtK[k], Note: "a running mean of label Jaccard, the query in its own pool"})

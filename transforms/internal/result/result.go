@@ -65,7 +65,9 @@ type Scores struct {
 	Prompts     []PromptSet                `json:"prompts,omitempty"` // those asked, and those that were not chosen
 	// Published holds the figures by a published protocol's arithmetic: to compare with published numbers alone, since its
 	// thresholds are chosen on the rows that they are judged by.
-	Published *metrics.PublishedSummary `json:"published,omitempty"`
+	Published   *metrics.PublishedSummary `json:"published,omitempty"`
+	PublishedBy string                    `json:"published_protocol,omitempty"`
+	Reviewed    string                    `json:"reviewed,omitempty"` // the file of reviewed rows, by which Summary.Corrected was made
 }
 
 // PromptSet is how findings are asked.
