@@ -190,6 +190,12 @@ bench-peers: build .cache/peers/done .cache/labelers/done bench-calls bench-reda
 	@$(GO) build -o .cache/peers/prism github.com/apache/beam/sdks/v2/go/cmd/prism
 	@.cache/peers/bin/python transforms/label/testdata/peers.py $(BIN) .cache/peers/prism $(ROWS) $(ROUNDS) $(PEERS)
 
+PARALLELISM ?= 1 2 4
+.PHONY: bench-flink
+bench-flink: build .cache/peers/done ## ROWS reports on a Flink cluster of this machine, without labelling and with the rules, beside Beam's Python SDK (ROUNDS, PARALLELISM)
+	@$(call need,java -version,openjdk-17-jre-headless)
+	@python3 runners/flink/testdata/bench.py $(BIN) .cache/peers/bin/python $(ROWS) $(ROUNDS) $(PARALLELISM)
+
 CALLS ?= 20000
 CALLERS ?= go-openai openai litellm async-batch-llm curator
 .PHONY: bench-calls

@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -20,6 +21,9 @@ import (
 )
 
 var batchType = reflect.TypeFor[schemas.Batch]()
+
+// plain is the chain's digest at a sink that takes studies as they were read: SHA-256 of nothing.
+var plain = fmt.Sprintf("%x", sha256.Sum256(nil))
 
 // Graph is a checked pipeline with its input cut into batches and every sink's files named.
 type Graph struct {
@@ -88,7 +92,7 @@ func (p *Pipeline) graph(batches []schemas.Batch) (*Graph, error) {
 			}
 			chain[i] = fmt.Sprintf("%x", sha256.Sum256([]byte(chain[i]+s.Type+id)))
 		}
-		if out := output(s, chain[i]); out.Step != "" {
+		if out := output(s, cmp.Or(chain[i], plain)); out.Step != "" {
 			g.Sinks = append(g.Sinks, out)
 		}
 	}
