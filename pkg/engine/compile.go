@@ -112,7 +112,8 @@ func (c *compiler) add(n *net.Node, shape []int) error {
 		return nil
 	}
 	out.data, out.shared = make([]float32, out.size()), c.grads && len(shape) > 0 && c.readers[n.Index] > 1
-	l := &layer{name: n.Name, id: n.Index, out: out, result: view(shapeOf(out), out.data)}
+	l := &layer{name: n.Name, id: n.Index, out: out, result: view(shapeOf(out), out.data), watch: &c.p.watch}
+	c.p.layers = append(c.p.layers, l)
 	var in G.Nodes
 	var xs []*value
 	for _, x := range n.In {

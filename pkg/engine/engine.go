@@ -58,6 +58,22 @@ type Stepper interface {
 	Sync() error
 }
 
+// Watcher is a Program that can look at its layers' results.
+type Watcher interface {
+	Program
+	// Watch has runs look (on), from nothing seen, or no longer look; what was seen stays until it is turned on again.
+	Watch(on bool)
+	// Peaks are the largest magnitudes since it was turned on, by layer in the graph's order: NaN once one was seen. A block
+	// that is one layer of the graph is one here. Empty: no run has looked.
+	Peaks() []Peak
+}
+
+// Peak is the largest magnitude of a layer's results.
+type Peak struct {
+	Layer string
+	Max   float64
+}
+
 // Update is an optimiser as data: AdamW, if its slots have a second moment, or SGD.
 type Update struct {
 	Slots             []Slot

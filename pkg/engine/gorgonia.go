@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash"
 	"hash/fnv"
+	"math"
 
 	"github.com/chewxy/hm"
 	G "gorgonia.org/gorgonia"
@@ -26,6 +27,10 @@ type layer struct {
 	out    *value
 	inputs []input
 	result G.Value
+
+	watch *bool   // the program's
+	seen  bool    // peak is of some run
+	peak  float64 // largest magnitude of out since the watch began
 }
 
 // input is what a layer reads: an earlier result, a parameter, or a tensor of Run, which alone has no gradient.
@@ -92,6 +97,9 @@ func (o *layer) String() string                                 { return fmt.Spr
 // Do runs the layer forward.
 func (o *layer) Do(...G.Value) (G.Value, error) {
 	o.kernel.forward()
+	if *o.watch {
+		o.seen, o.peak = true, top(o.peak, o.out.data)
+	}
 	if len(o.out.shape) == 0 {
 		*o.result.(*G.F32) = G.F32(o.out.data[0])
 	}
@@ -168,4 +176,16 @@ func hashOf(s string) uint32 {
 	h := fnv.New32a()
 	h.Write([]byte(s))
 	return h.Sum32()
+}
+
+// top is the larger of a magnitude and the largest of a buffer's; NaN where either holds one.
+func top(old float64, buf []float32) float64 {
+	high, low := float32(old), float32(0)
+	for _, x := range buf {
+		if x != x {
+			return math.NaN()
+		}
+		high, low = max(high, x), min(low, x)
+	}
+	return float64(max(high, -low))
 }

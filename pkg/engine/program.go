@@ -20,6 +20,8 @@ type program struct {
 	public  []*Param
 	vm      G.VM
 	forward G.VM // without the backward pass
+	layers  []*layer
+	watch   bool
 }
 
 // leaf is a tensor of Run.
@@ -58,6 +60,24 @@ func (p *program) Load(all map[string]net.Tensor) error {
 		}
 	}
 	return nil
+}
+
+func (p *program) Watch(on bool) {
+	p.watch = on
+	for _, l := range p.layers {
+		if on {
+			l.peak, l.seen = 0, false
+		}
+	}
+}
+
+func (p *program) Peaks() (all []Peak) {
+	for _, l := range p.layers {
+		if l.seen {
+			all = append(all, Peak{l.name, l.peak})
+		}
+	}
+	return all
 }
 
 func (p *program) Run(in map[string]net.Tensor) (map[string]net.Tensor, error) {

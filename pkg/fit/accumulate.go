@@ -199,6 +199,24 @@ func (a *accumulated) Forward(in map[string]net.Tensor) (map[string]net.Tensor, 
 	return nil, fmt.Errorf("fit: a net that trains in parts runs forward in parts too")
 }
 
+// Watch and Peaks are those of the parts, together, and of the head.
+func (a *accumulated) Watch(on bool) {
+	for _, p := range []engine.Program{a.part, a.head} {
+		if w, ok := p.(engine.Watcher); ok {
+			w.Watch(on)
+		}
+	}
+}
+
+func (a *accumulated) Peaks() (all []engine.Peak) {
+	for _, p := range []engine.Program{a.part, a.head} {
+		if w, ok := p.(engine.Watcher); ok {
+			all = append(all, w.Peaks()...)
+		}
+	}
+	return all
+}
+
 func (a *accumulated) Params() []*engine.Param { return a.params }
 
 func (a *accumulated) Gradients() map[string]net.Tensor {

@@ -177,7 +177,7 @@ func TestAccumulatedTrainingGoesOn(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			if stop > 0 {
-				_, err := train(ctx, engine.Gorgonia(), toy(8), "", dir, o, func(p Progress) {
+				_, err := train(ctx, engine.Gorgonia(), toy(8), nil, "", dir, o, func(p Progress) {
 					if p.Step == stop {
 						cancel()
 					}
@@ -186,7 +186,7 @@ func TestAccumulatedTrainingGoesOn(t *testing.T) {
 					t.Fatal("was not stopped")
 				}
 			}
-			if _, err := train(t.Context(), engine.Gorgonia(), toy(8), "", dir, o, nil); err != nil {
+			if _, err := train(t.Context(), engine.Gorgonia(), toy(8), nil, "", dir, o, nil); err != nil {
 				t.Fatal(err)
 			}
 			_, all, err := loadWeights(dir)

@@ -58,12 +58,19 @@ type Config struct {
 	Accumulate int  `json:"accumulate,omitempty"` // parts that a batch is taken in; left out: 1
 	FrozenBN   bool `json:"frozen_bn,omitempty"`  // of the vision tower
 
-	Studies  int     `json:"studies"` // that it was trained on
-	Steps    int     `json:"steps"`
-	Identity string  `json:"identity"` // hex SHA-256 of everything above
-	Weights  string  `json:"weights"`  // hex SHA-256 of model.safetensors; "" while in training
-	Loss     float64 `json:"loss"`     // mean over the last epoch
-	Seconds  float64 `json:"seconds"`  // of training
+	Validate string   `json:"validate,omitempty"`  // Options.Validate
+	Patience int      `json:"patience,omitempty"`  // Options.Patience
+	Chosen   []string `json:"chosen_on,omitempty"` // splits that have chosen an epoch of this model or of the initial one: none of them tells how good it is
+
+	Studies  int     `json:"studies"`               // that it was trained on
+	Steps    int     `json:"steps"`                 // of all epochs
+	Identity string  `json:"identity"`              // hex SHA-256 of everything above
+	Weights  string  `json:"weights"`               // hex SHA-256 of model.safetensors; "" while in training
+	Loss     float64 `json:"loss"`                  // mean over the last epoch that was trained
+	Taken    int     `json:"steps_taken,omitempty"` // where validation ended it early; left out: all
+	Best     int     `json:"best_epoch,omitempty"`  // from 1: whose weights these are; left out: the last's, nothing chose
+	Valid    float64 `json:"valid_loss,omitempty"`  // of that epoch, on what Validate names
+	Seconds  float64 `json:"seconds"`               // of training
 	CPU      float64 `json:"cpu_seconds"`
 }
 
@@ -71,6 +78,7 @@ type Config struct {
 func (c *Config) identify() {
 	named := *c
 	named.Identity, named.Weights, named.Loss, named.Seconds, named.CPU = "", "", 0, 0, 0
+	named.Taken, named.Best, named.Valid = 0, 0, 0
 	b, err := json.Marshal(named)
 	if err != nil {
 		panic("fit: " + err.Error()) // numbers are checked to be finite
@@ -95,8 +103,8 @@ func (c *Config) clip() net.CLIP {
 	return net.CLIP{Visual: v, Text: *c.Text, Dim: c.Dim}
 }
 
-// readConfig reads a finished model's config.json; fs.ErrNotExist if there is none.
-func readConfig(dir string) (*Config, error) {
+// ReadConfig reads a finished model's config.json; fs.ErrNotExist if there is none.
+func ReadConfig(dir string) (*Config, error) {
 	path := filepath.Join(dir, configFile)
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -119,7 +127,7 @@ func (c *Config) write(dir string) error {
 
 // finished says whether dir holds the model that c describes, with its weights unharmed, and completes c from it.
 func (c *Config) finished(dir string) (bool, error) {
-	old, err := readConfig(dir)
+	old, err := ReadConfig(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

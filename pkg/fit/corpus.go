@@ -13,7 +13,7 @@ import (
 	"silverbeam/pkg/volume"
 )
 
-// corpus is the training split of a data set, by study.
+// corpus is a split of a data set, by study.
 type corpus struct {
 	digest   string // of the data set's manifest
 	preset   volume.Preset
@@ -36,12 +36,12 @@ type scan interface {
 	Release()
 }
 
-// newCorpus groups the rows of the training split by study. No voxel is read.
-func newCorpus(d *shard.Dataset, t *taxonomy.Taxonomy) (*corpus, error) {
+// newCorpus groups the rows of a split by study. No voxel is read.
+func newCorpus(d *shard.Dataset, t *taxonomy.Taxonomy, split string) (*corpus, error) {
 	if !slices.Equal(d.Findings(), t.Names()) {
 		return nil, fmt.Errorf("the data set's findings %q are not those of taxonomy %s %q", d.Findings(), t.Name, t.Names())
 	}
-	rows, err := d.Rows("train")
+	rows, err := d.Rows(split)
 	if err != nil {
 		return nil, err
 	}
@@ -57,15 +57,21 @@ func newCorpus(d *shard.Dataset, t *taxonomy.Taxonomy) (*corpus, error) {
 		c.studies[i].volumes = append(c.studies[i].volumes, r)
 	}
 	if len(c.studies) == 0 {
-		return nil, fmt.Errorf("the data set has no studies in the split train")
+		return nil, fmt.Errorf("the data set has no studies in the split %s", split)
 	}
 	return c, nil
 }
 
 // share keeps the studies of some of the patients, rounded up: the first by a hash, so that a share holds all smaller ones.
 func (c *corpus) share(of float64) *corpus {
+	some, _ := c.cut("share", of)
+	return some
+}
+
+// cut parts the studies by patient: some of the patients, rounded up, the first by a hash that is the purpose's own, and the rest.
+func (c *corpus) cut(purpose string, of float64) (some, rest *corpus) {
 	rank := func(patient string) string {
-		sum := sha256.Sum256([]byte("share " + patient))
+		sum := sha256.Sum256([]byte(purpose + " " + patient))
 		return string(sum[:])
 	}
 	patients := map[string]bool{}
@@ -80,9 +86,10 @@ func (c *corpus) share(of float64) *corpus {
 	for _, p := range order[int(math.Ceil(of*float64(len(order)))):] {
 		delete(patients, p)
 	}
-	out := *c
-	out.studies = slices.DeleteFunc(slices.Clone(c.studies), func(s study) bool { return !patients[s.patient] })
-	return &out
+	a, b := *c, *c
+	a.studies = slices.DeleteFunc(slices.Clone(c.studies), func(s study) bool { return !patients[s.patient] })
+	b.studies = slices.DeleteFunc(slices.Clone(c.studies), func(s study) bool { return patients[s.patient] })
+	return &a, &b
 }
 
 // balance weighs studies so that rare findings are met more often: a study's weight is that of the rarest finding present in it,

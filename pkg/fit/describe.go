@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"silverbeam/pkg/net"
 )
@@ -28,7 +29,10 @@ func (j *job) describe(c *corpus, taxonomy string) (start map[string]net.Tensor,
 	j.config = &Config{Method: method, Recipe: o.Recipe, Width: cmp.Or(o.Width, 16), Stem: cmp.Or(o.Stem, 4),
 		Preset: c.preset, PresetDigest: c.preset.Digest(), Findings: c.findings, Taxonomy: taxonomy, Dataset: c.digest,
 		Sample: o.Sample, Augment: o.Augment, Share: pick(o.Share < 1, o.Share, 0), Window: o.Window, Accumulate: pick(o.Accumulate > 1, o.Accumulate, 0), FrozenBN: o.FrozenBN, DType: pick(o.DType == "bf16", o.DType, ""),
-		Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed, Studies: len(c.studies), Steps: o.Epochs * (len(c.studies) / o.Batch)}
+		Validate: o.Validate, Patience: o.Patience, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed, Studies: len(c.studies), Steps: o.Epochs * (len(c.studies) / o.Batch)}
+	if split, _, _ := ParseValidate(o.Validate); split != "" {
+		j.config.Chosen = []string{split}
+	}
 	if o.Init != "" {
 		if start, err = j.startFrom(o.Init); err != nil {
 			return nil, fmt.Errorf("init: %w", err)
@@ -59,12 +63,17 @@ func (j *job) startFrom(dir string) (map[string]net.Tensor, error) {
 		return nil, fmt.Errorf("%s has width %d and stem %d, the options say %d and %d", dir, old.Width, old.Stem, o.Width, o.Stem)
 	}
 	c.Width, c.Stem, c.Init = old.Width, old.Stem, old.Weights
+	for _, split := range old.Chosen {
+		if !slices.Contains(c.Chosen, split) {
+			c.Chosen = append(c.Chosen, split)
+		}
+	}
 	return weights, nil
 }
 
 // loadWeights reads a finished model's configuration and weights, and checks one against the other.
 func loadWeights(dir string) (*Config, map[string]net.Tensor, error) {
-	c, err := readConfig(dir)
+	c, err := ReadConfig(dir)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -17,13 +17,17 @@ func eventsHead() []byte {
 	return frame(protowire.AppendString(protowire.AppendTag(nil, 3, protowire.BytesType), "brain.Event:2"))
 }
 
-// event is a record as the file has it: loss, grad_norm and lr as scalars.
+// event is a record as the file has it: loss, grad_norm and lr as scalars, and what not every step has.
 func (r Record) event() []byte {
 	var summary []byte
 	for _, v := range []struct {
-		tag string
-		x   float64
-	}{{"loss", r.Loss}, {"grad_norm", r.GradNorm}, {"lr", r.LR}} {
+		tag    string
+		x      float64
+		always bool
+	}{{"loss", r.Loss, true}, {"grad_norm", r.GradNorm, true}, {"lr", r.LR, true}, {"valid_loss", r.Valid, false}, {"peak", r.Peak, false}} {
+		if !v.always && v.x == 0 {
+			continue
+		}
 		value := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), v.tag)
 		value = protowire.AppendFixed32(protowire.AppendTag(value, 2, protowire.Fixed32Type), math.Float32bits(float32(v.x)))
 		summary = protowire.AppendBytes(protowire.AppendTag(summary, 1, protowire.BytesType), value)

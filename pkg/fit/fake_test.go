@@ -72,7 +72,9 @@ func (p *fakeProgram) Forward(in map[string]net.Tensor) (map[string]net.Tensor, 
 	return p.Run(in)
 }
 
-func (p *fakeProgram) Gradients() map[string]net.Tensor { return nil }
+func (p *fakeProgram) Gradients() map[string]net.Tensor {
+	return map[string]net.Tensor{p.w.Name: {Shape: p.w.Shape, F32: p.w.Grad}, p.b.Name: {Shape: p.b.Shape, F32: p.b.Grad}}
+}
 
 func (p *fakeProgram) Export() map[string]net.Tensor {
 	out := map[string]net.Tensor{"count.num_batches_tracked": {Shape: []int{}, I64: []int64{1}}}

@@ -3,11 +3,8 @@ package fit
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
-	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"silverbeam/pkg/shard"
@@ -20,17 +17,15 @@ type Record struct {
 	Loss     float64 `json:"loss"`
 	GradNorm float64 `json:"grad_norm"` // before clipping
 	LR       float64 `json:"lr"`
-	Seconds  float64 `json:"seconds"`     // of training so far, over all its processes
-	CPU      float64 `json:"cpu_seconds"` // likewise, of the whole process
+	Valid    float64 `json:"valid_loss,omitempty"` // after an epoch's last step, where studies validate
+	Peak     float64 `json:"peak,omitempty"`       // every watchSteps: the largest magnitude among the results of layers
+	PeakOf   string  `json:"peak_of,omitempty"`    // the layer that has it
+	Seconds  float64 `json:"seconds"`              // of training so far, over all its processes
+	CPU      float64 `json:"cpu_seconds"`          // likewise, of the whole process
 }
 
-// finite is the error of a step whose loss or gradient is no longer a number.
-func (r Record) finite() error {
-	if x := r.Loss + r.GradNorm; math.IsNaN(x) || math.IsInf(x, 0) {
-		return fmt.Errorf("step %d: loss %v, gradient norm %v at learning rate %.3g: training diverged", r.Step, r.Loss, r.GradNorm, r.LR)
-	}
-	return nil
-}
+// finite says whether a step's loss and gradient are numbers.
+func (r Record) finite() bool { return !bad(r.Loss + r.GradNorm) }
 
 // Progress is what a training tells while it runs, after every step; progress.json holds the newest, at most a second old.
 type Progress struct {
@@ -41,8 +36,9 @@ type Progress struct {
 	Steps   int       `json:"steps"`
 	Loss    float64   `json:"loss"` // mean of the last steps, an epoch at most
 	LR      float64   `json:"lr"`
-	Seconds float64   `json:"seconds"`     // of training so far, over all its processes
-	ETA     float64   `json:"eta_seconds"` // to the last step, at the pace of this process
+	Valid   float64   `json:"valid_loss,omitempty"` // of the last epoch that was judged
+	Seconds float64   `json:"seconds"`              // of training so far, over all its processes
+	ETA     float64   `json:"eta_seconds"`          // to the last step, at the pace of this process
 	Updated time.Time `json:"updated"`
 }
 
@@ -91,42 +87,14 @@ type history struct {
 	f, events *os.File
 	last      []float64 // the newest losses, an epoch at most
 	span      int
-	norms     []float64 // of the newest gradients that were not wild, wildOf at most
-	wild      int       // steps in a row that were
-}
-
-// A gradient is wild when its norm is so many times the median of those before, and so many in a row stop a training: one or
-// some come of a hard batch, and clipping holds them.
-const (
-	wildTimes = 1000
-	wildSteps = 20
-	wildOf    = 50
-)
-
-// watch is the error of a training whose gradients have grown out of all bounds, though they are numbers yet.
-func (h *history) watch(r Record) error {
-	if len(h.norms) < wildOf {
-		h.norms = append(h.norms, r.GradNorm)
-		return nil
-	}
-	sorted := slices.Sorted(slices.Values(h.norms))
-	median := sorted[wildOf/2]
-	if !(median > 0 && r.GradNorm > wildTimes*median) {
-		h.wild = 0
-		h.norms = append(h.norms[1:], r.GradNorm)
-		return nil
-	}
-	if h.wild++; h.wild < wildSteps {
-		return nil
-	}
-	return fmt.Errorf("step %d: the gradient's norm, %.3g, has been over %d times its median of %.3g for %d steps, at learning rate %.3g: training diverges; a lower lr, or a longer warm-up, holds it",
-		r.Step, r.GradNorm, wildTimes, median, wildSteps, r.LR)
+	norms     bounds // of gradients
+	peaks     bounds // of layers' results
 }
 
 // openHistory keeps the records before step and drops the rest, which a resumed training makes again. last is the
 // last one kept.
 func openHistory(dir string, step, epochSteps int) (h *history, last Record, err error) {
-	h = &history{span: epochSteps}
+	h = newHistory(epochSteps)
 	path := filepath.Join(dir, historyFile)
 	old, err := ReadHistory(dir)
 	if err != nil && !os.IsNotExist(err) {
@@ -139,7 +107,10 @@ func openHistory(dir string, step, epochSteps int) (h *history, last Record, err
 		}
 		kept, events = append(kept, r.line()...), append(events, r.event()...)
 		h.note(r.Loss)
-		h.watch(r) // it did not stop then
+		h.norms.wild(r.GradNorm) // it did not stop then
+		if r.Peak > 0 {
+			h.peaks.wild(r.Peak)
+		}
 		last = r
 	}
 	if h.f, err = begin(path, kept); err == nil {

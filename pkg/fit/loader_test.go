@@ -65,7 +65,7 @@ func stored(t *testing.T, dir, storage string, shape [3]int, studies int) *shard
 
 func loaderOf(t *testing.T, d *shard.Dataset, cfg Config, o Options) *loader {
 	t.Helper()
-	c, err := newCorpus(d, pair)
+	c, err := newCorpus(d, pair, "train")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			t.Errorf("asked for %d bytes, %d were allocated", asked, got)
 		}
 	}
-	c, err := newCorpus(d, pair)
+	c, err := newCorpus(d, pair, "train")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,11 +170,11 @@ func TestDamageEndsTraining(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := Options{Recipe: Supervised, Epochs: 200, Batch: 4, LR: .1} // the loader is still reading when training ends
-	c, err := newCorpus(d, pair)
+	c, err := newCorpus(d, pair, "train")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := train(context.Background(), fakeEngine{}, c, "t", t.TempDir(), o, nil); !errors.Is(err, shard.ErrDamaged) {
+	if _, err := train(context.Background(), fakeEngine{}, c, nil, "t", t.TempDir(), o, nil); !errors.Is(err, shard.ErrDamaged) {
 		t.Errorf("trained on damage: %v", err)
 	}
 }

@@ -63,7 +63,7 @@ func (m *Model) Logits(ctx context.Context, volumes []shard.Row) ([][]float32, e
 	if m.Config.Recipe != Supervised {
 		return nil, fmt.Errorf("a %s model has no classifier", m.Config.Recipe)
 	}
-	return m.volumes(ctx, "logits", volumes)
+	return m.volumes(ctx, "logits", scans(volumes))
 }
 
 // Scale is by what a clip model multiplies cosines to make logits, as it has learned.
@@ -72,7 +72,7 @@ func (m *Model) Scale() float64 { return math.Exp(float64(m.weights["logit_scale
 // EmbedVolumes gives a vector a volume: of length 1, unless Raw, in the space shared with texts for a clip model, the pooled features
 // for a supervised one.
 func (m *Model) EmbedVolumes(ctx context.Context, volumes []shard.Row) ([][]float32, error) {
-	return m.volumes(ctx, pick(m.Config.Recipe == Clip, pick(m.Raw, "visual_projection", "image_embedding"), "pooled"), volumes)
+	return m.volumes(ctx, pick(m.Config.Recipe == Clip, pick(m.Raw, "visual_projection", "image_embedding"), "pooled"), scans(volumes))
 }
 
 // EmbedReports embeds reports as queries, each by its conclusion: there a radiologist names what matters in few words, while
@@ -108,7 +108,15 @@ func (m *Model) EmbedTexts(ctx context.Context, texts []string) ([][]float32, er
 	})
 }
 
-func (m *Model) volumes(ctx context.Context, output string, volumes []shard.Row) ([][]float32, error) {
+func scans(rows []shard.Row) []scan {
+	out := make([]scan, len(rows))
+	for i, r := range rows {
+		out[i] = r
+	}
+	return out
+}
+
+func (m *Model) volumes(ctx context.Context, output string, volumes []scan) ([][]float32, error) {
 	v := newImageView(m.Config.Preset, augment{})
 	if m.image == nil {
 		g, err := m.imageGraph()
@@ -134,6 +142,19 @@ func (m *Model) imageGraph() (*net.Graph, error) {
 		return net.ImageEncoder(m.Config.clip())
 	}
 	return net.Supervised(m.Config.visual(), false, false)
+}
+
+// reload takes other weights of the same net.
+func (m *Model) reload(weights map[string]net.Tensor) error {
+	m.weights = weights
+	for _, p := range []engine.Program{m.image, m.text} {
+		if p != nil {
+			if err := p.Load(weights); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (m *Model) compile(g *net.Graph, in []input) (engine.Program, error) {

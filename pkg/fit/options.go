@@ -10,8 +10,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -26,6 +29,23 @@ const Balanced = "balanced"
 
 // Strong is a value of Options.Augment.
 const Strong = "strong"
+
+// ParseValidate reads Options.Validate: a split by its name, or a share of the training patients as a percentage, at most half
+// of them. The split train would judge what it has trained.
+func ParseValidate(s string) (split string, share float64, err error) {
+	percent, is := strings.CutSuffix(s, "%")
+	if !is {
+		if s == "train" {
+			err = fmt.Errorf("%q: that is trained on: want another split, or a share of its patients, such as 10%%", s)
+		}
+		return s, 0, err
+	}
+	share, err = strconv.ParseFloat(strings.TrimSpace(percent), 64)
+	if share /= 100; err != nil || !(share > 0 && share <= 0.5) || math.IsInf(share, 0) {
+		return "", 0, fmt.Errorf("%q: want more than 0%%, at most 50%%", s)
+	}
+	return "", share, nil
+}
 
 // Options say how a model is trained. Zero means the default of the recipe.
 type Options struct {
@@ -42,6 +62,8 @@ type Options struct {
 	Window     int     // studies that are mixed, of whole files in a random order; 0: all of them
 	Accumulate int     // parts that a batch is taken in, for less memory; divides Batch; 0 is 1
 	FrozenBN   bool    // clip with Init: the vision tower normalises by its running statistics and leaves them
+	Validate   string  // what judges each epoch: a split of the data set, or a share of the training patients ("10%") that is then not trained on; the best epoch's weights are kept; "": the last's
+	Patience   int     // with Validate: epochs in a row that are not the best, after which the training ends; 0: it goes on to the last
 	Engine     string  // gorgonia or xla (NewEngine); "": gorgonia; results differ by rounding, and one goes on from the other's checkpoint
 	DType      string  // bf16: of the products of convolutions and linear layers; "": f32
 	Init       string  // clip: folder of the model whose vision tower it starts from; "": from random weights
@@ -69,6 +91,12 @@ func (o Options) defaults() (Options, error) {
 	}
 	if o.Share < 0 || o.Share > 1 || o.Window < 0 || o.Memory < 0 {
 		errs = append(errs, fmt.Errorf("share %v, window %d, memory %d: none may be negative, nor share above 1", o.Share, o.Window, o.Memory))
+	}
+	if _, _, err := ParseValidate(o.Validate); err != nil {
+		errs = append(errs, fmt.Errorf("validate %w", err))
+	}
+	if o.Patience < 0 || o.Patience > 0 && o.Validate == "" {
+		errs = append(errs, fmt.Errorf("patience %d: 0 or more, and only with validate", o.Patience))
 	}
 	if o.FrozenBN && (o.Recipe != Clip || o.Init == "") {
 		errs = append(errs, fmt.Errorf("frozen_bn: only for recipe %s with init, whose statistics it takes", Clip))

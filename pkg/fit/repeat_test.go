@@ -177,13 +177,13 @@ func TestEnginesTakeTheSameSteps(t *testing.T) {
 			p, _ := resnet(t, all[way[0]], false)
 			a := adam()
 			got := steps(newDescent(p, a, nil, 0), in, 0, 4)
-			if err := saveCheckpoint(dir, "one", 4, p, a); err != nil {
+			if err := saveCheckpoint(dir, "one", 4, p, a, best{}); err != nil {
 				t.Fatal(err)
 			}
 			q, _ := resnet(t, all[way[1]], false)
 			b := adam()
 			d := newDescent(q, b, nil, 0)
-			if at, err := resume(dir, "one", nil, q, b); at != 4 || err != nil {
+			if at, _, err := resume(dir, "one", nil, q, b); at != 4 || err != nil {
 				t.Fatalf("goes on at step %d: %v", at, err)
 			}
 			got = append(got, steps(d, in, 4, 8)...)

@@ -39,7 +39,8 @@ type descent struct {
 	program engine.Program
 	stepper engine.Stepper // the program, nil where it can not
 	by      optimizer
-	limit   float64 // of the gradient's norm; 0: none
+	limit   float64        // of the gradient's norm; 0: none
+	watcher engine.Watcher // the program, to look at layers' results every watchSteps; nil: none looks
 }
 
 func newDescent(p engine.Program, by optimizer, rate func(name string) float64, limit float64) *descent {
@@ -51,8 +52,14 @@ func newDescent(p engine.Program, by optimizer, rate func(name string) float64, 
 	return d
 }
 
-// step is one, at r's learning rate; it fills in r's loss and norm, and gives an error where they are not finite.
+// step is one, at r's learning rate; it fills in r's loss and norm. Where they are no numbers it gives an error that says where
+// in the net.
 func (d *descent) step(in map[string]net.Tensor, r *Record) (err error) {
+	look := d.watcher != nil && r.Step%watchSteps == 0
+	if look {
+		d.watcher.Watch(true)
+		defer d.watcher.Watch(false)
+	}
 	var out map[string]net.Tensor
 	if d.stepper != nil {
 		out, r.GradNorm, err = d.stepper.Step(in, r.LR, d.by.count())
@@ -63,9 +70,18 @@ func (d *descent) step(in map[string]net.Tensor, r *Record) (err error) {
 		return fmt.Errorf("step %d: %w", r.Step, err)
 	}
 	r.Loss = float64(out["loss"].F32[0])
-	if err := r.finite(); err != nil || d.stepper != nil {
-		return err
+	if !r.finite() {
+		return fmt.Errorf("step %d: loss %v, gradient norm %v at learning rate %.3g: %s", r.Step, r.Loss, r.GradNorm, r.LR, d.cause(in))
 	}
-	d.by.Step(r.LR, clip(r.GradNorm, d.limit))
+	if look {
+		for _, p := range d.watcher.Peaks() {
+			if p.Max > r.Peak {
+				r.Peak, r.PeakOf = p.Max, p.Layer
+			}
+		}
+	}
+	if d.stepper == nil {
+		d.by.Step(r.LR, clip(r.GradNorm, d.limit))
+	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package fit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -18,7 +19,7 @@ import (
 type Result struct {
 	Digest  string  // hex SHA-256 of the weights' file
 	Skipped bool    // the finished model was there already
-	Steps   int     // of the whole training
+	Steps   int     // that it took
 	Loss    float64 // mean over the last epoch
 	Seconds float64 // of training, over all its processes
 }
@@ -29,7 +30,8 @@ type Result struct {
 // killed goes on from its checkpoint; one of other options starts anew. When ctx ends, a checkpoint is kept and ctx's
 // error returned. ErrBusy: another process trains in dir. progress, if not nil, is called after every step.
 func Train(ctx context.Context, data *shard.Dataset, t *taxonomy.Taxonomy, dir string, o Options, progress func(Progress)) (Result, error) {
-	c, err := newCorpus(data, t)
+	of := func(split string) (*corpus, error) { return newCorpus(data, t, split) }
+	c, err := of("train")
 	if err != nil {
 		return Result{}, fmt.Errorf("fit: %w", err)
 	}
@@ -37,7 +39,11 @@ func Train(ctx context.Context, data *shard.Dataset, t *taxonomy.Taxonomy, dir s
 	if err != nil {
 		return Result{}, fmt.Errorf("fit: %w", err)
 	}
-	res, err := train(ctx, e, c, t.Digest(), dir, o, progress)
+	c, valid, err := c.hold(o, of)
+	if err != nil {
+		return Result{}, fmt.Errorf("fit: %w", err)
+	}
+	res, err := train(ctx, e, c, valid, t.Digest(), dir, o, progress)
 	if err != nil {
 		return res, fmt.Errorf("fit: %s: %w", o.Recipe, err)
 	}
@@ -58,6 +64,8 @@ type job struct {
 	schedule Cosine
 	history  *history
 	progress func(Progress)
+	validate *validator // nil: nothing judges epochs
+	best     best
 
 	step     int       // steps done
 	before   Record    // the last step of earlier processes
@@ -66,10 +74,11 @@ type job struct {
 	first    int       // steps done when it began
 	saved    time.Time // last checkpoint
 	reported time.Time // last progress.json
+	last     Progress  // that was told
 }
 
-// train makes the model in dir, or finds it there.
-func train(ctx context.Context, e engine.Engine, c *corpus, taxonomyDigest, dir string, o Options, progress func(Progress)) (Result, error) {
+// train makes the model in dir, or finds it there. valid judges its epochs; nil: nothing does.
+func train(ctx context.Context, e engine.Engine, c, valid *corpus, taxonomyDigest, dir string, o Options, progress func(Progress)) (Result, error) {
 	o, err := o.defaults()
 	if err != nil {
 		return Result{}, err
@@ -96,6 +105,9 @@ func train(ctx context.Context, e engine.Engine, c *corpus, taxonomyDigest, dir 
 	if err := j.prepare(e, c, start); err != nil {
 		return Result{}, err
 	}
+	if valid != nil {
+		j.validate = newValidator(e, valid, j.config, j.tokens, func() { j.last.Updated = time.Now().UTC(); j.last.write(dir) })
+	}
 	defer j.history.close()
 	if err := j.run(ctx); err != nil {
 		return Result{}, err
@@ -107,7 +119,7 @@ func train(ctx context.Context, e engine.Engine, c *corpus, taxonomyDigest, dir 
 }
 
 func (c *Config) result(skipped bool) Result {
-	return Result{Digest: c.Weights, Skipped: skipped, Steps: c.Steps, Loss: c.Loss, Seconds: c.Seconds}
+	return Result{Digest: c.Weights, Skipped: skipped, Steps: cmp.Or(c.Taken, c.Steps), Loss: c.Loss, Seconds: c.Seconds}
 }
 
 // prepare compiles the net for the batch, and goes to where an earlier process left off.
@@ -124,8 +136,9 @@ func (j *job) prepare(e engine.Engine, c *corpus, start map[string]net.Tensor) (
 	h := j.recipe.hyper
 	j.adam = &AdamW{Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Eps, Decay: h.Decay}
 	j.descent = newDescent(j.program, j.adam, j.recipe.rate, h.MaxNorm)
+	j.descent.watcher, _ = j.program.(engine.Watcher)
 	j.schedule = Cosine{Peak: j.config.LR, Floor: h.Floor * j.config.LR, Warmup: int(h.Warmup * float64(j.config.Steps)), Steps: j.config.Steps}
-	if j.step, err = resume(j.dir, j.config.Identity, j.recipe.weights(j.config.Seed), j.program, j.adam); err != nil {
+	if j.step, j.best, err = resume(j.dir, j.config.Identity, j.recipe.weights(j.config.Seed), j.program, j.adam); err != nil {
 		return err
 	}
 	j.history, j.before, err = openHistory(j.dir, j.step, j.loader.order.steps())
@@ -135,6 +148,9 @@ func (j *job) prepare(e engine.Engine, c *corpus, start map[string]net.Tensor) (
 
 // run takes the steps that are left. When ctx ends, it keeps a checkpoint and returns ctx's error.
 func (j *job) run(ctx context.Context) error {
+	if j.enough() {
+		return nil
+	}
 	loading, stop := context.WithCancel(ctx)
 	ready, done := j.loader.run(loading, j.step, j.config.Steps)
 	defer func() {
@@ -143,13 +159,16 @@ func (j *job) run(ctx context.Context) error {
 		}
 	}()
 	for b := range ready {
-		err := j.take(b)
+		err := j.take(ctx, b)
 		done(b)
 		if err != nil {
 			return err
 		}
 		if err := j.keep(ctx.Err() != nil); err != nil {
 			return err
+		}
+		if j.enough() {
+			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -158,8 +177,33 @@ func (j *job) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// enough says that as many epochs as Patience has were not the best.
+func (j *job) enough() bool {
+	epochs := j.step / j.loader.order.steps()
+	return j.options.Patience > 0 && j.best.epoch > 0 && epochs-j.best.epoch >= j.options.Patience
+}
+
+// judge takes the validation loss after the last step of an epoch, and keeps the weights if it is the lowest. A kill in
+// between has the step taken again.
+func (j *job) judge(ctx context.Context, r *Record) (err error) {
+	if j.validate == nil || (r.Step+1)%j.loader.order.steps() != 0 {
+		return nil
+	}
+	weights := j.program.Export()
+	if r.Valid, err = j.validate.loss(ctx, weights); err != nil {
+		return err
+	}
+	if bad(r.Valid) {
+		return fmt.Errorf("step %d: the validation loss is %v: training diverged; %s", r.Step, r.Valid, advice)
+	}
+	if j.best.epoch == 0 || r.Valid < j.best.loss {
+		j.best = best{r.Epoch + 1, r.Valid, weights}
+	}
+	return nil
+}
+
 // take is one step of training.
-func (j *job) take(b *batch) error {
+func (j *job) take(ctx context.Context, b *batch) error {
 	if b.err != nil {
 		return fmt.Errorf("step %d: %w", b.step, b.err)
 	}
@@ -167,7 +211,10 @@ func (j *job) take(b *batch) error {
 	if err := j.descent.step(b.in, &r); err != nil {
 		return err
 	}
-	if err := j.history.watch(r); err != nil {
+	if err := j.descent.watch(r, j.history); err != nil {
+		return err
+	}
+	if err := j.judge(ctx, &r); err != nil {
 		return err
 	}
 	j.step = b.step + 1
@@ -197,7 +244,11 @@ func (j *job) tell(r Record) error {
 	}
 	pace := time.Since(j.began).Seconds() / float64(j.step-j.first)
 	p := Progress{Recipe: j.config.Recipe, Epoch: r.Epoch + 1, Epochs: j.config.Epochs, Step: j.step, Steps: j.config.Steps,
-		Loss: j.history.loss(), LR: r.LR, Seconds: r.Seconds, ETA: pace * float64(j.config.Steps-j.step), Updated: time.Now().UTC()}
+		Loss: j.history.loss(), LR: r.LR, Seconds: r.Seconds, ETA: pace * float64(j.config.Steps-j.step), Updated: time.Now().UTC(), Valid: r.Valid}
+	if p.Valid == 0 {
+		p.Valid = j.last.Valid
+	}
+	j.last = p
 	if j.progress != nil {
 		j.progress(p)
 	}
@@ -214,7 +265,7 @@ func (j *job) keep(now bool) error {
 	if !due || j.step == j.config.Steps {
 		return nil
 	}
-	if err := saveCheckpoint(j.dir, j.config.Identity, j.step, j.program, j.adam); err != nil {
+	if err := saveCheckpoint(j.dir, j.config.Identity, j.step, j.program, j.adam, j.best); err != nil {
 		return err
 	}
 	j.saved = time.Now()
@@ -224,7 +275,11 @@ func (j *job) keep(now bool) error {
 // finish writes the model, its configuration last, and drops the checkpoint.
 func (j *job) finish() error {
 	meta := map[string]string{"format": "pt", "recipe": j.config.Recipe, "identity": j.config.Identity}
-	b, err := net.EncodeSafetensors(j.program.Export(), meta)
+	weights := j.best.weights
+	if weights == nil {
+		weights = j.program.Export()
+	}
+	b, err := net.EncodeSafetensors(weights, meta)
 	if err != nil {
 		return err
 	}
@@ -237,6 +292,10 @@ func (j *job) finish() error {
 		return err
 	}
 	j.config.Weights, j.config.Loss, j.config.Seconds, j.config.CPU = hexDigest(b), j.history.loss(), j.seconds(), j.cpu()
+	j.config.Best, j.config.Valid = j.best.epoch, j.best.loss
+	if j.step < j.config.Steps {
+		j.config.Taken = j.step
+	}
 	if err := j.config.write(j.dir); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ var toyOptions = Options{Recipe: Supervised, Epochs: 6, Batch: 4, LR: 0.3, Worke
 
 func mustTrain(t *testing.T, dir string, o Options) Result {
 	t.Helper()
-	res, err := train(t.Context(), fakeEngine{}, toy(22), "t", dir, o, nil)
+	res, err := train(t.Context(), fakeEngine{}, toy(22), nil, "t", dir, o, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func losses(t *testing.T, dir string) []Record {
 func TestTrainLearns(t *testing.T) {
 	dir := t.TempDir()
 	var last Progress
-	res, err := train(t.Context(), fakeEngine{}, toy(22), "t", dir, toyOptions, func(p Progress) { last = p })
+	res, err := train(t.Context(), fakeEngine{}, toy(22), nil, "t", dir, toyOptions, func(p Progress) { last = p })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +104,7 @@ func TestStoppedTrainingGoesOn(t *testing.T) {
 		dir := t.TempDir()
 		for _, at := range stops {
 			ctx, stop := context.WithCancel(t.Context())
-			_, err := train(ctx, fakeEngine{}, toy(22), "t", dir, toyOptions, func(p Progress) {
+			_, err := train(ctx, fakeEngine{}, toy(22), nil, "t", dir, toyOptions, func(p Progress) {
 				if p.Step == at {
 					stop()
 				}
@@ -131,7 +132,7 @@ func TestMain(m *testing.M) {
 		o := toyOptions
 		o.Checkpoint, _ = time.ParseDuration(os.Getenv(killedPause))
 		slow := fakeEngine{slow: func() { time.Sleep(4 * time.Millisecond) }}
-		if _, err := train(context.Background(), slow, toy(22), "t", dir, o, nil); err != nil {
+		if _, err := train(context.Background(), slow, toy(22), nil, "t", dir, o, nil); err != nil {
 			panic(err)
 		}
 		return
@@ -210,9 +211,9 @@ func TestUnreadableCheckpointIsNone(t *testing.T) {
 func TestSecondTrainerIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	var second error
-	_, err := train(t.Context(), fakeEngine{}, toy(22), "t", dir, toyOptions, func(p Progress) {
+	_, err := train(t.Context(), fakeEngine{}, toy(22), nil, "t", dir, toyOptions, func(p Progress) {
 		if p.Step == 1 {
-			_, second = train(t.Context(), fakeEngine{}, toy(22), "t", dir, toyOptions, nil)
+			_, second = train(t.Context(), fakeEngine{}, toy(22), nil, "t", dir, toyOptions, nil)
 		}
 	})
 	if err != nil || !errors.Is(second, ErrBusy) {
@@ -237,7 +238,7 @@ func TestTrainRefuses(t *testing.T) {
 		"init of another width":    {toy(22), Options{Recipe: Clip, Batch: 4, Init: init, Width: 32}},
 		"init that is not a model": {toy(22), Options{Recipe: Clip, Batch: 4, Init: t.TempDir()}},
 	} {
-		if _, err := train(t.Context(), fakeEngine{}, c.corpus, "t", t.TempDir(), c.o, nil); err == nil {
+		if _, err := train(t.Context(), fakeEngine{}, c.corpus, nil, "t", t.TempDir(), c.o, nil); err == nil {
 			t.Errorf("%s: no error", name)
 		} else {
 			t.Logf("%s: %v", name, err)
@@ -251,7 +252,8 @@ func TestDivergenceStops(t *testing.T) {
 	step := 0
 	bad := fakeEngine{slow: func() { step++ }}
 	c.preset.HiHU = c.preset.LoHU // a window of no width: every value is NaN
-	if _, err := train(t.Context(), bad, c, "t", t.TempDir(), o, nil); err == nil || step != 1 {
+	_, err := train(t.Context(), bad, c, nil, "t", t.TempDir(), o, nil)
+	if err == nil || step != 1 || !strings.Contains(err.Error(), "x of the batch holds what is no number") {
 		t.Fatalf("after %d steps: %v", step, err)
 	}
 }

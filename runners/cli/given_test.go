@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"silverbeam/pipelines"
+	"silverbeam/pkg/fit"
 	"silverbeam/pkg/html"
 	"silverbeam/pkg/metrics"
 	"silverbeam/transforms/evaluate"
@@ -29,7 +30,31 @@ func TestTrained(t *testing.T) {
 	l.succeed("run", "demo.yaml", "--set", "data=data", "--run", "trained")
 	t.Run("evaluate-only", func(t *testing.T) { l.with(t).evaluatesOnly() })
 	t.Run("escrow", func(t *testing.T) { l.with(t).settlesFirst() })
+	t.Run("validate", func(t *testing.T) { l.with(t).validates() })
 	t.Run("compare", func(t *testing.T) { l.with(t).compares() }) // with evaluate-only's run
+}
+
+// Epochs are judged by patients that are held out, or by a split, of which an evaluation then says that it is no test.
+func (l *lab) validates() {
+	file := strings.Replace(smallDemo(l.T), "recipe: supervised,", "recipe: supervised, validate: 30%,", 1)
+	l.write("judged.yaml", strings.ReplaceAll(strings.Replace(file, "recipe: clip,", "recipe: clip, validate: valid, patience: 1,", 1), "batch: 8", "batch: 2"))
+	l.succeed("run", "judged.yaml", "--set", "data=data", "--run", "judged")
+	var vision, clip fit.Config
+	l.read("judged/models/vision/config.json", &vision)
+	l.read("judged/models/clip/config.json", &clip)
+	if vision.Best == 0 || vision.Valid == 0 || vision.Chosen != nil || vision.Studies >= 8 || clip.Best == 0 || !slices.Equal(clip.Chosen, []string{"valid"}) {
+		l.Errorf("%+v\n%+v", vision, clip)
+	}
+	for name, want := range map[string]string{evaluate.ClassifierName: "", evaluate.ZeroShotName: "the split that is judged has chosen among the model's epochs"} {
+		var r struct{ Exploratory string }
+		if l.read("judged/eval/"+name+".json", &r); r.Exploratory != want {
+			l.Errorf("%s: exploratory: %q, want %q", name, r.Exploratory, want)
+		}
+	}
+	l.write("bad.yaml", strings.Replace(file, "validate: 30%", "validate: train, patience: -1", 1))
+	if out := l.exits(codeUsage, "check", "bad.yaml"); !strings.Contains(out, `validate: "train"`) || !strings.Contains(out, "patience: -1") {
+		l.Error(out)
+	}
 }
 
 // Weights that one run trained are measured on another data set, with no training; scans that they learned from are found

@@ -59,6 +59,7 @@ type pool struct {
 	patients []string
 	y        [][]int8 // finding → row: 1, 0 or -1 for unknown
 	sealed   result.Escrow
+	chosen   bool // the split has chosen among the model's epochs
 }
 
 // header says what is to be judged, before any data is open.
@@ -87,6 +88,11 @@ func (f *modelFn) prepare(m schemas.Model) (*pool, error) {
 	if err := f.open(p); err != nil {
 		return nil, errors.Join(err, p.data.Close())
 	}
+	c, err := fit.ReadConfig(filepath.Join(f.Run.Dir, m.Path))
+	if err != nil {
+		return nil, errors.Join(err, p.data.Close())
+	}
+	p.chosen = slices.Contains(c.Chosen, p.Split)
 	p.sealed = result.Escrow{Type: f.Type, Model: m.Digest, Data: p.data.Manifest().Digest, Split: p.Split, Labels: digest(p.y),
 		Method: strings.TrimSpace(f.Options.Protocol + " " + f.Options.Likeness)}
 	return p, nil
@@ -141,6 +147,8 @@ func (f *modelFn) seal(p *pool) (err error) {
 	switch {
 	case p.Tuned == p.Split:
 		p.Exploratory = "thresholds and calibration were fitted on the split that is judged"
+	case p.chosen:
+		p.Exploratory = "the split that is judged has chosen among the model's epochs"
 	case seen != "":
 		p.Exploratory = fmt.Sprintf("the same scores were open before under other settings (escrow %.12s)", seen)
 	}

@@ -47,6 +47,8 @@ type Options struct {
 	Augment    string  `yaml:"augment"`    // strong: volumes are also turned, scaled and made noisy; default: shifted and recalibrated a little
 	Share      float64 `yaml:"share"`      // of the training patients, the first by a hash, so that a share holds all smaller ones; default 1
 	Window     int     `yaml:"window"`     // studies that are mixed, of whole files in a random order: for data far away; default: all
+	Validation string  `yaml:"validate"`   // what judges each epoch, so that the best one's weights are kept: a split of the data set, or a share of the training patients, such as 10%, that is then not trained on; default: nothing, and the last epoch's are
+	Patience   int     `yaml:"patience"`   // with validate: epochs in a row that are not the best, after which the training ends; default: none does
 	Accumulate int     `yaml:"accumulate"` // parts that a batch is taken in, a divisor of batch: memory for a part, gradients of all; default 1
 	Recompute  bool    `yaml:"recompute"`  // train in less memory and more time; changes no result
 	FrozenBN   bool    `yaml:"frozen_bn"`  // clip with init: the vision tower normalises by its running statistics and leaves them
@@ -100,6 +102,12 @@ func (o Options) Validate() error {
 	}
 	if o.Share < 0 || o.Share > 1 {
 		bad("share", o.Share, "more than 0, at most 1")
+	}
+	if _, _, err := fit.ParseValidate(o.Validation); err != nil {
+		bad("validate", o.Validation, "a split other than train, or more than 0% and at most 50%")
+	}
+	if o.Patience < 0 || o.Patience > 0 && o.Validation == "" {
+		bad("patience", o.Patience, "0 (no early stop) or more, and only with validate")
 	}
 	if o.Window < 0 {
 		bad("window", o.Window, "0 (all studies) or more")
@@ -163,7 +171,7 @@ func (t trainer) train(ctx context.Context) (m schemas.Model, err error) {
 	o := t.Options
 	fo := fit.Options{Recipe: o.Recipe, Width: o.Width, Stem: o.Stem, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed,
 		Sample: o.Sample, Augment: o.Augment, Share: o.Share, Window: o.Window, Memory: int64(o.MemoryMB) << 20,
-		Accumulate: o.Accumulate, Recompute: o.Recompute, FrozenBN: o.FrozenBN, Engine: o.Engine, DType: o.DType}
+		Validate: o.Validation, Patience: o.Patience, Accumulate: o.Accumulate, Recompute: o.Recompute, FrozenBN: o.FrozenBN, Engine: o.Engine, DType: o.DType}
 	if o.Init != "" {
 		fo.Init = filepath.Join(t.Run.Dir, "models", o.Init)
 	}
