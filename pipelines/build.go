@@ -142,6 +142,7 @@ func (g *Graph) Build(run schemas.Run) (*beam.Pipeline, error) {
 	for _, o := range g.Sinks {
 		sinks[o.Step] = o
 	}
+	own := g.Pipeline.Steps[0].Options.(*intake.Options).About
 	hasTable := slices.ContainsFunc(g.Pipeline.Steps, func(st Step) bool { return st.Type == label.TableName })
 	for i, st := range g.Pipeline.Steps {
 		var in beam.PCollection
@@ -163,11 +164,13 @@ func (g *Graph) Build(run schemas.Run) (*beam.Pipeline, error) {
 		case *evaluate.LabelsOptions:
 			cols[i], err = evaluate.Labels(s, sinks[st.Name], *o, g.Names, run, in, done)
 		case *evaluate.ScoreOptions:
-			cols[i] = evaluate.Model(s, st.Type, st.Name, evaluate.ZeroShotOptions{ScoreOptions: *o}, g.Findings, run, in)
+			cols[i] = evaluate.Model(s, st.Type, st.Name, evaluate.ZeroShotOptions{ScoreOptions: o.Grouped(own)}, g.Findings, run, in)
 		case *evaluate.RetrievalOptions:
 			cols[i] = evaluate.Retrieval(s, st.Name, *o, g.Findings, run, in)
 		case *evaluate.ZeroShotOptions:
-			cols[i] = evaluate.Model(s, st.Type, st.Name, *o, g.Findings, run, in)
+			x := *o
+			x.ScoreOptions = o.Grouped(own)
+			cols[i] = evaluate.Model(s, st.Type, st.Name, x, g.Findings, run, in)
 		case *publish.Options:
 			publish.Page(s, st.Name, *o, run, results)
 		default:

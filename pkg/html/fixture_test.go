@@ -69,8 +69,10 @@ func full() *Page {
 	page.Corrected = []Corrected{{"stage one", "reviewed.csv", []CorrectedFinding{c}}}
 	page.Published = []Published{{System: "zero-shot", Protocol: "ctclip-zeroshot", Macro: PublishedFinding{AUC: p(.61), F1: p(.74), Accuracy: p(.7), Precision: p(.31)},
 		Findings: []PublishedFinding{{Finding: "Cardiomegaly", AUC: p(.66), F1: p(.88), Accuracy: p(.86), Precision: p(.2)}, {Finding: "Emphysema"}}}}
-	page.SubgroupsOf = "stage one"
-	page.Subgroups = []Subgroups{{Property: "Distance between slices", Groups: []Subgroup{{"up to 1.25 mm", 120, 80, around(.74, .03, 120), 17}}}, {Property: "Sex", Unknown: "the data set does not say it"}}
+	page.Subgroups = []Subgroups{{"stage one", []SubgroupProperty{{Property: "Sex"}, {"Kernel", []Subgroup{
+		{Name: "B70f", Rows: 120, Patients: 80, Macro: around(.64, .03, 120), NLabels: 17, Difference: Estimated(p(-.1), &[2]float64{-.15, -.05}, 0), P: p(.001)},
+		{Name: "B31f", Rows: 140, Patients: 90, Macro: around(.74, .03, 140), NLabels: 17, Difference: Estimated(p(.1), &[2]float64{.05, .15}, 0), P: p(.4)},
+		{Name: "LUNG", Rows: 9, Patients: 4, Macro: Estimate{Why: "few patients"}, Difference: Estimate{Why: "few patients"}}}, 2}}}}
 	page.Examples = []ScoredExample{{"present, rightly", true, "Cardiomegaly", "valid_1_a_1", .21, page.Gallery.Queries[0].Images}, {"absent, wrongly", false, "Emphysema", "valid_2_a_1", -.1, Images{}}}
 	page.Egress = []Egress{{"llm.example", 640, 1_234_567, 98_765, "3 names"}}
 	page.Checklists = []Checklist{{"TRIPOD+AI", []Item{{"Sample size", "train 761 volumes"}, {"Fairness", ""}}}}

@@ -26,7 +26,6 @@ type Page struct {
 	Published      []Published     `json:"published,omitempty"`
 	Curves         []Curves        `json:"curves,omitempty"`
 	Subgroups      []Subgroups     `json:"subgroups,omitempty"`
-	SubgroupsOf    string          `json:"subgroups_of,omitempty"` // the evaluation
 	Examples       []ScoredExample `json:"examples,omitempty"`
 	Retrieval      *Retrieval      `json:"retrieval,omitempty"`
 	Gallery        *Gallery        `json:"gallery,omitempty"`

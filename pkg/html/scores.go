@@ -94,11 +94,17 @@ func (f FindingCurve) reliability() template.HTML {
 	return s.done()
 }
 
-// Subgroups is one property of the rows and the figures of each part.
+// Subgroups are the parts of one evaluation's rows, by several properties.
 type Subgroups struct {
+	System     string             `json:"system"`
+	Properties []SubgroupProperty `json:"properties"`
+}
+
+// SubgroupProperty is one property of the rows and the figures of each part.
+type SubgroupProperty struct {
 	Property string     `json:"property"`
-	Unknown  string     `json:"unknown,omitempty"` // why there are no Groups
 	Groups   []Subgroup `json:"groups,omitempty"`
+	NUnknown int        `json:"n_unknown,omitempty"` // rows of which it is not known
 }
 
 // Subgroup is a part of the rows.
@@ -108,7 +114,13 @@ type Subgroup struct {
 	Patients int      `json:"patients"`
 	Macro    Estimate `json:"macro"`
 	NLabels  int      `json:"n_labels"` // findings in Macro
+	// Difference is Macro less that of the other parts' rows; P is of none, corrected over all parts.
+	Difference Estimate `json:"difference"`
+	P          *float64 `json:"p,omitempty"`
 }
+
+// Differs says whether a part differs from the others, at 5 % over all parts.
+func (s Subgroup) Differs() bool { return s.P != nil && *s.P < .05 }
 
 // ScoredExample is one volume and what was said of one finding.
 type ScoredExample struct {

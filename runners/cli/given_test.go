@@ -100,6 +100,7 @@ func (l *lab) evaluatesOnly() {
 
 	l.publishes("other-run")
 	l.corrects("other-run")
+	l.groups("other-run")
 
 	l.succeed("phantom", "--studies", "8", "--size", "32", "--seed", "4", "--layout", "dicom", "--out", "renamed")
 	out := l.exits(codeInput, "run", "mine.yaml", "--set", "data=renamed", "--set", "layout=dicom", "--run", "leaky")
@@ -180,6 +181,45 @@ func (l *lab) sheet(data string) string {
 		}
 	}
 	return sheet
+}
+
+// groups holds the subgroups of a step to the tables that the phantoms came with, which nobody named.
+func (l *lab) groups(run string) {
+	l.Helper()
+	var got struct {
+		Subgroups []struct {
+			Property string
+			Parts    []metrics.PartScore
+			Unknown  int `json:"n_unknown"`
+		}
+	}
+	l.read(run+"/eval/seen.json", &got)
+	_, table := l.cells("other/dataset/metadata/train_metadata.csv")
+	want := map[string]map[string]int{"Scanner": {}, "Kernel": {}, "Sex": {}, "Age": {}, "Distance between slices": {}}
+	for _, r := range l.rows(run, "train") {
+		cells := table[r.Volume+".nii.gz"]
+		want["Scanner"][cells[0]+" "+cells[2]]++
+		want["Kernel"][cells[17]]++
+		want["Sex"][cells[3]]++
+		want["Age"][map[bool]string{true: "60 to 79", false: "40 to 59"}[cells[4] >= "060"]]++
+		want["Distance between slices"]["over 3 mm"]++ // 320 mm in 32 slices
+	}
+	for _, by := range got.Subgroups {
+		parts := map[string]int{}
+		for _, x := range by.Parts {
+			parts[x.Part] = x.NRows
+		}
+		if by.Property == "Age" {
+			parts = map[string]int{"40 to 59": parts["under 40"] + parts["40 to 59"], "60 to 79": parts["60 to 79"] + parts["80 and over"]}
+		}
+		if by.Unknown != 0 || !reflect.DeepEqual(parts, want[by.Property]) {
+			l.Errorf("%s: %v, want %v", by.Property, parts, want[by.Property])
+		}
+		delete(want, by.Property)
+	}
+	if len(want) > 0 {
+		l.Errorf("no subgroups by %v", want)
+	}
 }
 
 // corrects holds the corrected figures of a step to those of evaluate scores on its rows, each volume reviewed as its study was,

@@ -172,8 +172,8 @@ func (f *modelFn) inputs(m schemas.Model, p *pool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var files [2][]byte
-	for i, path := range []string{f.Options.Truth, f.Options.Reviewed} {
+	var files [3][]byte
+	for i, path := range []string{f.Options.Truth, f.Options.Reviewed, f.Options.Groups} {
 		if path == "" {
 			continue
 		}
@@ -189,13 +189,13 @@ func (f *modelFn) inputs(m schemas.Model, p *pool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %s %x %x %s %s %s", resultVersion, m.Digest, p.Split, manifest.Digest, sha256.Sum256(files[0]), sha256.Sum256(files[1]), opts,
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %s %x %x %x %s %s %s", resultVersion, m.Digest, p.Split, manifest.Digest, sha256.Sum256(files[0]), sha256.Sum256(files[1]), sha256.Sum256(files[2]), opts,
 		p.tax.Digest(), prompts))
 	return fmt.Sprintf("%x", sum), nil
 }
 
 // resultVersion changes with the arithmetic or the shape of a result, so that an old one is not kept.
-const resultVersion = 10
+const resultVersion = 11
 
 // kept finds the result of an earlier run on the same inputs.
 func (f *modelFn) kept(h result.Header) (m schemas.Model, ok bool) {

@@ -107,6 +107,7 @@ type ScoreOptions struct {
 	Tune         string `yaml:"tune"`        // train, valid or test: the split on which each finding's threshold (Youden's) and calibration (Platt's) are fitted; default: none, present where the score is 0 or more
 	Protocol     string `yaml:"protocol"`    // clean, or also a published one: ctclip-zeroshot, fvlm or radchestct-16, which judges RAD-ChestCT's 16 findings; default clean
 	Reviewed     string `yaml:"reviewed"`    // what people say of some studies or volumes, a sheet as of label sample or a file like truth: prevalence and AUC are also corrected by it for the mistakes of the labels
+	Groups       string `yaml:"groups"`      // a CSV of studies or volumes with DICOM's Manufacturer, ManufacturerModelName, ConvolutionKernel, PatientSex or PatientAge as columns: figures are also told by them; default, in layout ct-rate, its own table
 	Exploratory  bool   `yaml:"exploratory"` // allow tune on the split that is judged; every figure is then marked as exploratory
 }
 
@@ -144,7 +145,23 @@ func (o ScoreOptions) Ready(findings []string) error {
 		_, rerr := readReviewed(o.Reviewed, judged)
 		err = errors.Join(err, rerr)
 	}
+	if o.Groups != "" {
+		if _, gerr := readGroups(o.Groups); gerr != nil {
+			err = errors.Join(err, fmt.Errorf("%w: groups: %w", ErrTruth, gerr))
+		}
+	}
 	return err
+}
+
+// Grouped are the options with the source's own table of a split where they name none, and it can be read.
+func (o ScoreOptions) Grouped(own func(split string) string) ScoreOptions {
+	if o.Groups == "" {
+		path := own(cmp.Or(o.Split, "valid"))
+		if _, err := readGroups(path); err == nil {
+			o.Groups = path
+		}
+	}
+	return o
 }
 
 // Suits says what keeps the step from working with the run's findings.

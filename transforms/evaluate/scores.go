@@ -284,6 +284,9 @@ func (f *modelFn) score(r *result.Scores, p *pool, t metrics.Scores, baseline []
 	if r.Published != nil {
 		r.PublishedBy = f.Options.Protocol
 	}
+	if r.Subgroups, err = f.subgroups(p, t); err != nil {
+		return err
+	}
 	if t.Reviewed, err = f.reviewed(p); err != nil {
 		return err
 	}

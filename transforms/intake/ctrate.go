@@ -66,6 +66,27 @@ func (t tree) table(dir, name string) (string, error) {
 	return "", err
 }
 
+// About is the source's own table of what is known of the volumes of a split beside their reports; "" where it has none on this
+// machine.
+func (o Options) About(split string) string {
+	if o.Layout != "ct-rate" || bucket.Is(o.Root) {
+		return ""
+	}
+	files := tree{root: o.Root}
+	if files.has("dataset") {
+		files = files.below("dataset")
+	}
+	for _, s := range ctrateSplits {
+		if s.split != split {
+			continue
+		}
+		if path, err := files.table("metadata", s.metadata); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
 // metadataColumns are those of CT-RATE's metadata tables that say what the files of its first version lack: they hold raw values,
 // and their headers no geometry (its discussion 58; CT-CLIP's issue 28).
 var metadataColumns = table.Columns{Study: "VolumeName", Extra: []string{"RescaleSlope", "RescaleIntercept", "XYSpacing", "ZSpacing", "ImageOrientationPatient"}}

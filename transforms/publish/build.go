@@ -84,12 +84,10 @@ func build(dir string, reportText bool) (*html.Page, map[string]string, error) {
 	if p.Cost, err = src.cost(); err != nil {
 		return nil, nil, err
 	}
-	if p.Subgroups, p.SubgroupsOf, err = src.subgroups(); err != nil {
-		return nil, nil, err
-	}
 	if p.Examples, err = src.zeroShotExamples(); err != nil {
 		return nil, nil, err
 	}
+	p.Subgroups = src.subgroups()
 	p.Corrected, p.Published = src.corrected(), src.published()
 	p.Curves, p.Egress, p.Checklists = src.curves(), src.egress(), src.checklists()
 	if p.Status == "done" {

@@ -23,7 +23,7 @@ var guidelines = []struct {
 		{"Title, abstract, background, objectives", nil}, {"Source of the data, dates", (*source).knownData}, {"Participants: eligibility, setting, treatment", nil},
 		{"Data preparation and quality checks", (*source).knownGrid}, {"Outcome and how it was assessed", (*source).knownLabels}, {"Predictors", (*source).knownGrid},
 		{"Sample size", (*source).knownSize}, {"Missing data", (*source).knownRejects}, {"Analytical methods: split, model, measures", (*source).knownModels},
-		{"Class imbalance", (*source).knownBalance}, {"Fairness", nil}, {"Model output and thresholds", (*source).knownThresholds}, {"Training against evaluation data", (*source).knownSplits},
+		{"Class imbalance", (*source).knownBalance}, {"Fairness", (*source).knownParts}, {"Model output and thresholds", (*source).knownThresholds}, {"Training against evaluation data", (*source).knownSplits},
 		{"Ethics, funding, conflicts, protocol, registration", nil}, {"Data and code sharing", (*source).knownVersions}, {"Patient and public involvement", nil},
 		{"Flow of participants", (*source).knownRejects}, {"Full model", (*source).knownModels}, {"Performance with intervals", (*source).knownFigures},
 		{"Interpretation, limitations, usability", nil},
@@ -115,6 +115,23 @@ func (src *source) knownBalance() string {
 		return ""
 	}
 	return "prevalence of each finding and split with its interval; see Labels"
+}
+
+func (src *source) knownParts() string {
+	parts, differ := 0, 0
+	for _, s := range src.subgroups() {
+		for _, p := range s.Properties {
+			for _, g := range p.Groups {
+				if parts++; g.Differs() {
+					differ++
+				}
+			}
+		}
+	}
+	if parts == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d parts of the rows by scanner, kernel, sex, age and distance between slices, %d of which differ from the others; see Subgroups", parts, differ)
 }
 
 func (src *source) knownModels() string {

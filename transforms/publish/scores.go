@@ -123,61 +123,33 @@ func reliability(y []int8, p []float64) (out []html.Bin) {
 	return out
 }
 
-// subgroups measures parts of the rows of the first evaluation, by what the data set knows of a scan.
-func (src *source) subgroups() (all []html.Subgroups, of string, err error) {
-	rows := src.scored()
-	if len(rows) == 0 || src.data == nil {
-		return nil, "", nil
-	}
-	s := rows[0]
-	gap := map[string]float64{}
-	for _, b := range src.data.Manifest().Splits[s.Split].Batches {
-		for _, t := range b.Tensors {
-			gap[t.Volume] = t.SpacingMM[0]
+// subgroups are the parts of each evaluation's rows.
+func (src *source) subgroups() (all []html.Subgroups) {
+	for _, s := range src.scores {
+		if s.Subgroups == nil {
+			continue // of an older version
 		}
-	}
-	by := html.Subgroups{Property: "Distance between slices"}
-	for _, g := range []struct {
-		name   string
-		lo, hi float64 // mm
-	}{{"up to 1.25 mm", 0, 1.25}, {"1.25 to 3 mm", 1.25, 3}, {"over 3 mm", 3, math.Inf(1)}} {
-		part := s.part(func(id string) bool { mm := gap[id]; return mm > g.lo && mm <= g.hi })
-		if len(part.Patient) == 0 {
-			continue
-		}
-		sum, err := part.Summarise(metrics.Resampling{N: 1000})
-		if err != nil {
-			return nil, "", err
-		}
-		by.Groups = append(by.Groups, html.Subgroup{Name: g.name, Rows: sum.NRows, Patients: sum.NPatients, NLabels: sum.Macro.NLabels,
-			Macro: html.Estimated(sum.Macro.AUC, sum.Bootstrap.MacroAUC.Ends(), sum.NRows)})
-	}
-	if by.Groups == nil {
-		by.Unknown = "the data set does not say it"
-	}
-	all = []html.Subgroups{by}
-	for _, property := range []string{"Scanner", "Kernel", "Sex", "Age"} {
-		all = append(all, html.Subgroups{Property: property, Unknown: "the data set does not say it"})
-	}
-	return all, s.Step, nil
-}
-
-// part are the rows whose ids are in.
-func (s scored) part(in func(id string) bool) metrics.Scores {
-	t := metrics.Scores{Findings: s.Findings, Y: make([][]int8, len(s.Findings)), S: make([][]float64, len(s.Findings))}
-	for i, id := range s.IDs {
-		if !in(id) {
-			continue
-		}
-		t.Patient = append(t.Patient, s.Patients[i])
-		for f := range s.Findings {
-			t.Y[f] = append(t.Y[f], s.Y[f][i])
-			if s.S[f] != nil {
-				t.S[f] = append(t.S[f], s.S[f][i])
+		of := html.Subgroups{System: s.Step}
+		for _, by := range s.Subgroups {
+			p := html.SubgroupProperty{Property: by.Property, NUnknown: by.NUnknown}
+			for _, x := range by.Parts {
+				g := html.Subgroup{Name: x.Part, Rows: x.NRows, Patients: x.NPatients, NLabels: x.NLabels, P: x.Holm,
+					Macro: html.Estimated(x.MacroAUC.Value, x.MacroAUC.Ends(), x.NRows), Difference: html.Estimated(x.Difference.Value, x.Difference.Ends(), 0)}
+				switch {
+				case x.NPatients < result.FewPatients:
+					g.Macro.Why, g.Difference.Why = "few patients", "few patients"
+				case x.MacroAUC.Value == nil:
+					g.Macro.Why = "one class"
+				default:
+					g.Difference.Why = "few others"
+				}
+				p.Groups = append(p.Groups, g)
 			}
+			of.Properties = append(of.Properties, p)
 		}
+		all = append(all, of)
 	}
-	return t
+	return all
 }
 
 // zeroShotExamples are the surest answers of a zero-shot evaluation, right and wrong, each of its own volume and finding.

@@ -67,7 +67,18 @@ type Scores struct {
 	// thresholds are chosen on the rows that they are judged by.
 	Published   *metrics.PublishedSummary `json:"published,omitempty"`
 	PublishedBy string                    `json:"published_protocol,omitempty"`
+	Subgroups   []Subgroups               `json:"subgroups"`
 	Reviewed    string                    `json:"reviewed,omitempty"` // the file of reviewed rows, by which Summary.Corrected was made
+}
+
+// FewPatients is what a part of the rows must have to have figures: those of a smaller one would be of single people.
+const FewPatients = 10
+
+// Subgroups are the figures of the parts of the rows, by one property of volumes or patients.
+type Subgroups struct {
+	Property string              `json:"property"`
+	Parts    []metrics.PartScore `json:"parts"`     // those of too few patients have no figures
+	NUnknown int                 `json:"n_unknown"` // rows of which it is not known
 }
 
 // PromptSet is how findings are asked.
