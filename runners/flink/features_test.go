@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 )
 
@@ -118,14 +117,13 @@ func collectedBy(run string) (all []string) {
 }
 
 func init() {
-	register.Function1x1(twice)
-	register.Function1x1(text)
-	register.Function1x1(pack)
-	register.DoFn3x0[string, func(string), func(string)](&parity{})
-	register.DoFn2x1[string, func(string), error](&failing{})
-	register.DoFn1x0[string](&collect{})
-	register.Combiner3[[]string, string, string](&joined{})
-	register.Emitter1[string]()
+	beam.RegisterFunction(twice)
+	beam.RegisterFunction(text)
+	beam.RegisterFunction(pack)
+	beam.RegisterDoFn(reflect.TypeFor[parity]())
+	beam.RegisterDoFn(reflect.TypeFor[failing]())
+	beam.RegisterDoFn(reflect.TypeFor[collect]())
+	beam.RegisterType(reflect.TypeFor[joined]())
 	beam.RegisterCoder(reflect.TypeFor[packed](), encodePacked, decodePacked)
 }
 

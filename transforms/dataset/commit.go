@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 
 	"silverbeam/pkg/shard"
 	"silverbeam/schemas"
 	"silverbeam/transforms/internal/batch"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 )
 
 // commitFn writes the manifest and its tables once every shard is there.
@@ -83,5 +84,5 @@ func (f *commitFn) tables(dir string) error {
 }
 
 func init() {
-	register.DoFn3x1[context.Context, batch.Gathered, func(schemas.Shard), error](&commitFn{})
+	beam.RegisterDoFn(reflect.TypeFor[commitFn]())
 }

@@ -23,7 +23,6 @@ import (
 	"silverbeam/transforms/internal/result"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 // LabelsOutput is where the parts of an evaluate.Labels step go.
@@ -219,5 +218,5 @@ func or(n, def int) int {
 
 func init() {
 	beam.RegisterType(reflect.TypeFor[labelParts]())
-	register.DoFn3x1[context.Context, batch.Gathered, func(schemas.Model), error](&labelsFn{})
+	beam.RegisterDoFn(reflect.TypeFor[labelsFn]())
 }

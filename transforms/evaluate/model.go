@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +23,6 @@ import (
 	"silverbeam/transforms/internal/result"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 // Model scores findings by a model on one split, in the way of a step type: PCollection<Model> → PCollection<Model> of one result,
@@ -295,5 +295,5 @@ func (f *modelFn) resampling() metrics.Resampling {
 }
 
 func init() {
-	register.DoFn3x1[context.Context, schemas.Model, func(schemas.Model), error](&modelFn{})
+	beam.RegisterDoFn(reflect.TypeFor[modelFn]())
 }

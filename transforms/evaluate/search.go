@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 
@@ -19,7 +20,6 @@ import (
 	"silverbeam/transforms/internal/batch"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 // vectorsVersion changes with what is in a file of vectors.
@@ -456,14 +456,10 @@ func (f *rankedFn) ProcessElement(ctx context.Context, x ranked, emit func(schem
 }
 
 func init() {
-	register.DoFn4x1[context.Context, schemas.Model, func(part), func(schemas.Model), error](&partsFn{})
-	register.DoFn3x1[context.Context, part, func(part), error](&embedFn{})
-	register.DoFn4x1[context.Context, int, func(*part) bool, func(task), error](&tasksFn{})
-	register.DoFn3x1[context.Context, task, func(ranked), error](&searchFn{})
-	register.DoFn3x1[context.Context, ranked, func(schemas.Model), error](&rankedFn{})
-	register.Combiner2[ranked, ranked](&foundFn{})
-	register.Emitter1[part]()
-	register.Emitter1[task]()
-	register.Emitter1[ranked]()
-	register.Iter1[part]()
+	beam.RegisterDoFn(reflect.TypeFor[partsFn]())
+	beam.RegisterDoFn(reflect.TypeFor[embedFn]())
+	beam.RegisterDoFn(reflect.TypeFor[tasksFn]())
+	beam.RegisterDoFn(reflect.TypeFor[searchFn]())
+	beam.RegisterDoFn(reflect.TypeFor[rankedFn]())
+	beam.RegisterType(reflect.TypeFor[foundFn]())
 }

@@ -13,7 +13,6 @@ import (
 	"silverbeam/transforms/internal/result"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 )
@@ -203,4 +202,4 @@ func (w *wants) ProcessElement(got ranked) error {
 	return err
 }
 
-func init() { register.DoFn1x1[ranked, error](&wants{}) }
+func init() { beam.RegisterDoFn(reflect.TypeFor[wants]()) }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -24,7 +25,6 @@ import (
 	"silverbeam/transforms/internal/batch"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 // Name is the step's type.
@@ -171,6 +171,8 @@ func (f *readFn) ProcessElement(_ context.Context, b schemas.Batch, out func(sch
 	n := len(b.Studies)
 	b.Trail = []schemas.Passage{{Step: f.Name, Unit: "studies", In: n + len(b.Rejects), Out: n, Rejects: len(b.Rejects), Seconds: time.Since(start).Seconds()}}
 	out(b)
+	clear(b.Studies) // as eachFn does
+	clear(b.Rows)
 	return nil
 }
 
@@ -256,7 +258,7 @@ func refuse(b *schemas.Batch, step string, bad []table.BadRow) []table.BadRow {
 }
 
 func init() {
-	register.DoFn4x1[context.Context, schemas.Batch, func(schemas.Batch), func(schemas.Shard), error](&readFn{})
+	beam.RegisterDoFn(reflect.TypeFor[readFn]())
 }
 
 // Cause is the first error that stopped a run's graph in this process, of its own kind; nil where none did.

@@ -14,7 +14,6 @@ import (
 	"silverbeam/transforms/internal/batch"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 // TableName is the type of the step that writes labels as a table.
@@ -101,5 +100,5 @@ func (f *mergeFn) ProcessElement(_ context.Context, g batch.Gathered, emit func(
 
 func init() {
 	beam.RegisterType(reflect.TypeFor[tableParts]())
-	register.DoFn3x1[context.Context, batch.Gathered, func(schemas.Shard), error](&mergeFn{})
+	beam.RegisterDoFn(reflect.TypeFor[mergeFn]())
 }

@@ -14,7 +14,6 @@ import (
 	"silverbeam/transforms/internal/batch"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 // Name is the step's type.
@@ -68,7 +67,7 @@ func (f *renderFn) ProcessElement(_ context.Context, _ string) error {
 }
 
 func init() {
-	register.Function1x1(shardStep)
-	register.Function1x1(modelStep)
-	register.DoFn2x1[context.Context, string, error](&renderFn{})
+	beam.RegisterFunction(shardStep)
+	beam.RegisterFunction(modelStep)
+	beam.RegisterDoFn(reflect.TypeFor[renderFn]())
 }

@@ -23,7 +23,6 @@ import (
 	"silverbeam/transforms/internal/batch"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 // Name is the step's type.
@@ -215,6 +214,6 @@ func (t trainer) emit(ctx context.Context, emit func(schemas.Model)) error {
 }
 
 func init() {
-	register.DoFn3x1[context.Context, schemas.Shard, func(schemas.Model), error](&onShards{})
-	register.DoFn3x1[context.Context, schemas.Model, func(schemas.Model), error](&onModel{})
+	beam.RegisterDoFn(reflect.TypeFor[onShards]())
+	beam.RegisterDoFn(reflect.TypeFor[onModel]())
 }

@@ -18,7 +18,6 @@ import (
 	"silverbeam/schemas"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
@@ -98,9 +97,9 @@ func file(s schemas.Shard) string { return s.Step + " " + s.File }
 func init() {
 	beam.RegisterType(reflect.TypeFor[upper]())
 	beam.RegisterType(reflect.TypeFor[lines]())
-	register.Function2x0(fill)
-	register.Function1x1(texts)
-	register.Function1x1(file)
+	beam.RegisterFunction(fill)
+	beam.RegisterFunction(texts)
+	beam.RegisterFunction(file)
 }
 
 func batchOf(reports ...string) schemas.Batch {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 // Each runs a step on the studies of every batch: PCollection<Batch> → PCollection<Batch>. What the step refuses
@@ -52,6 +51,7 @@ func (f *eachFn) ProcessElement(ctx context.Context, b schemas.Batch, emit func(
 	b, err := f.l.batch(ctx, b)
 	if err == nil {
 		emit(b)
+		clear(b.Studies[:cap(b.Studies)]) // the runner keeps a step's last element until its next one, of each bundle that it has had at once
 	}
 	return Stop(f.Run, err)
 }
@@ -84,8 +84,5 @@ func thaw[S any](name string, t beam.EncodedType, opts []byte) (S, error) {
 }
 
 func init() {
-	register.DoFn3x1[context.Context, schemas.Batch, func(schemas.Batch), error](&eachFn{})
-	register.Emitter1[schemas.Batch]()
-	register.Emitter1[schemas.Shard]()
-	register.Emitter1[schemas.Model]()
+	beam.RegisterDoFn(reflect.TypeFor[eachFn]())
 }

@@ -2,12 +2,12 @@ package batch
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 
 	"silverbeam/schemas"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 // Gathered is every shard of a sink.
@@ -34,4 +34,4 @@ func (*gatherFn) ExtractOutput(a Gathered) Gathered {
 	return a
 }
 
-func init() { register.Combiner3[Gathered, schemas.Shard, Gathered](&gatherFn{}) }
+func init() { beam.RegisterType(reflect.TypeFor[gatherFn]()) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"time"
 
@@ -14,7 +15,6 @@ import (
 	"silverbeam/schemas"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 // Sink is what a step writes that makes a file of every batch.
@@ -150,6 +150,6 @@ func (f *ownFn) ProcessElement(_ context.Context, s schemas.Shard, emit func(sch
 }
 
 func init() {
-	register.DoFn3x1[context.Context, schemas.Batch, func(schemas.Shard), error](&sinkFn{})
-	register.DoFn3x0[context.Context, schemas.Shard, func(schemas.Shard)](&ownFn{})
+	beam.RegisterDoFn(reflect.TypeFor[sinkFn]())
+	beam.RegisterDoFn(reflect.TypeFor[ownFn]())
 }
