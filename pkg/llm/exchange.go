@@ -18,7 +18,7 @@ const maxBody = 8 << 20
 
 // exchange is one attempt: the request, and what came back, on errors too.
 type exchange struct {
-	request []byte // the body
+	request [2][]byte // the body: what all calls of a prompt begin with, and the rest
 	key     string
 	at      *endpoint
 
@@ -46,8 +46,11 @@ func (d doer) Do(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("llm: a request outside any exchange")
 	}
 	x.called = true
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.request)), int64(len(x.request))
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.request)), nil }
+	r.GetBody = func() (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(bytes.NewReader(x.request[0]), bytes.NewReader(x.request[1]))), nil
+	}
+	r.Body, _ = r.GetBody()
+	r.ContentLength = int64(len(x.request[0]) + len(x.request[1]))
 	x.at.site.sign(r.Header, x.key)
 	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{WroteHeaders: func() { x.left = true }}))
 	resp, err := d.client.Do(r)
@@ -67,19 +70,19 @@ func (d doer) Do(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// body is all of a request. What stands before the report is made once for each prompt, habit and further ask.
-func (c *Client) body(h habit, p *prompt, user string, ask int) ([]byte, error) {
+// body is all of a request. What stands before the report is made once for each prompt, habit and further ask, and shared.
+func (c *Client) body(h habit, p *prompt, user string, ask int) (body [2][]byte, err error) {
 	key := [2]int{h.changes, ask}
 	head, ok := p.heads.Load(key)
 	if !ok {
 		b, err := c.head(h, p, ask)
 		if err != nil {
-			return nil, err
+			return body, err
 		}
 		head, _ = p.heads.LoadOrStore(key, b)
 	}
 	text, err := json.Marshal(user)
-	return slices.Concat(head.([]byte), text, []byte("}]}")), err
+	return [2][]byte{head.([]byte), append(text, "}]}"...)}, err
 }
 
 // head is a request up to the user's text, its settings sorted: equal requests are equal bytes.

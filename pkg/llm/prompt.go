@@ -192,13 +192,15 @@ func normalise(report string) string {
 	space, begun := false, false // a blank is not yet written; the line has text
 	for _, r := range report {
 		switch {
-		case r > ' ' && r < 0x7f && !space:
+		case r > ' ' && r < 0x7f && !space: // this and the next, as below, for most of a text
 			begun = true
 			b.WriteByte(byte(r))
+		case r == ' ':
+			space = begun
 		case r == '\n':
 			space, begun = false, false
 			b.WriteByte('\n')
-		case r > ' ' && r < 0x7f: // as below, for most of a text
+		case r > ' ' && r < 0x7f:
 			if space {
 				b.WriteByte(' ')
 			}

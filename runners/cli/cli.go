@@ -24,6 +24,7 @@ import (
 // Main runs the command line in os.Args and gives the exit code.
 func Main() int {
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // libraries' logs: what users need is in our own messages
+	spareCollections()
 	ctx, stop := interruptible()
 	defer stop()
 	root := Root()
