@@ -91,6 +91,9 @@ func costAddsUp(t *testing.T, b *Book, path string) {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
+	if n, err := ReadSpent(path); err != nil || n != 70 {
+		t.Errorf("spent %d, %v", n, err)
+	}
 	if c, err = ReadCost(path); err != nil || c.Spent != 70 {
 		t.Fatal(c, err)
 	}

@@ -106,6 +106,19 @@ func ReadCost(path string) (*Cost, error) {
 	return c, nil
 }
 
+// ReadSpent is ReadCost's Spent alone, in a tenth of the time.
+func ReadSpent(path string) (pico int64, err error) {
+	d, err := openReader(path)
+	if err == nil {
+		defer d.db.Close()
+		err = d.db.QueryRow(`SELECT coalesce(sum(cost),0) FROM attempts`).Scan(&pico)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("ledger: %s: %w", path, err)
+	}
+	return pico, nil
+}
+
 func readCost(path string) (*Cost, error) {
 	d, err := openReader(path)
 	if err != nil {

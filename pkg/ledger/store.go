@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -20,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,7 +39,8 @@ const storeCommitEvery = 100 * time.Millisecond
 type Store struct {
 	d        *database
 	key      []byte
-	macs     sync.Pool // of hash.Hash under the key
+	macs     sync.Pool // of *mac
+	sets     atomic.Pointer[askedSet]
 	location string    // as who opened it to write has named it
 }
 
@@ -198,11 +199,17 @@ func (s *Store) Identity(parts ...string) (id Identity) {
 	m := s.newMAC()
 	defer s.macs.Put(m)
 	for _, p := range parts {
-		m.Write(binary.LittleEndian.AppendUint64(id[:0], uint64(len(p))))
-		io.WriteString(m, p)
+		m.text = append(binary.LittleEndian.AppendUint64(m.text[:0], uint64(len(p))), p...)
+		m.Write(m.text)
 	}
 	m.Sum(id[:0])
 	return id
+}
+
+// mac is a hash under the site key, and room for what goes into it.
+type mac struct {
+	hash.Hash
+	text []byte
 }
 
 func (s *Store) mac(b []byte) []byte {
@@ -213,12 +220,12 @@ func (s *Store) mac(b []byte) []byte {
 }
 
 // newMAC gives a hash under the key, to be put back: to make one costs as much as to use it.
-func (s *Store) newMAC() hash.Hash {
-	if m, ok := s.macs.Get().(hash.Hash); ok {
+func (s *Store) newMAC() *mac {
+	if m, ok := s.macs.Get().(*mac); ok {
 		m.Reset()
 		return m
 	}
-	return hmac.New(sha256.New, s.key)
+	return &mac{Hash: hmac.New(sha256.New, s.key)}
 }
 
 // Finding names a finding by all that a model is told of it: what was said of it holds until one of the parts changes.
@@ -280,13 +287,24 @@ func (s *Store) Claim(ctx context.Context, id Identity) (answers []Answer, letGo
 	return answers, letGo, nil
 }
 
+// askedSet is the set of findings that was last named, as nearly all answers are to the same.
+type askedSet struct {
+	findings []FindingID
+	name     []byte
+}
+
 // asked names a set of findings, in any order.
 func (s *Store) asked(findings []FindingID) []byte {
+	if a := s.sets.Load(); a != nil && slices.Equal(a.findings, findings) {
+		return a.name
+	}
 	var b []byte
 	for _, f := range slices.SortedFunc(slices.Values(findings), func(a, b FindingID) int { return bytes.Compare(a[:], b[:]) }) {
 		b = append(b, f[:]...)
 	}
-	return s.mac(b)[:len(FindingID{})]
+	a := &askedSet{slices.Clone(findings), s.mac(b)[:len(FindingID{})]}
+	s.sets.Store(a)
+	return a.name
 }
 
 // Close lets the store go. Closing twice is nothing.

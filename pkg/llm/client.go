@@ -296,14 +296,18 @@ func newQuestion(store *ledger.Store, t *taxonomy.Taxonomy, model string, s site
 }
 
 // pick puts together what answers say about the wanted findings, by their place in the taxonomy, and names those that
-// have none.
+// have none. Of no answers there are no labels.
 func (q question) pick(answers []ledger.Answer, want []int) (a ledger.Answer, missing []int) {
-	a.Labels = make([]taxonomy.Label, len(q.findings))
 	if len(answers) == 0 {
 		return a, want
 	}
 	labels, none, cost := ledger.Pick(answers, q.ids(want))
 	a.CostPico = cost
+	if len(none) == 0 && len(labels) == len(q.findings) {
+		a.Labels = labels
+		return a, nil
+	}
+	a.Labels = make([]taxonomy.Label, len(q.findings))
 	for i, l := range labels {
 		a.Labels[want[i]] = l
 	}

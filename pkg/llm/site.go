@@ -162,5 +162,6 @@ func transport(inFlight int) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, inFlight
 	t.IdleConnTimeout = time.Minute
+	t.WriteBufferSize = 32 << 10 // a request with its prompt and report goes out at once
 	return t
 }

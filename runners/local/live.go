@@ -52,8 +52,8 @@ func (l *live) renew(dir string, now time.Time) (renewed bool) {
 	if !now.Before(l.nextCost) {
 		if n, ok := label.Spent(dir); ok {
 			l.SpentPico = n
-		} else if c, err := ledger.ReadCost(filepath.Join(dir, "ledger.db")); err == nil { // other processes work
-			l.SpentPico = c.Spent
+		} else if n, err := ledger.ReadSpent(filepath.Join(dir, "ledger.db")); err == nil { // other processes work
+			l.SpentPico = n
 		}
 		l.nextCost = now.Add(20 * time.Since(now))
 	}

@@ -66,8 +66,8 @@ func Look(dir string) (*State, error) {
 		l = readLive(dir)
 		s.SpentUSD, s.SpentUSDPerHour, s.Limits = float64(l.SpentPico)/1e12, l.PicoPerHour/1e12, append(s.Limits, l.Limits...)
 		s.Notes = append(s.Notes, l.Notes...)
-	} else if c, err := ledger.ReadCost(filepath.Join(dir, "ledger.db")); err == nil {
-		s.SpentUSD = float64(c.Spent) / 1e12
+	} else if n, err := ledger.ReadSpent(filepath.Join(dir, "ledger.db")); err == nil {
+		s.SpentUSD = float64(n) / 1e12
 	}
 	if t, err := publish.Count(dir); err == nil {
 		s.steps(dir, r, t, l)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"runtime"
 	"strings"
 	"sync"
@@ -116,6 +117,28 @@ func run(t *testing.T, b schemas.Batch, build func(s beam.Scope, in beam.PCollec
 	}
 	_, err := beam.Run(t.Context(), "prism", p)
 	return err
+}
+
+// Reports and labels of a batch that has passed are let go, though the runner holds on to the element.
+func TestLetsGo(t *testing.T) {
+	st, in := &upper{}, schemas.Batch{Studies: []schemas.Study{{ID: "a", Report: "x"}, {ID: "b", Report: "refuse"}}}
+	f := &eachFn{Name: "up"}
+	var err error
+	if f.l, err = lift(t.Context(), "up", st, schemas.Run{}); err != nil {
+		t.Fatal(err)
+	}
+	var out schemas.Batch
+	err = f.ProcessElement(t.Context(), in, func(b schemas.Batch) {
+		if out = b; len(b.Studies) != 1 || b.Studies[0].Report != "X" {
+			t.Errorf("%v", b.Studies)
+		}
+	})
+	if all := out.Studies[:cap(out.Studies)]; err != nil || slices.ContainsFunc(all, func(s schemas.Study) bool { return s.ID != "" || s.Report != "" }) {
+		t.Errorf("%v, %v", all, err)
+	}
+	if in.Studies[0].Report != "x" {
+		t.Error("what another consumer may hold is gone")
+	}
 }
 
 func TestEach(t *testing.T) {
