@@ -41,7 +41,7 @@ type Store struct {
 	key      []byte
 	macs     sync.Pool // of *mac
 	sets     atomic.Pointer[askedSet]
-	location string    // as who opened it to write has named it
+	location string // as who opened it to write has named it
 }
 
 // OpenStore makes or opens a store: a path or a file: URL; "" is $XDG_STATE_HOME/silverbeam/results.db. File and key have
