@@ -30,8 +30,9 @@ type Plan struct {
 		Output Guess `json:"output"`
 	} `json:"tokens"`
 	CostUSD  Guess             `json:"cost_usd"`
-	Seconds  Guess             `json:"seconds"` // of labelling; training is not foretold
-	Modes    map[string]Mode   `json:"modes"`   // what the calls would cost and take in each mode; batch only where it has a price
+	Seconds  Guess             `json:"seconds"` // of labelling
+	Training []Training        `json:"training"`
+	Modes    map[string]Mode   `json:"modes"` // what the calls would cost and take in each mode; batch only where it has a price
 	Shuffle  int64             `json:"shuffle_bytes"`
 	Skipped  []Skip            `json:"skipped"`
 	Notes    []string          `json:"notes,omitempty"` // what could be had for less
@@ -95,7 +96,7 @@ const cacheable = 1024
 
 // Plan reads every report once, to count the different ones and their bytes. dir is the run's folder.
 func (g *Graph) Plan(run schemas.Run) (*Plan, error) {
-	p := &Plan{Pipeline: g.Pipeline.File, Batches: len(g.Batches), Skipped: []Skip{}}
+	p := &Plan{Pipeline: g.Pipeline.File, Batches: len(g.Batches), Skipped: []Skip{}, Training: []Training{}}
 	p.addSteps(g.Pipeline)
 	todo := p.addSkipped(g, run.Dir)
 	o := g.Pipeline.labeling()
@@ -103,6 +104,9 @@ func (g *Graph) Plan(run schemas.Run) (*Plan, error) {
 		if err := p.labels(g, todo, o, run); err != nil {
 			return nil, err
 		}
+	}
+	if err := p.trains(g); err != nil {
+		return nil, err
 	}
 	var err error
 	p.Basis, err = g.Basis(run)

@@ -28,10 +28,35 @@ func TestTrained(t *testing.T) {
 	l.write("demo.yaml", strings.ReplaceAll(smallDemo(t), "batch: 8", "batch: 4"))
 	l.succeed("phantom", "--studies", "10", "--size", "32", "--seed", "4", "--out", "data")
 	l.succeed("run", "demo.yaml", "--set", "data=data", "--run", "trained")
+	t.Run("plan", func(t *testing.T) { l.with(t).foretells() })
 	t.Run("evaluate-only", func(t *testing.T) { l.with(t).evaluatesOnly() })
 	t.Run("escrow", func(t *testing.T) { l.with(t).settlesFirst() })
 	t.Run("validate", func(t *testing.T) { l.with(t).validates() })
 	t.Run("compare", func(t *testing.T) { l.with(t).compares() }) // with evaluate-only's run
+}
+
+// A plan's trainings have the steps that they then took, and times that their arithmetic and assumptions give.
+func (l *lab) foretells() {
+	var p struct{ Training []pipelines.Training }
+	out := l.succeed("plan", "demo.yaml", "--set", "data=data", "--run", "planned", "--out", "planned.json")
+	l.read("planned.json", &p)
+	if len(p.Training) != 2 {
+		l.Fatalf("%+v", p.Training)
+	}
+	for i, name := range []string{"vision", "clip"} {
+		var c fit.Config
+		l.read("trained/models/"+name+"/config.json", &c)
+		f := p.Training[i]
+		if f.Step != name || f.Studies != c.Studies || f.Steps != c.Steps || !(f.CPU.Low > 0 && f.CPU.Low < f.CPU.Expected && f.CPU.Expected < f.CPU.High && f.H100.Low < f.H100.High) {
+			l.Errorf("%+v, took %d steps of %d studies", f, c.Steps, c.Studies)
+		}
+		if alone := float64(f.Steps) * (f.StepFLOPs/(1e9*f.Pace.PerCore*float64(f.Pace.Cores)) + f.Pace.Optimizer); math.Abs(alone-f.CPU.Low) > 1e-9*alone {
+			l.Errorf("%s: %v s, want %v", name, f.CPU.Low, alone)
+		}
+	}
+	if !strings.Contains(out, "training   vision: ") || !strings.Contains(out, "assumes    H100: not measured; 25 %") {
+		l.Error(out)
+	}
 }
 
 // Epochs are judged by patients that are held out, or by a split, of which an evaluation then says that it is no test.

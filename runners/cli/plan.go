@@ -29,7 +29,7 @@ func planCommand() *cobra.Command {
 	var pilot int
 	c := &cobra.Command{
 		Use: "plan FILE", Short: "say what a run would do and cost, without a call", Args: exactly("FILE"),
-		Long: "Plan reads every report once and foretells rows, calls, tokens, money and time, low, expected and high. It calls no model, but\n" +
+		Long: "Plan reads every report once and foretells rows, calls, tokens, money and time, low, expected and high, of a training by some steps of its net here. It calls no model, but\n" +
 			"for a pilot: --pilot N asks about N reports of the whole input, and foretells by what they took. Its answers are kept for the run.\n" +
 			"`silverbeam run --plan` refuses to run when what the plan rests on has changed.",
 		Example: "  silverbeam plan pipeline.yaml --set endpoint=https://llm.example/v1 --set model=NAME\n" +
@@ -165,6 +165,19 @@ func printPlan(w io.Writer, p *pipelines.Plan) {
 			batch.CostUSD.Expected, seconds(batch.Seconds.High), advice)
 	}
 	line(w, "labelling  %s (%s to %s)", seconds(p.Seconds.Expected), seconds(p.Seconds.Low), seconds(p.Seconds.High))
+	for _, t := range p.Training {
+		if t.Steps == 0 {
+			line(w, "training   %s: %s", t.Step, t.Says[0])
+			continue
+		}
+		line(w, "training   %s: %s of %s, %.4g GFLOP each; on this CPU %s (%s to %s), on an H100 %s (%s to %s)", t.Step, count(t.Steps, "step"), count(t.Batch, "study"), t.StepFLOPs/1e9,
+			seconds(t.CPU.Expected), seconds(t.CPU.Low), seconds(t.CPU.High), seconds(t.H100.Expected), seconds(t.H100.Low), seconds(t.H100.High))
+	}
+	if n := len(p.Training); n > 0 {
+		for _, s := range p.Training[n-1].Says {
+			line(w, "assumes    %s", s)
+		}
+	}
 	for _, s := range p.Skipped {
 		what := count(s.Studies, "study")
 		if s.Batches > 0 {

@@ -167,12 +167,9 @@ func (t trainer) train(ctx context.Context) (m schemas.Model, err error) {
 		return m, err
 	}
 	defer data.Close()
-	o := t.Options
-	fo := fit.Options{Recipe: o.Recipe, Width: o.Width, Stem: o.Stem, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed,
-		Sample: o.Sample, Augment: o.Augment, Share: o.Share, Window: o.Window, Memory: int64(o.MemoryMB) << 20,
-		Validate: o.Validation, Patience: o.Patience, Accumulate: o.Accumulate, Recompute: o.Recompute, FrozenBN: o.FrozenBN, Engine: o.Engine, DType: o.DType}
-	if o.Init != "" {
-		fo.Init = filepath.Join(t.Run.Dir, "models", o.Init)
+	fo := t.Options.Fit()
+	if t.Options.Init != "" {
+		fo.Init = filepath.Join(t.Run.Dir, "models", t.Options.Init)
 	}
 	rel := filepath.Join("models", t.Name)
 	res, err := fit.Train(ctx, data, tax, filepath.Join(t.Run.Dir, rel), fo, nil)
@@ -180,6 +177,13 @@ func (t trainer) train(ctx context.Context) (m schemas.Model, err error) {
 		return m, err
 	}
 	return schemas.Model{Step: t.Name, Path: rel, Digest: res.Digest}, nil
+}
+
+// Fit is what pkg/fit takes of the options; Init is a step's name yet.
+func (o Options) Fit() fit.Options {
+	return fit.Options{Recipe: o.Recipe, Width: o.Width, Stem: o.Stem, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed,
+		Sample: o.Sample, Augment: o.Augment, Share: o.Share, Window: o.Window, Memory: int64(o.MemoryMB) << 20,
+		Validate: o.Validation, Patience: o.Patience, Accumulate: o.Accumulate, Recompute: o.Recompute, FrozenBN: o.FrozenBN, Engine: o.Engine, DType: o.DType, Init: o.Init}
 }
 
 // Spent is the time that a step's model has taken so far, over all runs; zero before its first step.
