@@ -26,7 +26,7 @@ type CorrectedPrevalence struct {
 	// RoganGladen takes the sensitivity and specificity of the silver labels from the reviewed rows (Am. J. Epidemiol. 1978):
 	// (silver + specificity - 1) / (sensitivity + specificity - 1), cut to [0,1]; undefined where that divides by 0 or less.
 	RoganGladen Interval `json:"rogan_gladen"`
-	PPI         Interval `json:"ppi"`
+	PPI         Interval `json:"ppi"` // without ends where the reviewed rows are all present or all absent
 }
 
 // CorrectedAUC is an AUC.
@@ -104,6 +104,9 @@ func (t Scores) correct(f int, clusters Clusters, o Resampling) (c CorrectedScor
 		return c, err
 	}
 	c.Prevalence = CorrectedPrevalence{Silver: r.Interval(0), RoganGladen: r.Interval(3), PPI: r.powered(1, 2, 0)}
+	if c.NReviewedPos == 0 || c.NReviewedPos == c.NReviewed {
+		c.Prevalence.PPI = Interval{Value: c.Prevalence.PPI.Value} // every resample says the same, which proves nothing
+	}
 	c.AUC = CorrectedAUC{Silver: r.Interval(4), Reviewed: r.Interval(5), PPI: r.powered(5, 6, 4)}
 	return c, nil
 }

@@ -97,11 +97,34 @@ func (w silverWorld) cover(repetitions, resamples int) map[string]*coverage {
 	})
 }
 
+// Where nobody who was reviewed has the finding, the rows cannot say how rare it is: no interval of no width.
+func TestCorrectedWithoutPositives(t *testing.T) {
+	s := Scores{Findings: []string{"x"}, Y: make([][]int8, 1), S: make([][]float64, 1), Reviewed: &ReviewedRows{Truth: make([][]int8, 1)}}
+	for i := range 200 {
+		reviewed := int8(Missing)
+		if i%4 == 0 {
+			reviewed = 0
+		}
+		s.Y[0], s.S[0], s.Reviewed.Truth[0] = append(s.Y[0], bit(i%40 == 1)), append(s.S[0], float64(i%7)), append(s.Reviewed.Truth[0], reviewed)
+	}
+	out, err := s.Summarise(Resampling{N: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := out.Corrected["x"]
+	if p := c.Prevalence.PPI; c.NReviewed != 50 || p.Value == nil || *p.Value != 0 || p.Ends() != nil || p.SE != nil {
+		t.Errorf("of %d reviewed none has it: prevalence %+v", c.NReviewed, p)
+	}
+	if c.Prevalence.Silver.Ends() == nil || c.AUC.Silver.Ends() == nil || c.Prevalence.RoganGladen.Value != nil || c.AUC.PPI.Value != nil {
+		t.Errorf("the labels' own figures have intervals, others are not defined: %+v", c)
+	}
+}
+
 // Intervals of figures corrected by 300 reviewed rows hold the truth, those of silver labels do not. SILVERBEAM_SIMULATE=2000
 // draws that many of three kinds of sample.
 func TestCorrectedCover(t *testing.T) {
 	repetitions, err := strconv.Atoi(os.Getenv("SILVERBEAM_SIMULATE"))
-	worlds, resamples, least := []silverWorld{{1304, 300, .2, false}, {1304, 300, .2, true}, {1304, 300, .07, true}}, 1000, 93.
+	worlds, resamples, least := []silverWorld{{1304, 300, .2, false}, {1304, 300, .2, true}, {1304, 300, .07, true}}, 500, 93.
 	if err != nil {
 		repetitions, worlds, resamples, least = 60, worlds[1:2], 200, 85
 	}
