@@ -10,13 +10,15 @@ import (
 	"silverbeam/pkg/net"
 )
 
-// The text tower: small enough that some hundred studies train it.
-var textTower = net.Bert{Layers: 2, Hidden: 128, Heads: 4, Intermediate: 512}
+// The text tower: small enough that some hundred studies train it. Its vocabulary is the one that is learned.
+var (
+	textTower  = net.Bert{Layers: 2, Hidden: 128, Heads: 4, Intermediate: 512}
+	textLength = 192 // tokens; longer reports lose their middle. A report of the phantom has some 150
+)
 
 const (
 	vocabulary = 2048 // tokens at most, learned from the training split's reports
 	rarest     = 3    // times that the reports must hold a token
-	textLength = 192  // tokens; longer reports lose their middle. A report of the phantom has some 150
 	commonDim  = 128  // of the space that both towers project into
 )
 
@@ -41,7 +43,7 @@ func (j *job) describe(c *corpus, taxonomy string) (start map[string]net.Tensor,
 	if o.Recipe == Clip {
 		j.tokens = net.LearnWordPiece(c.reports(), vocabulary).Used(c.reports(), rarest)
 		text := textTower
-		text.Vocab, text.MaxPositions = j.tokens.Size(), textLength
+		text.Vocab, text.MaxPositions = max(text.Vocab, j.tokens.Size()), textLength
 		j.config.Text, j.config.Tokens, j.config.Dim = &text, textLength, commonDim
 	}
 	j.config.identify()
