@@ -83,7 +83,8 @@ test-litellm: .cache/litellm/done build ## our ledger against what LiteLLM's pro
 	$(call servers,SILVERBEAM_LITELLM=$(CURDIR)/.cache/litellm,-run AgainstLiteLLM -v ./pkg/llm)
 
 .PHONY: test-flink
-test-flink: ## a pipeline on a Flink cluster gives what it gives here, also when its processes are killed, SILVERBEAM_KILLS=20 of them (160 MB from Maven Central)
+test-flink: export SILVERBEAM_VERSITYGW = $(CURDIR)/.cache/bin/versitygw
+test-flink: $(if $(SHORT),,.cache/bin/versitygw) ## a pipeline on a Flink cluster gives what it gives here, also when its processes and servers are killed, SILVERBEAM_KILLS=20 of them (160 MB from Maven Central)
 	@$(call need,java -version,openjdk-17-jre-headless)
 	@$(if $(SHORT),,$(call need,ls /usr/lib/postgresql/*/bin/initdb,postgresql))
 	SILVERBEAM_FLINK=1 $(GO) test -vet=off -count=1 -timeout 2h $(SHORT) -run OnFlink -p 1 ./runners/cli ./runners/flink

@@ -36,47 +36,62 @@ transforms:
   - {type: dataset.Shards, config: {preset: demo}}
 `
 
-// gateway is a running server; its buckets are the folders of dir.
-type gateway struct{ dir, endpoint string }
+// gateway is a server; its buckets are the folders of dir.
+type gateway struct {
+	dir, endpoint string
+	flags         []string
+	cmd           *exec.Cmd
+}
 
-func newGateway(t *testing.T, dir string, flags ...string) gateway {
+// newGateway starts a server that ends with the test.
+func newGateway(t *testing.T, dir string, flags ...string) *gateway {
 	t.Helper()
-	program := os.Getenv("SILVERBEAM_VERSITYGW")
-	if program == "" {
+	if os.Getenv("SILVERBEAM_VERSITYGW") == "" {
 		t.Skip("SILVERBEAM_VERSITYGW names no server")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := l.Addr().String()
+	g := &gateway{dir: dir, endpoint: "http://" + l.Addr().String(), flags: flags}
 	l.Close()
-	log := new(strings.Builder)
-	c := exec.Command(program, append(append([]string{"--quiet", "--port", at}, flags...), "posix", dir)...)
-	c.Env, c.Stdout, c.Stderr = append(os.Environ(), "ROOT_ACCESS_KEY="+bucketKey, "ROOT_SECRET_KEY="+bucketSecret), log, log
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
 	t.Setenv("AWS_ACCESS_KEY_ID", bucketKey)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", bucketSecret)
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	g.start(t)
+	t.Cleanup(g.kill)
+	return g
+}
+
+// start starts the server, or after kill the same one again, and waits until it answers.
+func (g *gateway) start(t *testing.T) {
+	t.Helper()
+	at, log := strings.TrimPrefix(g.endpoint, "http://"), new(strings.Builder)
+	g.cmd = exec.Command(os.Getenv("SILVERBEAM_VERSITYGW"), append(append([]string{"--quiet", "--port", at}, g.flags...), "posix", g.dir)...)
+	g.cmd.Env, g.cmd.Stdout, g.cmd.Stderr = append(os.Environ(), "ROOT_ACCESS_KEY="+bucketKey, "ROOT_SECRET_KEY="+bucketSecret), log, log
+	if err := g.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
 	for range 200 {
 		if c, err := net.Dial("tcp", at); err == nil {
 			c.Close()
-			return gateway{dir, "http://" + at}
+			return
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Fatal(log)
-	return gateway{}
+}
+
+func (g *gateway) kill() {
+	_ = g.cmd.Process.Kill()
+	_ = g.cmd.Wait()
 }
 
 // url is the program's URL of a place in the bucket scans.
-func (g gateway) url(key string) string { return "s3://scans/" + key + "?endpoint=" + g.endpoint }
+func (g *gateway) url(key string) string { return "s3://scans/" + key + "?endpoint=" + g.endpoint }
 
 // open opens the bucket scans by the library alone.
-func (g gateway) open(t *testing.T) *blob.Bucket {
+func (g *gateway) open(t *testing.T) *blob.Bucket {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Join(g.dir, "scans"), 0o755); err != nil {
 		t.Fatal(err)
@@ -90,7 +105,7 @@ func (g gateway) open(t *testing.T) *blob.Bucket {
 }
 
 // upload puts what is below a folder below a key.
-func (g gateway) upload(t *testing.T, b *blob.Bucket, dir, key string) {
+func (g *gateway) upload(t *testing.T, b *blob.Bucket, dir, key string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {

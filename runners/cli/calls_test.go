@@ -35,12 +35,13 @@ type vendor struct {
 	mu       sync.Mutex
 	requests int
 	pico     int64
+	asked    map[int]int // examination → requests about it
 }
 
 const vendorPrices = "price_id,model,effective_from,currency,input,cached,cache_write,output,batch_input,batch_output,batch_cached,threshold_tokens,input_over,output_over,source,checked_on\nv,vendor-1,2026-01-01,USD,2,0.5,,8,,,,,,,test,2026-01-01\n"
 
 func newVendor(t *testing.T) *vendor {
-	v := &vendor{seen: make(chan struct{}, 1<<16)}
+	v := &vendor{seen: make(chan struct{}, 1<<16), asked: map[int]int{}}
 	v.Server = httptest.NewServer(v)
 	t.Cleanup(v.Close)
 	return v
@@ -56,16 +57,21 @@ func (v *vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.Unmarshal(body, &in)
 	code := map[bool]string{true: "P", false: "B"}[v.turned()]
 	content := fmt.Sprintf(`{"%s":"%s"}`, strings.Join(in.Format.Schema.Schema.Required, `":"`+code+`","`), code)
-	if n := examination.FindSubmatch(body); v.vary && n != nil {
+	number := -1
+	if n := examination.FindSubmatch(body); n != nil {
+		number = atoi(string(n[1]))
+	}
+	if v.vary && number >= 0 {
 		var findings []string
 		for i, f := range in.Format.Schema.Schema.Required {
-			findings = append(findings, fmt.Sprintf(`"%s":"%c"`, f, "PNUB"[(atoi(string(n[1]))>>(i%8)+i)%4]))
+			findings = append(findings, fmt.Sprintf(`"%s":"%c"`, f, "PNUB"[(number>>(i%8)+i)%4]))
 		}
 		content = "{" + strings.Join(findings, ",") + "}"
 	}
 	prompt, out := int64(len(body)/8*2), int64(len(content))
 	v.mu.Lock()
 	v.requests++
+	v.asked[number]++
 	first := v.requests == 1
 	v.pico += prompt/2*2_000_000 + prompt/2*500_000 + out*8_000_000
 	v.mu.Unlock()

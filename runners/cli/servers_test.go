@@ -72,13 +72,24 @@ func (p program) csv(path string) [][]string {
 	return rows
 }
 
-// ask gives the one row of a question to a run's ledger.
-func (p program) ask(run, query string, into ...any) {
+// ledger opens a run's: its file, or the schema of a Postgres that a note in its place names.
+func (p program) ledger(run string) *sql.DB {
 	p.Helper()
-	db, err := sql.Open("sqlite", "file:"+p.path(run+"/ledger.db")+"?mode=ro")
+	driver, at := "sqlite", "file:"+p.path(run+"/ledger.db")+"?mode=ro"
+	if note, err := os.ReadFile(p.path(run + "/ledger.db.url")); err == nil {
+		driver, at = "pgx", strings.Replace(strings.TrimSpace(string(note)), "schema=", "search_path=", 1)
+	}
+	db, err := sql.Open(driver, at)
 	if err != nil {
 		p.Fatal(err)
 	}
+	return db
+}
+
+// ask gives the one row of a question to a run's ledger.
+func (p program) ask(run, query string, into ...any) {
+	p.Helper()
+	db := p.ledger(run)
 	defer db.Close()
 	if err := db.QueryRow(query).Scan(into...); err != nil {
 		p.Fatal(err)

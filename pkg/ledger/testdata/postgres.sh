@@ -3,6 +3,8 @@
 # folder of its own, never as root.
 #
 #   sh postgres.sh start DIR    prints SILVERBEAM_POSTGRES=URL
+#   sh postgres.sh kill DIR     kills it, by SIGKILL
+#   sh postgres.sh again DIR    starts what was killed again, at the same port
 #   sh postgres.sh stop DIR     stops it and removes DIR
 set -eu
 dir=${2:?name a folder}
@@ -40,9 +42,17 @@ start)
 	stop
 	exit 1
 	;;
+kill) kill -9 "$(head -n 1 "$dir/data/postmaster.pid")" ;;
+again)
+	for _ in 1 2 3 4 5 6 7 8 9 10; do # until the killed one's children have ended too
+		as "$bin/pg_ctl" -D "$dir/data" -l "$dir/data/log" -w restart >&2 && exit
+		sleep 1
+	done
+	exit 1
+	;;
 stop) stop ;;
 *)
-	echo "usage: sh $0 start|stop DIR" >&2
+	echo "usage: sh $0 start|kill|again|stop DIR" >&2
 	exit 2
 	;;
 esac
