@@ -30,10 +30,13 @@ func flinkCommand() *cobra.Command {
 	return c
 }
 
+const flinkJarsHelp = "a list of the jars of another Flink and of Beam's job server for it, `FILE`: the repository's URL, then a line of SHA-256, bytes and path for each jar (default the program's own list)"
+
 const noCluster = "no cluster stands"
 
 func flinkUpCommand() *cobra.Command {
 	var slots int
+	var jars string
 	var stay bool
 	c := &cobra.Command{
 		Use: "up", Short: "start a cluster that stays: a JobManager, two TaskManagers and Beam's job server", Args: exactly(),
@@ -44,9 +47,12 @@ func flinkUpCommand() *cobra.Command {
 			if slots < 1 || slots > 1024 {
 				return usage(cmd, "--slots: %d: 1 to 1024", slots)
 			}
+			if err := flink.CheckJars(jars); err != nil {
+				return usage(cmd, "--flink-jars: %v", err)
+			}
 			say := func(s string) { line(cmd.ErrOrStderr(), "%s", s) }
 			if stay {
-				err := flink.Stay(cmd.Context(), slots, say, func(c flink.Cluster) { writeCluster(cmd.OutOrStdout(), c) })
+				err := flink.Stay(cmd.Context(), slots, jars, say, func(c flink.Cluster) { writeCluster(cmd.OutOrStdout(), c) })
 				if errors.Is(err, fs.ErrExist) {
 					return &Exit{codeTemporary, err, "silverbeam flink status"}
 				}
@@ -56,16 +62,17 @@ func flinkUpCommand() *cobra.Command {
 				writeCluster(cmd.OutOrStdout(), c)
 				return nil
 			}
-			return startCluster(cmd, slots)
+			return startCluster(cmd, slots, jars)
 		},
 	}
 	c.Flags().IntVar(&slots, "slots", 2, "at least how many subtasks, `N`, can work at once, on both TaskManagers together")
+	c.Flags().StringVar(&jars, "flink-jars", "", flinkJarsHelp)
 	c.Flags().BoolVar(&stay, "foreground", false, "stay with it until a signal comes")
 	return c
 }
 
 // startCluster starts this program again, apart from this terminal, and waits until its cluster answers or has failed.
-func startCluster(cmd *cobra.Command, slots int) error {
+func startCluster(cmd *cobra.Command, slots int, jars string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -76,7 +83,7 @@ func startCluster(cmd *cobra.Command, slots int) error {
 	}
 	defer os.Remove(log.Name())
 	defer log.Close()
-	keeper := exec.Command(self, "flink", "up", "--foreground", "--slots", fmt.Sprint(slots))
+	keeper := exec.Command(self, "flink", "up", "--foreground", "--slots", fmt.Sprint(slots), "--flink-jars", jars)
 	keeper.Stdout, keeper.Stderr = log, log
 	apart(keeper)
 	if err := keeper.Start(); err != nil {

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -121,9 +124,53 @@ func TestOnFlinkThatStays(t *testing.T) {
 	if out, err := l.command("flink", "status").CombinedOutput(); err == nil || !strings.Contains(string(out), "no cluster stands") {
 		t.Errorf("%v: %s", err, out)
 	}
-	silverbeam("flink", "up", "--slots", "3") // where the dead one's socket lies
+	cache, err := os.UserCacheDir()
+	fetched, gerr := filepath.Glob(filepath.Join(cache, "silverbeam/flink-*/flink-runtime-1.19.3.jar"))
+	list, rerr := os.ReadFile("../flink/jars.txt")
+	if err != nil || gerr != nil || rerr != nil || len(fetched) == 0 {
+		t.Fatal(err, gerr, rerr, fetched)
+	}
+	mirror := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, filepath.Join(filepath.Dir(fetched[0]), filepath.Base(r.URL.Path)))
+	}))
+	defer mirror.Close()
+	l.write("jars.txt", strings.Replace(string(list), "https://repo1.maven.org/maven2", mirror.URL, 1))
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	// Where the dead one's socket lies, of the jars that a site's own list names.
+	if out := silverbeam("flink", "up", "--slots", "3", "--flink-jars", "jars.txt"); !strings.Contains(out, "jars, 162 MB, once, from "+mirror.URL) {
+		t.Error(out)
+	}
 	if out := silverbeam("flink", "status"); !strings.Contains(out, "4 of 4 slots free") {
 		t.Error(out)
+	}
+}
+
+// The demo, made small, gives on Flink what it gives here: data set, trained weights, and every figure of every evaluation.
+func TestOnFlinkDemo(t *testing.T) {
+	if os.Getenv("SILVERBEAM_FLINK") == "" || testing.Short() {
+		t.Skip("of make test-flink alone")
+	}
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	l := &lab{T: t, dir: t.TempDir()}
+	l.write("demo.yaml", strings.ReplaceAll(smallDemo(t), "batch: 8", "batch: 4"))
+	l.succeed("phantom", "--studies", "24", "--size", "32", "--seed", "4", "--out", "data")
+	l.succeed("run", "demo.yaml", "--set", "data=data", "--run", "here")
+	l.succeed("run", "demo.yaml", "--set", "data=data", "--run", "flink", "--runner", "flink")
+	if got, want := l.report("flink").Digest, l.report("here").Digest; got != want || got == "" {
+		t.Errorf("data set %s, here %s", got, want)
+	}
+	files, err := filepath.Glob(filepath.Join(l.dir, "here/eval/*.json"))
+	weights, werr := filepath.Glob(filepath.Join(l.dir, "here/models/*/model.safetensors"))
+	if err != nil || werr != nil || len(files) < 4 || len(weights) != 2 {
+		t.Fatalf("here: %q, %q: %v, %v", files, weights, err, werr)
+	}
+	for _, f := range append(files, weights...) {
+		rel, _ := filepath.Rel(filepath.Join(l.dir, "here"), f)
+		want, err := os.ReadFile(f)
+		got, gerr := os.ReadFile(filepath.Join(l.dir, "flink", rel))
+		if err != nil || gerr != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s is not what it is here: %v, %v", rel, err, gerr)
+		}
 	}
 }
 

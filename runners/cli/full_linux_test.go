@@ -2,9 +2,13 @@ package cli
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -81,6 +85,31 @@ func TestFullDisk(t *testing.T) {
 			if err != nil || !bytes.Equal(a, b) {
 				t.Errorf("%s is another: %v", f, err)
 			}
+		}
+	})
+	t.Run("flink", func(t *testing.T) {
+		l, jar := l.with(t), bytes.Repeat([]byte("jar"), 100_000)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(jar) }))
+		defer server.Close()
+		l.write("jars.txt", fmt.Sprintf("%s\n%x %d org/apache/flink/flink-runtime/1.19.9/flink-runtime-1.19.9.jar\n", server.URL, sha256.Sum256(jar), len(jar)))
+		l.write("java", "#!/bin/sh\necho 'openjdk version \"17.0.1\"'\n")
+		if err := os.Chmod(filepath.Join(l.dir, "java"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		grow := l.small("cache", 64)
+		t.Setenv("XDG_CACHE_HOME", filepath.Join(l.dir, "cache"))
+		t.Setenv("JAVA_HOME", "")
+		t.Setenv("PATH", l.dir+":"+os.Getenv("PATH"))
+		run := l.run("on flink", "--runner", "flink", "--flink-jars", "jars.txt")
+		if said := l.exits(codeTemporary, run...); !strings.Contains(said, "silverbeam: flink: flink-runtime-1.19.9.jar: ") || !strings.Contains(said, "no space left on device") {
+			t.Error(said)
+		}
+		if left, _ := filepath.Glob(filepath.Join(l.dir, "cache/silverbeam/*/*")); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+		grow() // then the jars are whole, and what is no Java ends at once
+		if said := l.exits(codeUsage, run...); !strings.Contains(said, "the jobmanager ended at once") {
+			t.Error(said)
 		}
 	})
 }

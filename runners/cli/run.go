@@ -48,8 +48,11 @@ func (f *runFlags) options(cmd *cobra.Command) (o local.Options, err error) {
 	if f.runner != "" && f.runner != "local" && f.runner != "flink" {
 		return o, usage(cmd, "--runner: %q: one of local, flink", f.runner)
 	}
-	if onFlink := f.flink; f.runner != "flink" && (onFlink.Master != "" || onFlink.JobEndpoint != "" || onFlink.Workers != "" || onFlink.Parallelism != 0 || len(onFlink.More) > 0) {
-		return o, usage(cmd, "--flink-master, --job-endpoint, --workers, --parallelism and --flink-option go with --runner flink")
+	if onFlink := f.flink; f.runner != "flink" && (onFlink.Master != "" || onFlink.JobEndpoint != "" || onFlink.Workers != "" || onFlink.Jars != "" || onFlink.Parallelism != 0 || len(onFlink.More) > 0) {
+		return o, usage(cmd, "--flink-master, --job-endpoint, --workers, --flink-jars, --parallelism and --flink-option go with --runner flink")
+	}
+	if err := flink.CheckJars(f.flink.Jars); err != nil {
+		return o, usage(cmd, "--flink-jars: %v", err)
 	}
 	for _, option := range slices.Sorted(maps.Keys(f.flink.More)) {
 		err := flink.CheckOption(option, f.flink.More[option])
@@ -143,6 +146,7 @@ func runCommand() *cobra.Command {
 	c.Flags().StringVar(&flags.flink.Master, "flink-master", "", "with --runner flink: the REST address of a JobManager, `HOST:PORT` (default the one that stays, else one for this run)")
 	c.Flags().StringVar(&flags.flink.JobEndpoint, "job-endpoint", "", "with --runner flink: the address of a Beam job server, `HOST:PORT` (default its own, before the JobManager)")
 	c.Flags().StringVar(&flags.flink.Workers, "workers", "", "with --runner flink: the steps work in processes of their own, `WHERE`: HOST:PORT of flink worker, or a path of this program that TaskManagers start (default in this process)")
+	c.Flags().StringVar(&flags.flink.Jars, "flink-jars", "", "with --runner flink: "+flinkJarsHelp)
 	c.Flags().IntVar(&flags.flink.Parallelism, "parallelism", 0, "with --runner flink: how many subtasks `N` work on each step; 0: 2")
 	c.Flags().StringToStringVar(&flags.flink.More, "flink-option", nil, "with --runner flink: an option of Beam's Flink runner, `NAME=VALUE`: "+strings.Join(flink.OptionNames(), ", "))
 	c.Flags().DurationVar(&wait, "wait", 0, "wait so `LONG` for a database, bucket or cluster that does not answer, and go on (10m); 0: end with exit code 75")

@@ -191,7 +191,7 @@ func (c *cluster) up(ctx context.Context, slots int) (master string, err error) 
 	}
 	var last *process
 	for i := range taskManagers { // one that starts before its JobManager waits ten seconds to try again
-		last, err = c.keep(fmt.Sprintf("taskmanager-%d", i+1), "-Xms608m", "-Xmx608m", "-XX:MaxDirectMemorySize=448m", "-XX:MaxMetaspaceSize=256m", "-cp", all,
+		last, err = c.keep(fmt.Sprintf("taskmanager-%d", i+1), "-Xms480m", "-Xmx480m", "-XX:MaxDirectMemorySize=448m", "-XX:MaxMetaspaceSize=256m", "-cp", all,
 			"org.apache.flink.runtime.taskexecutor.TaskManagerRunner", "--configDir", conf, fmt.Sprintf("-Dtaskmanager.resource-id=tm%d", i+1), "-Dio.tmp.dirs="+c.at("tmp"))
 		if err != nil {
 			return "", err
@@ -238,7 +238,7 @@ func (c *cluster) down() {
 }
 
 // config is Flink's configuration: every socket on loopback, and the memory that its start scripts would work out. Network
-// buffers hold a shuffle of descriptors; a job outlives ten lost workers.
+// buffers hold a shuffle of descriptors, which with the heap keeps a TaskManager below 1 GiB; a job outlives ten lost workers.
 func config(ports []int, slots int) string {
 	return fmt.Sprintf(`rest.address: 127.0.0.1
 rest.bind-address: 127.0.0.1
@@ -254,7 +254,7 @@ taskmanager.numberOfTaskSlots: %d
 taskmanager.cpu.cores: 1.0
 taskmanager.memory.framework.heap.size: 96m
 taskmanager.memory.framework.off-heap.size: 128m
-taskmanager.memory.task.heap.size: 512m
+taskmanager.memory.task.heap.size: 384m
 taskmanager.memory.task.off-heap.size: 64m
 taskmanager.memory.managed.size: 128m
 taskmanager.memory.network.min: 256m

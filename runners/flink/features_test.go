@@ -34,6 +34,16 @@ var features = map[string]struct {
 		_, none := beam.ParDo2(s, &parity{Of: 1}, beam.CreateList(s, numbers(10)))
 		return beam.Combine(s, &joined{}, none)
 	}},
+	"all under one key": {3, func(s beam.Scope) beam.PCollection {
+		return beam.ParDo(s, inThrees, beam.GroupByKey(s, beam.AddFixedKey(s, beam.ParDo(s, twice, beam.CreateList(s, numbers(3))))))
+	}},
+	"pieces of work, searched apart and combined": {1, func(s beam.Scope) beam.PCollection {
+		pieces := beam.ParDo(s, inThrees, beam.GroupByKey(s, beam.AddFixedKey(s, beam.CreateList(s, numbers(12)))))
+		return beam.Combine(s, &joined{}, beam.ParDo(s, twice, beam.Reshuffle(s, pieces)))
+	}},
+	"what a step readies, and counts": {20, func(s beam.Scope) beam.PCollection {
+		return beam.ParDo(s.Scope("outer").Scope("inner"), &readied{Suffix: "!"}, beam.CreateList(s, numbers(20)))
+	}},
 	"a coder of one's own": {50, func(s beam.Scope) beam.PCollection {
 		return beam.ParDo(s, text, beam.Reshuffle(s, beam.ParDo(s, pack, beam.CreateList(s, numbers(50)))))
 	}},
@@ -47,6 +57,37 @@ func numbers(n int) (all []string) {
 }
 
 func twice(s string) string { return s + s }
+
+// inThrees emits as many texts as are grouped, each of which names three of them in order.
+func inThrees(_ int, all func(*string) bool, emit func(string)) {
+	var sorted []string
+	for s := ""; all(&s); {
+		sorted = append(sorted, s)
+	}
+	slices.Sort(sorted)
+	for i := range sorted {
+		emit(sorted[i] + sorted[(i+1)%len(sorted)] + sorted[(i+2)%len(sorted)])
+	}
+}
+
+// readied is a step with options, which has something to make ready and a counter.
+type readied struct {
+	Suffix string
+
+	ready string
+	seen  beam.Counter
+}
+
+func (r *readied) Setup(context.Context) error {
+	r.ready, r.seen = "ready"+r.Suffix, beam.NewCounter("readied", "seen")
+	return nil
+}
+
+func (r *readied) ProcessElement(ctx context.Context, s string, emit func(string)) error {
+	r.seen.Inc(ctx, 1)
+	emit(s + r.ready)
+	return nil
+}
 
 func text(p packed) string { return strings.Join(p.words, "+") }
 
@@ -123,6 +164,8 @@ func init() {
 	beam.RegisterDoFn(reflect.TypeFor[parity]())
 	beam.RegisterDoFn(reflect.TypeFor[failing]())
 	beam.RegisterDoFn(reflect.TypeFor[collect]())
+	beam.RegisterFunction(inThrees)
+	beam.RegisterDoFn(reflect.TypeFor[readied]())
 	beam.RegisterType(reflect.TypeFor[joined]())
 	beam.RegisterCoder(reflect.TypeFor[packed](), encodePacked, decodePacked)
 }
@@ -135,7 +178,7 @@ func TestFeaturesOnFlink(t *testing.T) {
 	beam.Init()
 	ready, ended := make(chan bool), make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
-	go func() { ended <- Stay(ctx, 2, func(s string) { t.Log(s) }, func(Cluster) { close(ready) }) }()
+	go func() { ended <- Stay(ctx, 2, "", func(s string) { t.Log(s) }, func(Cluster) { close(ready) }) }()
 	select {
 	case err := <-ended:
 		t.Fatal(err)

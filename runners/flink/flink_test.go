@@ -1,9 +1,10 @@
 package flink
 
 import (
-	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -27,12 +28,19 @@ func TestJarsAreFetchedOnceAndChecked(t *testing.T) {
 	defer server.Close()
 	list := fmt.Sprintf("# two\n%s/\n%x 5 org/a/1/a-1.jar\n%x 5 org/b/1/b-1.jar\n", server.URL, sha256.Sum256([]byte("bytes")), sha256.Sum256([]byte("bytes")))
 	bad = true
-	if _, err := fetch(context.Background(), list, func(string) {}); err == nil || !strings.Contains(err.Error(), "is not the file that the list names") {
+	get := func(text string) (string, error) {
+		l, err := readJars(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.fetch(t.Context(), func(string) {})
+	}
+	if _, err := get(list); err == nil || !strings.Contains(err.Error(), "is not the file that the list names") {
 		t.Fatalf("other bytes: %v", err)
 	}
 	bad, asked = false, 0
 	for range 2 {
-		dir, err := fetch(context.Background(), list, func(string) {})
+		dir, err := get(list)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,19 +50,33 @@ func TestJarsAreFetchedOnceAndChecked(t *testing.T) {
 		}
 	}
 	server.Close()
-	if _, err := fetch(context.Background(), strings.Replace(list, "a-1", "c-1", 1), func(string) {}); err == nil || !strings.Contains(err.Error(), "c-1.jar: ") && !strings.Contains(err.Error(), "b-1.jar: ") {
+	if _, err := get(strings.Replace(list, "a-1", "c-1", 1)); err == nil || !strings.Contains(err.Error(), "c-1.jar: ") && !strings.Contains(err.Error(), "b-1.jar: ") {
 		t.Errorf("a repository that is not there: %v", err)
 	}
 }
 
 func TestJarListsThatAreNone(t *testing.T) {
 	for _, text := range []string{"", "https://r\n", "https://r\nabc 5 a.jar\n", "https://r\n" + strings.Repeat("0", 64) + " five a.jar\n"} {
-		if _, _, err := readJars(text); err == nil {
+		if _, err := readJars(text); err == nil {
 			t.Errorf("%q is taken for a list", text)
 		}
 	}
-	if _, jars, err := readJars(jarsText); err != nil || len(jars) < 100 {
-		t.Errorf("our own: %d jars, %v", len(jars), err)
+	if l, err := openJars(""); err != nil || len(l.jars) < 100 || l.flink() != "1.19.3" {
+		t.Errorf("our own: %d jars, Flink %s, %v", len(l.jars), l.flink(), err)
+	}
+	jar, file := strings.Repeat("0", 64)+" 5 ", filepath.Join(t.TempDir(), "jars.txt")
+	for text, want := range map[string]string{"": "jars.txt: wants a repository's URL and jars", "https://r\n" + jar + "org/a/1/a-1.jar\n": "jars.txt: names no flink-runtime-VERSION.jar",
+		"https://r\n" + jar + "\n": "line 2: wants SHA-256", "https://r\n" + jar + "org/apache/flink/flink-runtime/2.0.1/flink-runtime-2.0.1.jar\n": ""} {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		l, err := openJars(file)
+		if want == "" && (err != nil || l.flink() != "2.0.1") || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: Flink %s, %v", text, l.flink(), err)
+		}
+	}
+	if err := CheckJars(file + "x"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
 	}
 }
 

@@ -35,48 +35,86 @@ type jar struct {
 
 func (j jar) name() string { return path.Base(j.path) }
 
+// jarList is a set of jars that belong together: Flink, and Beam's job server for it.
+type jarList struct {
+	text       string
+	repository string // URL
+	jars       []jar
+}
+
+// openJars reads the list in a file, or of "" the program's own.
+func openJars(file string) (l jarList, err error) {
+	if file == "" {
+		return readJars(jarsText)
+	}
+	text, err := os.ReadFile(file)
+	if err == nil {
+		l, err = readJars(string(text))
+	}
+	if err == nil && l.flink() == "" {
+		err = errors.New("names no flink-runtime-VERSION.jar")
+	}
+	if err != nil {
+		return l, fmt.Errorf("list of jars %s: %w", file, err)
+	}
+	return l, nil
+}
+
+// CheckJars says what is wrong with a file that lists jars as Options.Jars wants it.
+func CheckJars(file string) error {
+	_, err := openJars(file)
+	return err
+}
+
+// flink is the version of Flink, such as 1.19.3; "": the list does not say.
+func (l jarList) flink() string {
+	for _, j := range l.jars {
+		if dir := path.Dir(j.path); path.Base(path.Dir(dir)) == "flink-runtime" {
+			return path.Base(dir)
+		}
+	}
+	return ""
+}
+
 // readJars reads a list such as jars.txt: comments, the repository's URL, then a line a jar.
-func readJars(text string) (repository string, jars []jar, err error) {
+func readJars(text string) (l jarList, err error) {
+	l.text = text
 	lines := bufio.NewScanner(strings.NewReader(text))
 	for n := 1; lines.Scan(); n++ {
 		f := strings.Fields(lines.Text())
 		switch {
 		case len(f) == 0 || strings.HasPrefix(f[0], "#"):
-		case len(f) == 1 && repository == "":
-			repository = strings.TrimSuffix(f[0], "/")
+		case len(f) == 1 && l.repository == "":
+			l.repository = strings.TrimSuffix(f[0], "/")
 		case len(f) == 3 && len(f[0]) == 2*sha256.Size:
 			bytes, err := strconv.ParseInt(f[1], 10, 64)
 			if err != nil {
-				return "", nil, fmt.Errorf("line %d: bytes: %q", n, f[1])
+				return l, fmt.Errorf("line %d: bytes: %q", n, f[1])
 			}
-			jars = append(jars, jar{f[2], f[0], bytes})
+			l.jars = append(l.jars, jar{f[2], f[0], bytes})
 		default:
-			return "", nil, fmt.Errorf("line %d: wants SHA-256, bytes and path of a jar", n)
+			return l, fmt.Errorf("line %d: wants SHA-256, bytes and path of a jar", n)
 		}
 	}
-	if repository == "" || len(jars) == 0 {
-		return "", nil, errors.New("wants a repository's URL and jars")
+	if l.repository == "" || len(l.jars) == 0 {
+		return l, errors.New("wants a repository's URL and jars")
 	}
-	return repository, jars, lines.Err()
+	return l, lines.Err()
 }
 
 // fetch gives the folder that holds the jars of a list, after getting those that are missing. Each is checked as it comes.
-func fetch(ctx context.Context, text string, say func(string)) (dir string, err error) {
-	repository, jars, err := readJars(text)
-	if err != nil {
-		return "", fmt.Errorf("list of jars: %w", err)
-	}
+func (l jarList) fetch(ctx context.Context, say func(string)) (dir string, err error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
-	dir = filepath.Join(cache, "silverbeam", fmt.Sprintf("flink-%.12x", sha256.Sum256([]byte(text))))
+	dir = filepath.Join(cache, "silverbeam", fmt.Sprintf("flink-%.12x", sha256.Sum256([]byte(l.text))))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	var missing []jar
 	var total int64
-	for _, j := range jars {
+	for _, j := range l.jars {
 		if info, err := os.Stat(filepath.Join(dir, j.name())); err != nil || info.Size() != j.bytes {
 			missing = append(missing, j)
 			total += j.bytes
@@ -85,8 +123,8 @@ func fetch(ctx context.Context, text string, say func(string)) (dir string, err 
 	if len(missing) == 0 {
 		return dir, nil
 	}
-	say(fmt.Sprintf("flink: fetching %d jars, %d MB, once, from %s into %s", len(missing), total/1e6, repository, dir))
-	return dir, fetchAll(ctx, repository, missing, dir, total, say)
+	say(fmt.Sprintf("flink: fetching %d jars, %d MB, once, from %s into %s", len(missing), total/1e6, l.repository, dir))
+	return dir, fetchAll(ctx, l.repository, missing, dir, total, say)
 }
 
 func fetchAll(ctx context.Context, repository string, missing []jar, dir string, total int64, say func(string)) error {

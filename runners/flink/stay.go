@@ -51,9 +51,9 @@ const (
 	endWord    = "end\n"
 )
 
-// Stay starts a cluster with at least so many slots, tells ready, and keeps it until ctx ends or End is called: nil then. When its
+// Stay starts a cluster with at least so many slots, of the jars of a list as Options.Jars has it, tells ready, and keeps it until ctx ends or End is called: nil then. When its
 // JobManager or job server ends, so does it, with an error. fs.ErrExist: there is one.
-func Stay(ctx context.Context, slots int, say func(string), ready func(Cluster)) error {
+func Stay(ctx context.Context, slots int, list string, say func(string), ready func(Cluster)) error {
 	dir, err := stayDir()
 	if err == nil {
 		err = os.MkdirAll(dir, 0o700)
@@ -74,7 +74,11 @@ func Stay(ctx context.Context, slots int, say func(string), ready func(Cluster))
 	if err != nil {
 		return err
 	}
-	jars, err := fetch(ctx, jarsText, say)
+	l, err := openJars(list)
+	if err != nil {
+		return err
+	}
+	jars, err := l.fetch(ctx, say)
 	if err != nil {
 		return err
 	}

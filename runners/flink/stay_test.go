@@ -75,12 +75,12 @@ func TestUnfitClusters(t *testing.T) {
 		`{"flink-version":"1.19.3","taskmanagers":2,"slots-total":2}`: "--parallelism 2, or a cluster with more (silverbeam flink up --slots 4)",
 	} {
 		says = text
-		if err := fits(t.Context(), o); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		if err := fits(t.Context(), o, "1.19.3"); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
 	server.Close()
-	if err := fits(t.Context(), o); !isLost(err) {
+	if err := fits(t.Context(), o, "1.19.3"); !isLost(err) {
 		t.Errorf("nobody there: %v", err)
 	}
 }

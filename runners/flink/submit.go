@@ -30,6 +30,7 @@ type Options struct {
 	JobEndpoint string            // address of a Beam job server, host:port; "": its own, before Master
 	Workers     string            // the steps work there: host:port of ServeWorkers beside each TaskManager, or the path of this program there, for Flink to start; "": in this process
 	Parallelism int               // of the job; 0: 2
+	Jars        string            // a file that lists Flink's jars and their checksums, as jars.txt does: a cluster of those; "": the program's own list
 	More        map[string]string // other pipeline options, that CheckOption lets pass
 	Dir         string            // for configuration and logs
 	Say         func(string)      // takes messages for people
@@ -64,6 +65,9 @@ func isLost(err error) bool {
 func Execute(ctx context.Context, p *beam.Pipeline, name string, o Options) error {
 	if o.Parallelism == 0 {
 		o.Parallelism = 2
+	}
+	if err := checkShuffles(p, subtaskBytes); err != nil {
+		return fmt.Errorf("flink: %w", err)
 	}
 	c, err := prepare(ctx, &o)
 	if c != nil {
@@ -122,18 +126,22 @@ func prepare(ctx context.Context, o *Options) (c *cluster, err error) {
 	if o.JobEndpoint != "" {
 		return nil, nil
 	}
-	if o.Master == "" {
+	if o.Master == "" && o.Jars == "" {
 		if stays, err := Standing(); err == nil {
 			o.Master, o.JobEndpoint = stays.Master, stays.JobEndpoint
 			o.Say("flink: the cluster that stays, http://" + o.Master)
-			return nil, fits(ctx, *o)
+			return nil, fits(ctx, *o, "")
 		}
 	}
 	java, err := findJava(ctx)
 	if err != nil {
 		return nil, err
 	}
-	jars, err := fetch(ctx, jarsText, o.Say)
+	list, err := openJars(o.Jars)
+	if err != nil {
+		return nil, err
+	}
+	jars, err := list.fetch(ctx, o.Say)
 	if err != nil {
 		return nil, err
 	}
@@ -150,24 +158,23 @@ func prepare(ctx context.Context, o *Options) (c *cluster, err error) {
 			return c, err
 		}
 		o.Say(fmt.Sprintf("flink: a JobManager and %d TaskManagers after %.0f s, http://%s", taskManagers, time.Since(start).Seconds(), o.Master))
-	} else if err := fits(ctx, *o); err != nil {
+	} else if err := fits(ctx, *o, list.flink()); err != nil {
 		return c, err
 	}
 	o.JobEndpoint, err = c.serve(ctx, o.Master)
 	return c, err
 }
 
-// speaks is the version of Flink that the pinned jars are for.
-const speaks = "1.19."
-
-// fits refuses a cluster on which the job would fail or wait for ever.
-func fits(ctx context.Context, o Options) error {
+// fits refuses a cluster on which the job would fail or wait for ever. version is that of the Flink whose job server is to be
+// started before it, 1.19.3, of which major and minor must agree; "": the cluster has its own.
+func fits(ctx context.Context, o Options, version string) error {
+	speaks := strings.TrimSuffix(version, filepath.Ext(version))
 	v, err := look(ctx, o.Master)
 	switch {
 	case err != nil:
 		return lost("no JobManager answers at %s: %w", o.Master, err)
-	case !strings.HasPrefix(v.Version, speaks):
-		return fmt.Errorf("the JobManager at %s is Flink %s, and the job server that would be started before it speaks %sx: give the address of a Beam job server for it (--job-endpoint)", o.Master, v.Version, speaks)
+	case version != "" && !strings.HasPrefix(v.Version, speaks+"."):
+		return fmt.Errorf("the JobManager at %s is Flink %s, and the job server that would be started before it speaks %s.x: give the address of a Beam job server for it (--job-endpoint), or a list of jars that are of it (--flink-jars)", o.Master, v.Version, speaks)
 	case v.TaskManagers == 0:
 		return lost("the JobManager at %s has no TaskManager: start some", o.Master)
 	case v.Slots < o.Parallelism:
