@@ -72,7 +72,7 @@ func Accumulate(e engine.Engine, s net.Split, shapes map[string][]int, parts int
 	if s.Head == nil {
 		return a, nil
 	}
-	if a.head, err = e.Compile(s.Head, nil, true); err != nil {
+	if a.head, err = e.Compile(s.Head, headShapes(s.Head, shapes), true); err != nil {
 		return nil, err
 	}
 	held := slices.Collect(maps.Values(s.Gradients))
@@ -84,6 +84,17 @@ func Accumulate(e engine.Engine, s net.Split, shapes map[string][]int, parts int
 		}
 	}
 	return a, nil
+}
+
+// headShapes are those of the inputs that a head has, which are of the whole batch.
+func headShapes(head *net.Graph, all map[string][]int) map[string][]int {
+	out := map[string][]int{}
+	for _, n := range head.Nodes {
+		if _, ok := n.Op.(net.Input); ok {
+			out[n.Name] = all[n.Name]
+		}
+	}
+	return out
 }
 
 // slice is a part's share of a batch.
@@ -164,7 +175,7 @@ func (a *accumulated) twice(in map[string]net.Tensor) (map[string]net.Tensor, er
 			copy(p.Value, a.kept[i]) // the second pass moves them
 		}
 	}
-	loss, err := a.head.Run(nil)
+	loss, err := a.head.Run(in)
 	if err != nil {
 		return nil, err
 	}

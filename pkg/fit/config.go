@@ -58,6 +58,8 @@ type Config struct {
 	Accumulate int  `json:"accumulate,omitempty"` // parts that a batch is taken in; left out: 1
 	FrozenBN   bool `json:"frozen_bn,omitempty"`  // of the vision tower
 
+	Objectives []Objective `json:"objectives,omitempty"` // left out: bce, for clip contrastive
+
 	Validate string   `json:"validate,omitempty"`  // Options.Validate
 	Patience int      `json:"patience,omitempty"`  // Options.Patience
 	Chosen   []string `json:"chosen_on,omitempty"` // splits that have chosen an epoch of this model or of the initial one: none of them tells how good it is
@@ -100,7 +102,7 @@ func (c *Config) visual() net.ResNet3D {
 func (c *Config) clip() net.CLIP {
 	v := c.visual()
 	v.Classes = 0
-	return net.CLIP{Visual: v, Text: *c.Text, Dim: c.Dim}
+	return net.CLIP{Visual: v, Text: *c.Text, Dim: c.Dim, Losses: weighted(c.Objectives), Classes: len(c.Findings)}
 }
 
 // ReadConfig reads a finished model's config.json; fs.ErrNotExist if there is none.

@@ -31,7 +31,7 @@ func (j *job) describe(c *corpus, taxonomy string) (start map[string]net.Tensor,
 	j.config = &Config{Method: method, Recipe: o.Recipe, Width: cmp.Or(o.Width, 16), Stem: cmp.Or(o.Stem, 4),
 		Preset: c.preset, PresetDigest: c.preset.Digest(), Findings: c.findings, Taxonomy: taxonomy, Dataset: c.digest,
 		Sample: o.Sample, Augment: o.Augment, Share: pick(o.Share < 1, o.Share, 0), Window: o.Window, Accumulate: pick(o.Accumulate > 1, o.Accumulate, 0), FrozenBN: o.FrozenBN, DType: pick(o.DType == "bf16", o.DType, ""),
-		Validate: o.Validate, Patience: o.Patience, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed, Studies: len(c.studies), Steps: o.Epochs * (len(c.studies) / o.Batch)}
+		Objectives: o.Objectives, Validate: o.Validate, Patience: o.Patience, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed, Studies: len(c.studies), Steps: o.Epochs * (len(c.studies) / o.Batch)}
 	if split, _, _ := ParseValidate(o.Validate); split != "" {
 		j.config.Chosen = []string{split}
 	}

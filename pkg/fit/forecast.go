@@ -36,7 +36,7 @@ func Foresee(o Options, p volume.Preset, findings, studies int) (f Forecast, err
 	}
 	_, held, _ := ParseValidate(o.Validate)
 	studies = int(math.Ceil(o.Share * float64(studies-int(math.Ceil(held*float64(studies))))))
-	c := &Config{Recipe: o.Recipe, Width: cmp.Or(o.Width, 16), Stem: cmp.Or(o.Stem, 4), Preset: p, Findings: make([]string, findings), Batch: o.Batch}
+	c := &Config{Recipe: o.Recipe, Width: cmp.Or(o.Width, 16), Stem: cmp.Or(o.Stem, 4), Preset: p, Findings: make([]string, findings), Batch: o.Batch, Objectives: o.Objectives}
 	if o.Recipe == Clip {
 		text := textTower
 		text.Vocab, text.MaxPositions = vocabulary, textLength

@@ -70,7 +70,7 @@ func loaderOf(t *testing.T, d *shard.Dataset, cfg Config, o Options) *loader {
 		t.Fatal(err)
 	}
 	cfg.Batch, cfg.Seed = 4, 1
-	l, err := newLoader(c, &cfg, []view{newImageView(c.preset, lightly), labelView{2}}, o)
+	l, err := newLoader(c, &cfg, []view{newImageView(c.preset, lightly), labelView{findings: 2}}, o)
 	if err != nil {
 		t.Fatal(err)
 	}

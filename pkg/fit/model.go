@@ -66,8 +66,19 @@ func (m *Model) Logits(ctx context.Context, volumes []shard.Row) ([][]float32, e
 	return m.volumes(ctx, "logits", scans(volumes))
 }
 
-// Scale is by what a clip model multiplies cosines to make logits, as it has learned.
-func (m *Model) Scale() float64 { return math.Exp(float64(m.weights["logit_scale"].F32[0])) }
+// Scale is by what a clip model multiplies cosines to make logits, as it has learned,
+// a fixed one as it was.
+func (m *Model) Scale() float64 {
+	if w, ok := m.weights["logit_scale"]; ok {
+		return math.Exp(float64(w.F32[0]))
+	}
+	for _, l := range m.Config.Objectives {
+		if op, ok := l.op().(net.Contrastive); ok && op.Scale == "fixed" {
+			return op.Start
+		}
+	}
+	return 1
+}
 
 // EmbedVolumes gives a vector a volume: of length 1, unless Raw, in the space shared with texts for a clip model, the pooled features
 // for a supervised one.

@@ -49,24 +49,25 @@ func ParseValidate(s string) (split string, share float64, err error) {
 
 // Options say how a model is trained. Zero means the default of the recipe.
 type Options struct {
-	Recipe     string  // supervised or clip
-	Width      int     // channels of the vision tower's first stage; 16; for clip the initial model's
-	Stem       int     // edge and stride of the first convolution, in voxels; 4; for clip the initial model's
-	Epochs     int     // passes over the training studies; 10, clip 8
-	Batch      int     // studies a step; 8, clip 24
-	LR         float64 // highest learning rate; 0.002, clip 0.0005
-	Seed       uint64  // of weights, order and augmentation; 0 is 1
-	Sample     string  // Balanced: studies of rare findings have more turns, others fewer; "": each has one an epoch
-	Augment    string  // Strong: volumes are also turned, scaled and made noisy; "": shifted and recalibrated a little
-	Share      float64 // of the training patients, the first by a hash; 0 is 1: all
-	Window     int     // studies that are mixed, of whole files in a random order; 0: all of them
-	Accumulate int     // parts that a batch is taken in, for less memory; divides Batch; 0 is 1
-	FrozenBN   bool    // clip with Init: the vision tower normalises by its running statistics and leaves them
-	Validate   string  // what judges each epoch: a split of the data set, or a share of the training patients ("10%") that is then not trained on; the best epoch's weights are kept; "": the last's
-	Patience   int     // with Validate: epochs in a row that are not the best, after which the training ends; 0: it goes on to the last
-	Engine     string  // gorgonia or xla (NewEngine); "": gorgonia; results differ by rounding, and one goes on from the other's checkpoint
-	DType      string  // bf16: of the products of convolutions and linear layers; "": f32
-	Init       string  // clip: folder of the model whose vision tower it starts from; "": from random weights
+	Recipe     string      // supervised or clip
+	Width      int         // channels of the vision tower's first stage; 16; for clip the initial model's
+	Stem       int         // edge and stride of the first convolution, in voxels; 4; for clip the initial model's
+	Epochs     int         // passes over the training studies; 10, clip 8
+	Batch      int         // studies a step; 8, clip 24
+	LR         float64     // highest learning rate; 0.002, clip 0.0005
+	Seed       uint64      // of weights, order and augmentation; 0 is 1
+	Sample     string      // Balanced: studies of rare findings have more turns, others fewer; "": each has one an epoch
+	Augment    string      // Strong: volumes are also turned, scaled and made noisy; "": shifted and recalibrated a little
+	Share      float64     // of the training patients, the first by a hash; 0 is 1: all
+	Window     int         // studies that are mixed, of whole files in a random order; 0: all of them
+	Accumulate int         // parts that a batch is taken in, for less memory; divides Batch; 0 is 1
+	FrozenBN   bool        // clip with Init: the vision tower normalises by its running statistics and leaves them
+	Objectives []Objective // whose weighted sum is the loss; nil: bce, for clip contrastive
+	Validate   string      // what judges each epoch: a split of the data set, or a share of the training patients ("10%") that is then not trained on; the best epoch's weights are kept; "": the last's
+	Patience   int         // with Validate: epochs in a row that are not the best, after which the training ends; 0: it goes on to the last
+	Engine     string      // gorgonia or xla (NewEngine); "": gorgonia; results differ by rounding, and one goes on from the other's checkpoint
+	DType      string      // bf16: of the products of convolutions and linear layers; "": f32
+	Init       string      // clip: folder of the model whose vision tower it starts from; "": from random weights
 
 	Recompute  bool          // train in less memory and more time; changes no result
 	Workers    int           // goroutines that prepare batches; GOMAXPROCS; changes no result
@@ -92,6 +93,7 @@ func (o Options) defaults() (Options, error) {
 	if o.Share < 0 || o.Share > 1 || o.Window < 0 || o.Memory < 0 {
 		errs = append(errs, fmt.Errorf("share %v, window %d, memory %d: none may be negative, nor share above 1", o.Share, o.Window, o.Memory))
 	}
+	errs = append(errs, CheckObjectives(o.Objectives, o.Recipe, o.Accumulate)...)
 	if _, _, err := ParseValidate(o.Validate); err != nil {
 		errs = append(errs, fmt.Errorf("validate %w", err))
 	}

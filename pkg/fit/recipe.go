@@ -48,8 +48,13 @@ func newRecipe(c *Config, tokens *net.WordPiece, start map[string]net.Tensor) (r
 	image := newImageView(c.Preset, pick(c.Augment == Strong, strongly, lightly))
 	switch c.Recipe {
 	case Supervised:
-		r = &recipe{views: []view{image, labelView{len(c.Findings)}}, hyper: supervisedHyper}
-		r.graph, err = net.Supervised(c.visual(), true, false)
+		r = &recipe{views: []view{image}, hyper: supervisedHyper}
+		if c.Objectives == nil {
+			r.views = append(r.views, labelView{findings: len(c.Findings)})
+			r.graph, err = net.Supervised(c.visual(), true, false)
+		} else {
+			r.graph, err = net.SupervisedBy(c.visual(), weighted(c.Objectives))
+		}
 		r.split = net.Split{Towers: r.graph}
 		r.rate = func(name string) float64 { return pick(strings.HasPrefix(name, "fc."), headRate, 1.0) }
 	case Clip:
@@ -63,6 +68,9 @@ func newRecipe(c *Config, tokens *net.WordPiece, start map[string]net.Tensor) (r
 		}
 	default:
 		err = fmt.Errorf("recipe %q: want %s or %s", c.Recipe, Supervised, Clip)
+	}
+	if err == nil && c.Objectives != nil {
+		r.views = append(r.views, viewsOf(c, r.graph)...)
 	}
 	return r, err
 }

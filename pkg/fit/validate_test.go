@@ -135,7 +135,7 @@ func TestValidationLossIsTheGraphs(t *testing.T) {
 		in := map[string]net.Tensor{}
 		image := newImageView(c.preset, augment{})
 		text := textView{tokens: j.tokens, length: textLength}
-		views := []view{image, labelView{2}}
+		views := []view{image, labelView{findings: 2}}
 		if recipe == Clip {
 			views = []view{image, text}
 		}
@@ -146,7 +146,7 @@ func TestValidationLossIsTheGraphs(t *testing.T) {
 			c.preset.Window(in["x"].F32[i*c.preset.Len():][:c.preset.Len()], c.studies[i].volumes[0].(memory).hu)
 			if recipe == Clip {
 				text.encode(in, i, conclusion(c.studies[i].report))
-			} else if err := (labelView{2}).fill(in, i, draw{study: &c.studies[i]}); err != nil {
+			} else if err := (labelView{findings: 2}).fill(in, i, draw{study: &c.studies[i]}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -36,7 +36,10 @@ func (d draw) key(purpose uint64) []uint64 {
 }
 
 // labelView is the known answers: labels [N, C] int32 in 1, 0 and -1 for the unknown, which the loss leaves out.
-type labelView struct{ findings int }
+type labelView struct {
+	findings int
+	missing  string // what the unknown count as: zero, one; "" or mask: unknown
+}
 
 func (v labelView) inputs(n int) []input { return []input{{"labels", []int{n, v.findings}, true}} }
 
@@ -46,6 +49,9 @@ func (v labelView) fill(in map[string]net.Tensor, row int, d draw) error {
 		dst[i] = unknown
 		if d.study.labels != nil {
 			dst[i] = target(d.study.labels[i])
+		}
+		if dst[i] == unknown && v.missing != "" && v.missing != "mask" {
+			dst[i] = pick[int32](v.missing == "one", 1, 0)
 		}
 	}
 	return nil

@@ -100,7 +100,7 @@ func TestViewsDependOnTheDrawAlone(t *testing.T) {
 	c := toy(4)
 	c.preset.SpacingMM = [3]float64{5, 5, 5}
 	w := net.LearnWordPiece(c.reports(), 50)
-	views := []view{newImageView(c.preset, lightly), textView{w, 32, true, 0.15}, labelView{2}}
+	views := []view{newImageView(c.preset, lightly), textView{w, 32, true, 0.15}, labelView{findings: 2}}
 	make1 := func(seed uint64, epoch int) map[string]net.Tensor {
 		all := map[string]net.Tensor{}
 		for _, v := range views {
@@ -129,7 +129,7 @@ func TestLabelPolicy(t *testing.T) {
 	for _, x := range states {
 		s.labels = append(s.labels, taxonomy.Label{State: x})
 	}
-	v := labelView{4}
+	v := labelView{findings: 4}
 	in := blank(v.inputs(2))
 	v.fill(in, 0, draw{study: &s})
 	v.fill(in, 1, draw{study: &study{}}) // none known

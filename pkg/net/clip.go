@@ -11,16 +11,29 @@ type CLIP struct {
 	Visual ResNet3D // its parameters under "visual."
 	Text   Bert     // its parameters under "text."
 	Dim    int      // of the common space; projections visual_projection.weight and text_projection.weight, no bias
+
+	Losses  []Weighted // in training; nil: InfoNCE
+	Classes int        // findings, for losses that read labels
 }
 
 // NewCLIP is the pair in training: inputs x, input_ids, attention_mask; outputs image_embedding and text_embedding
 // [N, Dim] of length 1, and loss. Its parameter logit_scale is the log temperature, clamped at ln 100.
 func NewCLIP(o CLIP) (*Graph, error) {
 	g := &Graph{}
-	image, text := g.image(o), g.text(o)
-	g.Loss = g.add("loss", "", InfoNCE{}, image, text)
-	g.Output("loss", g.Loss)
+	pooled := g.visualFeatures(o)
+	image := g.embedding(pooled, "visual", "image_embedding", o.Visual.FeatureWidth(), o.Dim)
+	g.pairLoss(o, pooled, image, g.text(o))
 	return g, g.check(o)
+}
+
+// pairLoss makes o's losses of pairs the graph's.
+func (g *Graph) pairLoss(o CLIP, pooled, image, text *Node) {
+	if o.Losses == nil {
+		g.Loss = g.add("loss", "", InfoNCE{}, image, text)
+		g.Output("loss", g.Loss)
+		return
+	}
+	g.losses(o.Losses, lossNodes{pooled: pooled, image: image, text: text, imageP: image.In[0], reportP: text.In[0], classes: o.Classes})
 }
 
 // ImageEncoder is CLIP's vision side alone: input x, outputs image_embedding, visual_projection (the same before
@@ -90,10 +103,10 @@ func SplitCLIP(o CLIP, n int) (Split, error) {
 	image := give("visual_features", s.Towers.visualFeatures(o), o.Visual.FeatureWidth())
 	text := give("text_features", s.Towers.textFeatures(o), o.Text.Hidden)
 	s.Towers.Loss = s.Towers.add("loss", "", Total{[]float64{1, 1}}, losses...)
+	pooled := image
 	image = s.Head.embedding(image, "visual", "image_embedding", o.Visual.FeatureWidth(), o.Dim)
 	text = s.Head.embedding(text, "text", "text_embedding", o.Text.Hidden, o.Dim)
-	s.Head.Loss = s.Head.add("loss", "", InfoNCE{}, image, text)
-	s.Head.Output("loss", s.Head.Loss)
+	s.Head.pairLoss(o, pooled, image, text)
 	return s, errors.Join(s.Towers.Err(), s.Head.check(o))
 }
 

@@ -62,12 +62,12 @@ func (l *lab) foretells() {
 // Epochs are judged by patients that are held out, or by a split, of which an evaluation then says that it is no test.
 func (l *lab) validates() {
 	file := strings.Replace(smallDemo(l.T), "recipe: supervised,", "recipe: supervised, validate: 30%,", 1)
-	l.write("judged.yaml", strings.ReplaceAll(strings.Replace(file, "recipe: clip,", "recipe: clip, validate: valid, patience: 1,", 1), "batch: 8", "batch: 2"))
+	l.write("judged.yaml", strings.ReplaceAll(strings.Replace(file, "recipe: clip,", "recipe: clip, validate: valid, patience: 1, objectives: [{loss: contrastive, targets: labels, max_scale: 50}, {loss: bce, weight: 0.5, missing: zero}],", 1), "batch: 8", "batch: 2"))
 	l.succeed("run", "judged.yaml", "--set", "data=data", "--run", "judged")
 	var vision, clip fit.Config
 	l.read("judged/models/vision/config.json", &vision)
 	l.read("judged/models/clip/config.json", &clip)
-	if vision.Best == 0 || vision.Valid == 0 || vision.Chosen != nil || vision.Studies >= 8 || clip.Best == 0 || !slices.Equal(clip.Chosen, []string{"valid"}) {
+	if vision.Best == 0 || vision.Valid == 0 || vision.Chosen != nil || vision.Studies >= 8 || clip.Best == 0 || len(clip.Objectives) != 2 || clip.Objectives[0].MaxScale != 50 || clip.Objectives[1].Missing != "zero" || !slices.Equal(clip.Chosen, []string{"valid"}) {
 		l.Errorf("%+v\n%+v", vision, clip)
 	}
 	for name, want := range map[string]string{evaluate.ClassifierName: "", evaluate.ZeroShotName: "the split that is judged has chosen among the model's epochs"} {

@@ -42,15 +42,17 @@ type Options struct {
 	Seed   uint64  `yaml:"seed"`   // of weights, order and augmentation; default 1
 	Init   string  `yaml:"init"`   // clip: the step whose vision encoder it starts from
 
-	Sample     string  `yaml:"sample"`     // balanced: studies of rare findings have more turns in an epoch, others fewer; default: each has one
-	Augment    string  `yaml:"augment"`    // strong: volumes are also turned, scaled and made noisy; default: shifted and recalibrated a little
-	Share      float64 `yaml:"share"`      // of the training patients, the first by a hash, so that a share holds all smaller ones; default 1
-	Window     int     `yaml:"window"`     // studies that are mixed, of whole files in a random order: for data far away; default: all
-	Validation string  `yaml:"validate"`   // what judges each epoch, so that the best one's weights are kept: a split of the data set, or a share of the training patients, such as 10%, that is then not trained on; default: nothing, and the last epoch's are
-	Patience   int     `yaml:"patience"`   // with validate: epochs in a row that are not the best, after which the training ends; default: none does
-	Accumulate int     `yaml:"accumulate"` // parts that a batch is taken in, a divisor of batch: memory for a part, gradients of all; default 1
-	Recompute  bool    `yaml:"recompute"`  // train in less memory and more time; changes no result
-	FrozenBN   bool    `yaml:"frozen_bn"`  // clip with init: the vision tower normalises by its running statistics and leaves them
+	Sample     string      `yaml:"sample"`     // balanced: studies of rare findings have more turns in an epoch, others fewer; default: each has one
+	Augment    string      `yaml:"augment"`    // strong: volumes are also turned, scaled and made noisy; default: shifted and recalibrated a little
+	Share      float64     `yaml:"share"`      // of the training patients, the first by a hash, so that a share holds all smaller ones; default 1
+	Window     int         `yaml:"window"`     // studies that are mixed, of whole files in a random order: for data far away; default: all
+	Objectives []Objective `yaml:"objectives"` // losses whose weighted sum trains the model; default bce, for clip contrastive
+
+	Validation string `yaml:"validate"`   // what judges each epoch, so that the best one's weights are kept: a split of the data set, or a share of the training patients, such as 10%, that is then not trained on; default: nothing, and the last epoch's are
+	Patience   int    `yaml:"patience"`   // with validate: epochs in a row that are not the best, after which the training ends; default: none does
+	Accumulate int    `yaml:"accumulate"` // parts that a batch is taken in, a divisor of batch: memory for a part, gradients of all; default 1
+	Recompute  bool   `yaml:"recompute"`  // train in less memory and more time; changes no result
+	FrozenBN   bool   `yaml:"frozen_bn"`  // clip with init: the vision tower normalises by its running statistics and leaves them
 
 	MemoryMB int `yaml:"memory_mb"` // of prepared batches and of volumes that are read; default: two batches; changes no result
 
@@ -60,6 +62,27 @@ type Options struct {
 	Weights string `yaml:"weights"` // a finished model's folder, taken as it is instead of training; alone
 }
 
+// Objective is one of the losses whose weighted sum trains a model.
+type Objective struct {
+	Loss   string  `yaml:"loss"`   // bce, contrastive (clip), supcon
+	Weight float64 `yaml:"weight"` // in the sum; 1
+
+	Missing   string  `yaml:"missing"`    // of bce: what labels that are not known count as: mask (left out), zero, one; mask
+	PosWeight float64 `yaml:"pos_weight"` // of bce: factor on the loss of findings that are present; 1
+
+	Form        string  `yaml:"form"`         // of contrastive: softmax (over the batch), sigmoid (each pair on its own); softmax
+	Likeness    string  `yaml:"likeness"`     // of contrastive: cosine, or dot, the product of projections as they are; cosine
+	Scale       string  `yaml:"scale"`        // of contrastive, the factor on likenesses: learned, fixed, none; learned
+	Start       float64 `yaml:"start"`        // the factor, or the learned one at first; 1/0.07, of the sigmoid form 10
+	MaxScale    float64 `yaml:"max_scale"`    // of a learned factor; 100
+	Targets     string  `yaml:"targets"`      // of contrastive, the reports that a volume is meant for: identity (its own), class (all of studies with the same findings), self (by their likeness), labels (by their findings'); identity
+	TargetScale float64 `yaml:"target_scale"` // of targets self and labels: factor on likenesses in their softmax; 1
+	Volumes     float64 `yaml:"volumes"`      // of contrastive: weight of volumes' side; with reports 0 too: a half each
+	Reports     float64 `yaml:"reports"`      // of contrastive: weight of reports' side
+
+	Temperature float64 `yaml:"temperature"` // of supcon: of volumes with the same findings, of others in the batch; 0.1
+}
+
 // Validate names every setting that cannot work.
 func (o Options) Validate() error {
 	var errs []error
@@ -67,7 +90,7 @@ func (o Options) Validate() error {
 		errs = append(errs, schemas.FieldError{Field: field, Value: value, Bound: bound})
 	}
 	if o.Weights != "" {
-		if o != (Options{Weights: o.Weights}) {
+		if !reflect.DeepEqual(o, Options{Weights: o.Weights}) {
 			bad("weights", o.Weights, "no other option with it: nothing is trained")
 		}
 		return errors.Join(errs...)
@@ -101,6 +124,11 @@ func (o Options) Validate() error {
 	}
 	if o.Share < 0 || o.Share > 1 {
 		bad("share", o.Share, "more than 0, at most 1")
+	}
+	for _, err := range fit.CheckObjectives(objectives(o.Objectives), o.Recipe, o.Accumulate) {
+		if e, ok := errors.AsType[fit.ObjectiveError](err); ok {
+			bad(strings.TrimSuffix("objectives."+e.Field, "."), e.Value, e.Bound)
+		}
 	}
 	if _, _, err := fit.ParseValidate(o.Validation); err != nil {
 		bad("validate", o.Validation, "a split other than train, or more than 0% and at most 50%")
@@ -179,11 +207,18 @@ func (t trainer) train(ctx context.Context) (m schemas.Model, err error) {
 	return schemas.Model{Step: t.Name, Path: rel, Digest: res.Digest}, nil
 }
 
+func objectives(all []Objective) (out []fit.Objective) {
+	for _, o := range all {
+		out = append(out, fit.Objective(o))
+	}
+	return out
+}
+
 // Fit is what pkg/fit takes of the options; Init is a step's name yet.
 func (o Options) Fit() fit.Options {
 	return fit.Options{Recipe: o.Recipe, Width: o.Width, Stem: o.Stem, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed,
 		Sample: o.Sample, Augment: o.Augment, Share: o.Share, Window: o.Window, Memory: int64(o.MemoryMB) << 20,
-		Validate: o.Validation, Patience: o.Patience, Accumulate: o.Accumulate, Recompute: o.Recompute, FrozenBN: o.FrozenBN, Engine: o.Engine, DType: o.DType, Init: o.Init}
+		Objectives: objectives(o.Objectives), Validate: o.Validation, Patience: o.Patience, Accumulate: o.Accumulate, Recompute: o.Recompute, FrozenBN: o.FrozenBN, Engine: o.Engine, DType: o.DType, Init: o.Init}
 }
 
 // Spent is the time that a step's model has taken so far, over all runs; zero before its first step.
