@@ -56,7 +56,7 @@ func (d *Dataset) HuggingFace(dir string, e Export) (out Exported, err error) {
 		}
 		for i, s := range shards {
 			f := exportedFile{split: split, name: fmt.Sprintf("data/%s-%05d-of-%05d.parquet", split, i, len(shards)), rows: len(s.rows)}
-			f.sha256, f.bytes, err = writeAtomic(filepath.Join(dir, filepath.FromSlash(f.name)), func(w io.Writer) error { return d.exportShard(w, s, e) })
+			f.sha256, f.bytes, err = writeAtomic(filepath.Join(dir, filepath.FromSlash(f.name)), 0o600, func(w io.Writer) error { return d.exportShard(w, s, e) })
 			if err != nil {
 				return out, fmt.Errorf("shard: %s: %w", s.ref.File, err)
 			}

@@ -22,16 +22,21 @@ const tmpSuffix = ".tmp"
 // WriteFile puts b at path atomically and durably: beside its place, fsynced, renamed, its folder fsynced. Folders that
 // are missing are made. The file's mode is 0600, for what we write may hold report text.
 func WriteFile(path string, b []byte) error {
-	_, _, err := writeAtomic(path, func(w io.Writer) error {
+	return Replace(path, 0o600, func(w io.Writer) error {
 		_, err := w.Write(b)
 		return err
 	})
+}
+
+// Replace is WriteFile for a stream, with a mode: 0600 for what holds report text.
+func Replace(path string, mode fs.FileMode, write func(io.Writer) error) error {
+	_, _, err := writeAtomic(path, mode, write)
 	return err
 }
 
-// writeAtomic is WriteFile for a stream. It also returns the hex SHA-256 and the number of bytes. Whatever goes wrong, no
-// part of a file stays behind.
-func writeAtomic(path string, write func(io.Writer) error) (digest string, bytes int64, err error) {
+// writeAtomic is Replace. It also returns the hex SHA-256 and the number of bytes. Whatever goes wrong, no part of a file stays
+// behind.
+func writeAtomic(path string, mode fs.FileMode, write func(io.Writer) error) (digest string, bytes int64, err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", 0, err
@@ -46,9 +51,8 @@ func writeAtomic(path string, write func(io.Writer) error) (digest string, bytes
 		}
 	}()
 	w := &hashing{f: f, h: sha256.New()}
-	err = write(w)
-	if err == nil {
-		err = f.Sync()
+	if err = write(w); err == nil {
+		err = errors.Join(f.Chmod(mode), f.Sync())
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return "", 0, err

@@ -60,7 +60,7 @@ func WriteLabelPart(path string, findings []string, rows []LabelRow) (digest str
 		}
 	}
 	sum := sha256.Sum256(b)
-	digest, _, err = writeAtomic(path, func(w io.Writer) error {
+	digest, _, err = writeAtomic(path, 0o600, func(w io.Writer) error {
 		_, err := w.Write(append(b, sum[:]...))
 		return err
 	})

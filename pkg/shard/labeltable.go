@@ -35,7 +35,7 @@ func MergeLabels(parts []string, findings []string, form LabelForm, outParquet, 
 			rows, err = form.merge(parts, findings, csv, nil)
 			return err
 		}
-		_, _, err := writeAtomic(outParquet, func(w io.Writer) error {
+		_, _, err := writeAtomic(outParquet, 0o600, func(w io.Writer) error {
 			t, err := newParquetTable(w, form.fields(findings))
 			if err != nil {
 				return err
@@ -49,7 +49,7 @@ func MergeLabels(parts []string, findings []string, form LabelForm, outParquet, 
 		return err
 	}
 	if outCSV != "" {
-		digest, _, err = writeAtomic(outCSV, merge)
+		digest, _, err = writeAtomic(outCSV, 0o600, merge)
 		return rows, digest, err
 	}
 	h := sha256.New()

@@ -78,7 +78,7 @@ func write(path string, s Spec, rows iter.Seq2[Row, error], mem memory.Allocator
 	if err != nil {
 		return f, err
 	}
-	f.Digest, f.Bytes, err = writeAtomic(path, func(w io.Writer) error {
+	f.Digest, f.Bytes, err = writeAtomic(path, 0o600, func(w io.Writer) error {
 		file := newArrowFile(w)
 		out, err := ipc.NewFileWriter(file, ipc.WithSchema(schema), ipc.WithAllocator(mem))
 		if err != nil {

@@ -46,7 +46,7 @@ func (d *Dataset) WriteTables(dir string, labels bool, license string) error {
 }
 
 func writeTable(path string, fields []arrow.Field, add func(*parquetTable) error) (sha256 string, bytes int64, err error) {
-	return writeAtomic(path, func(w io.Writer) error {
+	return writeAtomic(path, 0o600, func(w io.Writer) error {
 		t, err := newParquetTable(w, fields)
 		if err != nil {
 			return err

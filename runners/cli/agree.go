@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"silverbeam/pkg/metrics"
+	"silverbeam/pkg/shard"
 	"silverbeam/pkg/taxonomy"
 )
 
@@ -101,7 +102,7 @@ func (f *evaluateFlags) agreement(w io.Writer, files []labelerFile, tables []*la
 		return nil, err
 	}
 	line(w, "%s where they disagree, %s written", count(out.NDisagree, "cell"), grouped(int64(len(looks))))
-	return out, replace(f.disagreements, 0o644, func(w io.Writer) error { return writeDisagreements(w, findings, files, looks) })
+	return out, shard.Replace(f.disagreements, 0o644, func(w io.Writer) error { return writeDisagreements(w, findings, files, looks) })
 }
 
 func number3(v *float64) string {

@@ -42,7 +42,7 @@ func regression(cmd *cobra.Command, in string, set map[string]string, o local.Op
 	if err := tellChanges(cmd.ErrOrStderr(), kept, now); err != nil {
 		return err
 	}
-	return replace(kept, 0o644, func(w io.Writer) error {
+	return shard.Replace(kept, 0o644, func(w io.Writer) error {
 		f, err := os.Open(now)
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"silverbeam/pkg/metrics"
+	"silverbeam/pkg/shard"
 	"silverbeam/pkg/taxonomy"
 
 	"github.com/spf13/cobra"
@@ -122,7 +123,7 @@ func (f *evaluateFlags) run(cmd *cobra.Command) error {
 
 // writeFigures writes what --json asks for.
 func writeFigures(path string, figures any) error {
-	if err := replace(path, 0o644, func(w io.Writer) error { return writeJSON(w, figures) }); err != nil {
+	if err := shard.Replace(path, 0o644, func(w io.Writer) error { return writeJSON(w, figures) }); err != nil {
 		return fmt.Errorf("--json: %w", err)
 	}
 	return nil

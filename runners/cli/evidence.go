@@ -37,7 +37,7 @@ func writeEvidence(path, dir string, quotes *table.Columns) error {
 	if quotes != nil {
 		mode = 0o600
 	}
-	return replace(path, mode, func(w io.Writer) error {
+	return shard.Replace(path, mode, func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetEscapeHTML(false)
 		for _, s := range tally.Sinks {

@@ -10,6 +10,7 @@ import (
 
 	"silverbeam/pipelines"
 	"silverbeam/pkg/rules"
+	"silverbeam/pkg/shard"
 	"silverbeam/pkg/student"
 	"silverbeam/pkg/table"
 	"silverbeam/pkg/taxonomy"
@@ -62,11 +63,11 @@ func labelFitCommand() *cobra.Command {
 			if err != nil {
 				return badInput("%s, %s: %v", args[0], f.truth, err)
 			}
-			if err := replace(f.out, 0o600, s.Write); err != nil {
+			if err := shard.Replace(f.out, 0o600, s.Write); err != nil {
 				return fmt.Errorf("--out: %w", err)
 			}
 			if f.json != "" {
-				err := replace(f.json, 0o644, func(w io.Writer) error { return writeFit(w, s, crossed) })
+				err := shard.Replace(f.json, 0o644, func(w io.Writer) error { return writeFit(w, s, crossed) })
 				if err != nil {
 					return fmt.Errorf("--json: %w", err)
 				}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"silverbeam/pkg/phantom"
+	"silverbeam/pkg/shard"
 
 	"github.com/spf13/cobra"
 )
@@ -62,7 +63,7 @@ func writeStart(cmd *cobra.Command, dir string) error {
 			_, err := w.Write(text)
 			return err
 		}
-		if err := replace(path, 0o644, write); err != nil {
+		if err := shard.Replace(path, 0o644, write); err != nil {
 			return fmt.Errorf("init: %w", err)
 		}
 		line(cmd.OutOrStdout(), "%s", path)

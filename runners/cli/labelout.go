@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"silverbeam/pkg/shard"
+
 	"github.com/klauspost/compress/gzip"
 	"github.com/spf13/cobra"
 )
@@ -69,7 +71,7 @@ func writeLabels(stdout io.Writer, dataset, out string) error {
 	if out == "-" {
 		return write(stdout)
 	}
-	return replace(out, 0o644, func(f io.Writer) error {
+	return shard.Replace(out, 0o644, func(f io.Writer) error {
 		if !gz {
 			return write(f)
 		}

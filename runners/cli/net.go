@@ -8,6 +8,7 @@ import (
 	"silverbeam/pkg/engine"
 	"silverbeam/pkg/fit"
 	"silverbeam/pkg/net"
+	"silverbeam/pkg/shard"
 
 	"github.com/spf13/cobra"
 )
@@ -123,7 +124,7 @@ func save(path string, tensors map[string]net.Tensor) error {
 	if err != nil {
 		return err
 	}
-	return replace(path, 0o644, func(w io.Writer) error {
+	return shard.Replace(path, 0o644, func(w io.Writer) error {
 		_, err := w.Write(b)
 		return err
 	})

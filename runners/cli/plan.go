@@ -15,6 +15,7 @@ import (
 	"silverbeam/pipelines"
 	"silverbeam/pkg/html"
 	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/shard"
 	"silverbeam/runners/local"
 	"silverbeam/transforms/intake"
 
@@ -58,7 +59,7 @@ func planCommand() *cobra.Command {
 				return err
 			}
 			if out != "" {
-				if err := replace(out, 0o644, func(w io.Writer) error { return writeJSON(w, plan) }); err != nil {
+				if err := shard.Replace(out, 0o644, func(w io.Writer) error { return writeJSON(w, plan) }); err != nil {
 					return fmt.Errorf("--out: %w", err)
 				}
 			}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"silverbeam/pkg/metrics"
+	"silverbeam/pkg/shard"
 	"silverbeam/pkg/table"
 	"silverbeam/pkg/taxonomy"
 
@@ -271,7 +272,7 @@ func (f *sampleFlags) save(sheet []byte) error {
 	if err == nil && !bytes.Equal(old, sheet) {
 		return &Exit{codeUsage, fmt.Errorf("--out: %s is there already and may hold answers: give another name, or remove it", f.out), ""}
 	}
-	return replace(f.out, mode, func(w io.Writer) error {
+	return shard.Replace(f.out, mode, func(w io.Writer) error {
 		_, err := w.Write(sheet)
 		return err
 	})

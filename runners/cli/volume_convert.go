@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 
+	"silverbeam/pkg/shard"
 	"silverbeam/pkg/volume"
 
 	"github.com/spf13/cobra"
@@ -35,7 +36,7 @@ func volumeConvertCommand() *cobra.Command {
 			if err != nil {
 				return unreadable(err)
 			}
-			return replace(out, 0o644, func(w io.Writer) error { return volume.WriteNPY(w, p.Shape, values) })
+			return shard.Replace(out, 0o644, func(w io.Writer) error { return volume.WriteNPY(w, p.Shape, values) })
 		},
 	}
 	c.Flags().StringVar(&preset, "preset", "", "make the tensor of `NAME`: "+strings.Join(volume.PresetNames(), ", "))

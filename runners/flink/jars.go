@@ -18,6 +18,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"silverbeam/pkg/shard"
 )
 
 // The newest set of Beam's Flink runner and of Flink that Maven Central had whole in November 2026: Beam 2.62.0, Flink 1.19.3.
@@ -164,7 +166,7 @@ func fetchAll(ctx context.Context, repository string, missing []jar, dir string,
 	return context.Cause(ctx)
 }
 
-// fetchOne gets a jar: into a file beside its place, checked, then renamed.
+// fetchOne gets a jar, which stands in its place when it is whole and has been checked.
 func fetchOne(ctx context.Context, url string, j jar, dir string, got *atomic.Int64) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -181,23 +183,16 @@ func fetchOne(ctx context.Context, url string, j jar, dir string, got *atomic.In
 	if answer.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s: %s", url, answer.Status)
 	}
-	f, err := os.CreateTemp(dir, j.name()+".tmp*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, sum), io.LimitReader(answer.Body, j.bytes+1))
-	switch {
-	case err != nil:
-		return fmt.Errorf("%s: %w", j.name(), err)
-	case n != j.bytes || hex.EncodeToString(sum.Sum(nil)) != j.sha256:
-		return fmt.Errorf("%s: is not the file that the list names: %d bytes, SHA-256 %x; it wants %d bytes, %s", url, n, sum.Sum(nil), j.bytes, j.sha256)
-	}
-	got.Add(n)
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), filepath.Join(dir, j.name()))
+	return shard.Replace(filepath.Join(dir, j.name()), 0o600, func(w io.Writer) error {
+		sum := sha256.New()
+		n, err := io.Copy(io.MultiWriter(w, sum), io.LimitReader(answer.Body, j.bytes+1))
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s: %w", j.name(), err)
+		case n != j.bytes || hex.EncodeToString(sum.Sum(nil)) != j.sha256:
+			return fmt.Errorf("%s: is not the file that the list names: %d bytes, SHA-256 %x; it wants %d bytes, %s", url, n, sum.Sum(nil), j.bytes, j.sha256)
+		}
+		got.Add(n)
+		return nil
+	})
 }
