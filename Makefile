@@ -132,7 +132,7 @@ plugin = $$(echo $(CURDIR)/.cache/pjrt/lib/python3*/site-packages/lammps_jax_pjr
 .PHONY: test-xla
 test-xla: .cache/pjrt/done ## engine xla, by a PJRT plugin for CPUs: PyTorch's values, steps of training, checkpoints from engine to engine (63 MB to install)
 	PJRT_PLUGIN_LIBRARY_PATH=$${PJRT_PLUGIN_LIBRARY_PATH:-$(plugin)} XLA_FLAGS="$${XLA_FLAGS:---xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true}" \
-	  $(GO) test -vet=off -count=1 -timeout 30m -run 'PyTorch|Overfits|Bad|Engines|XLA' ./pkg/engine/xla ./pkg/fit ./runners/cli
+	  $(GO) test -vet=off -count=1 -timeout 30m -run 'PyTorch|Overfits|Bad|Engines|XLA|AccumulatedIs' ./pkg/engine/xla ./pkg/fit ./runners/cli
 
 FUZZ_MINUTES ?= 30
 FUZZ ?= .

@@ -15,7 +15,7 @@ import (
 
 // same holds the gradients of a batch in parts to those of the whole: 1e-5 of the largest, 2e-5 in plain Go, whose sums are
 // of one number after another.
-func same(t *testing.T, whole, parts engine.Program, in map[string]net.Tensor) {
+func same(t *testing.T, whole, parts engine.Program, in map[string]net.Tensor, bound float64) {
 	t.Helper()
 	out, err := whole.Run(in)
 	if err != nil {
@@ -25,10 +25,10 @@ func same(t *testing.T, whole, parts engine.Program, in map[string]net.Tensor) {
 	if out, err = parts.Run(in); err != nil {
 		t.Fatal(err)
 	}
-	if got := float64(out["loss"].F32[0]); math.Abs(got-loss) > 1e-5*loss {
+	if got := float64(out["loss"].F32[0]); math.Abs(got-loss) > bound*loss {
 		t.Errorf("loss %v, of the whole batch %v", got, loss)
 	}
-	grads, want, bound := parts.Gradients(), whole.Gradients(), pick(simd.Level == "go", 2e-5, 1e-5)
+	grads, want := parts.Gradients(), whole.Gradients()
 	if len(grads) != len(want) {
 		t.Errorf("%d gradients, want %d", len(grads), len(want))
 	}
@@ -89,7 +89,7 @@ func compiled(t *testing.T, p engine.Program, err error, all map[string]net.Tens
 // Batches in parts have the whole batch's gradient, where batch normalisation does not look at the batch: of labels of which
 // parts know more and fewer, and, in two passes, of a contrastive loss over all of them.
 func TestAccumulatedIsTheWholeBatch(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4))
+	r, bound := rand.New(rand.NewPCG(3, 4)), pick(simd.Level == "go", 2e-5, 1e-5)
 	x := testVolumes(r, 6)
 	t.Run("labels", func(t *testing.T) {
 		in := map[string]net.Tensor{"x": x, "labels": testIDs(r, 3, 6, 4), "pos_weight": {Shape: []int{4}, F32: []float32{1, 2, 0.5, 3}}}
@@ -108,7 +108,7 @@ func TestAccumulatedIsTheWholeBatch(t *testing.T) {
 		whole = compiled(t, whole, err, first)
 		for _, n := range []int{1, 3, 6} {
 			p, err := Accumulate(engine.Gorgonia(), net.Split{Towers: g}, shapes, n)
-			same(t, whole, compiled(t, p, err, first), in)
+			same(t, whole, compiled(t, p, err, first), in, bound)
 		}
 		if _, err := Accumulate(engine.Gorgonia(), net.Split{Towers: g}, shapes, 4); err == nil {
 			t.Error("6 volumes in 4 parts")
@@ -136,8 +136,20 @@ func TestAccumulatedIsTheWholeBatch(t *testing.T) {
 			}
 			p, err := Accumulate(engine.Gorgonia(), s, shapes, n)
 			p = compiled(t, p, err, first)
-			same(t, whole, p, in)
-			same(t, whole, p, in) // sums begin anew
+			same(t, whole, p, in, bound)
+			same(t, whole, p, in, bound) // sums begin anew
+		}
+		if e := engines(t)["xla"]; e != nil { // beside its own whole: where a ReLU's input is near 0, engines part
+			whole, err := e.Compile(g, shapes, true)
+			whole = compiled(t, whole, err, first)
+			s, err := net.SplitCLIP(o, 6)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := Accumulate(e, s, shapes, 2)
+			p = compiled(t, p, err, first)
+			same(t, whole, p, in, 1e-4)
+			same(t, whole, p, in, 1e-4)
 		}
 	}
 	t.Run("pairs", func(t *testing.T) { pairs(t, nil) })
