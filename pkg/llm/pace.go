@@ -73,19 +73,28 @@ func (p *pace) take(n float64) {
 	p.left = max(0, p.left-n)
 }
 
+// paceHeaders are the names of headers, as net/http spells them, by what they say and of what.
+var paceHeaders = map[string][]string{}
+
+func init() {
+	for _, what := range []string{"Limit", "Remaining", "Reset"} {
+		for _, kind := range []string{"Requests", "Tokens"} {
+			paceHeaders[what+kind] = []string{"X-Ratelimit-" + what + "-" + kind, "Ratelimit-" + what + "-" + kind}
+		}
+		paceHeaders[what+"Requests"] = append(paceHeaders[what+"Requests"], "Ratelimit-"+what)
+	}
+}
+
 // learn reads the headers that come with an answer: OpenAI's, those of gateways, and the IETF's draft names. inFlight is
 // what the endpoint may not have counted yet. A limit of 0 or -1 is one that is not known, and so is an empty reset.
 func (p *pace) learn(h http.Header, kind string, inFlight float64, now time.Time) {
 	find := func(what string) string {
-		for _, name := range []string{"X-Ratelimit-" + what + "-" + kind, "Ratelimit-" + what + "-" + kind} {
-			if v := h.Get(name); v != "" {
-				return v
+		for _, name := range paceHeaders[what+kind] {
+			if v := h[name]; len(v) > 0 && v[0] != "" {
+				return v[0]
 			}
 		}
-		if kind != "requests" {
-			return ""
-		}
-		return h.Get("Ratelimit-" + what)
+		return ""
 	}
 	limit, window := quantity(find("Limit"))
 	if limit <= 0 {
