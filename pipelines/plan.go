@@ -94,7 +94,8 @@ var (
 // least of Anthropic's and Google's figures).
 const cacheable = 1024
 
-// Plan reads every report once, to count the different ones and their bytes. dir is the run's folder.
+// Plan reads every report once, to count the different ones and their bytes. Trainings are left to Trainings: a run that plans
+// its money need not measure them.
 func (g *Graph) Plan(run schemas.Run) (*Plan, error) {
 	p := &Plan{Pipeline: g.Pipeline.File, Batches: len(g.Batches), Skipped: []Skip{}, Training: []Training{}}
 	p.addSteps(g.Pipeline)
@@ -104,9 +105,6 @@ func (g *Graph) Plan(run schemas.Run) (*Plan, error) {
 		if err := p.labels(g, todo, o, run); err != nil {
 			return nil, err
 		}
-	}
-	if err := p.trains(g); err != nil {
-		return nil, err
 	}
 	var err error
 	p.Basis, err = g.Basis(run)

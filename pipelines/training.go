@@ -32,8 +32,9 @@ var h100 = struct {
 // apart is the share of an ideal division of the work over cores that a training reaches.
 const apart = 0.9
 
-// trains foretells the steps that train. Studies that intake has cut are counted, and what would be rejected later too.
-func (p *Plan) trains(g *Graph) error {
+// Trainings foretells the steps that train, by some steps of each net that it takes here: up to some CPU seconds. Studies that
+// intake has cut are counted, and what would be rejected later too.
+func (p *Plan) Trainings(g *Graph) error {
 	studiesIn := 0
 	for _, b := range g.Batches {
 		if b.Split == "train" {

@@ -87,18 +87,20 @@ func makePlan(ctx context.Context, p *pipelines.Pipeline, o local.Options, pilot
 	if err != nil {
 		return nil, err
 	}
-	if pilot == 0 {
-		return g.Plan(o.Run)
+	var found *pipelines.Pilot
+	if pilot > 0 {
+		if found, err = g.Pilot(ctx, o.Run, pilot); err != nil {
+			return nil, err
+		}
 	}
-	found, err := g.Pilot(ctx, o.Run, pilot)
+	plan, err := g.Plan(o.Run)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := g.Plan(o.Run)
-	if err == nil {
+	if found != nil {
 		plan.Hold(found, p)
 	}
-	return plan, err
+	return plan, plan.Trainings(g)
 }
 
 // hold refuses a run whose plan no longer fits, and gives what the plan expected it to cost.
