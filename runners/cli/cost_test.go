@@ -220,7 +220,7 @@ func TestTwoProgramsShareAStore(t *testing.T) {
 	var met [2]sync.Once
 	var both sync.WaitGroup
 	both.Add(2)
-	v := &vendor{seen: make(chan struct{}, 1<<16)}
+	v := &vendor{seen: make(chan struct{}, 1<<16), asked: map[int]int{}}
 	gate := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		for i := range met {
