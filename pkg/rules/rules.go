@@ -78,16 +78,37 @@ func newStart(pattern int32, e []element) start {
 	return t
 }
 
+// made is the Labeler that was last prepared: a run asks for the same one several times, and to prepare it takes 25 ms.
+var made struct {
+	sync.Mutex
+	of string // taxonomy and convention
+	l  *Labeler
+}
+
 // New prepares the rules for a taxonomy. Findings with rules of their own (by name) use them, and synonyms that the shipped
 // taxonomy does not list; all others are found by synonyms.
 func New(t *taxonomy.Taxonomy, o Options) (*Labeler, error) {
 	if o.Convention == "" {
 		o.Convention = "ct-rate"
 	}
+	made.Lock()
+	defer made.Unlock()
+	of := o.Convention + t.Digest()
+	if made.l != nil && made.of == of {
+		return made.l, nil
+	}
+	l, err := prepare(t, o)
+	if err == nil {
+		made.of, made.l = of, l
+	}
+	return l, err
+}
+
+func prepare(t *taxonomy.Taxonomy, o Options) (*Labeler, error) {
 	if !slices.Contains(Conventions(), o.Convention) {
 		return nil, fmt.Errorf("rules: convention %q is not one of %s", o.Convention, strings.Join(Conventions(), ", "))
 	}
-	l := &Labeler{convention: o.Convention, findings: t.Findings, lex: newLexicon(),
+	l := &Labeler{convention: o.Convention, findings: slices.Clone(t.Findings), lex: newLexicon(),
 		column: make([]int, len(t.Findings)), home: make([]uint64, len(t.Findings)), carries: make([]bool, len(t.Findings))}
 	for i := range l.column {
 		l.column[i] = i

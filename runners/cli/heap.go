@@ -9,7 +9,7 @@ import (
 
 // spareHeap is what a heap may grow by, at least, before it is collected. By Go's own rule one of 20 MiB, which labelling
 // needs, is collected for every other 20, and that takes a tenth of the work.
-const spareHeap = 64 << 20
+const spareHeap = 96 << 20
 
 // spareCollections lets small heaps grow by spareHeap, as large ones do by their own size, unless GOGC says otherwise. The
 // share is set anew after each collection (a fixed one would be a multiple of whatever is alive: gigabytes in training).
