@@ -26,7 +26,7 @@ const (
 type LabelsOptions struct {
 	Truth     string `yaml:"truth"`     // truth.jsonl of a phantom, or a label table with the findings' columns; needed
 	Bootstrap int    `yaml:"bootstrap"` // resamples of patients for an interval; default 1000
-	Seed      uint64 `yaml:"seed"`      // of the resamples; default 1
+	Seed      uint64 `yaml:"seed"`      // of the resamples; default 0
 }
 
 // Validate names every setting that cannot work.
@@ -49,7 +49,7 @@ type ModelOptions struct {
 	Split     string `yaml:"split"`     // train, valid or test; default valid
 	Truth     string `yaml:"truth"`     // as in evaluate.Labels; default: the data set's own labels, with unknowns left out
 	Bootstrap int    `yaml:"bootstrap"` // resamples of patients for an interval; default 1000
-	Seed      uint64 `yaml:"seed"`      // of the resamples; default 1
+	Seed      uint64 `yaml:"seed"`      // of the resamples; default 0
 	Primary   bool   `yaml:"primary"`   // its macro AUC, or recall@10, is the primary endpoint of the run; of one step at most
 }
 
