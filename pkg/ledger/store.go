@@ -39,9 +39,9 @@ const storeCommitEvery = 100 * time.Millisecond
 type Store struct {
 	d        *database
 	key      []byte
-	macs     sync.Pool // of *mac
-	sets     atomic.Pointer[askedSet]
-	location string // as who opened it to write has named it
+	macs     sync.Pool                // of *mac
+	named    atomic.Pointer[askedSet] // by asked
+	location string                   // as who opened it to write has named it
 }
 
 // OpenStore makes or opens a store: a path or a file: URL; "" is $XDG_STATE_HOME/silverbeam/results.db. File and key have
@@ -295,7 +295,7 @@ type askedSet struct {
 
 // asked names a set of findings, in any order.
 func (s *Store) asked(findings []FindingID) []byte {
-	if a := s.sets.Load(); a != nil && slices.Equal(a.findings, findings) {
+	if a := s.named.Load(); a != nil && slices.Equal(a.findings, findings) {
 		return a.name
 	}
 	var b []byte
@@ -303,7 +303,7 @@ func (s *Store) asked(findings []FindingID) []byte {
 		b = append(b, f[:]...)
 	}
 	a := &askedSet{slices.Clone(findings), s.mac(b)[:len(FindingID{})]}
-	s.sets.Store(a)
+	s.named.Store(a)
 	return a.name
 }
 
