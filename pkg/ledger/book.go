@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS compute (
 ) WITHOUT ROWID;` + setsSchema
 
 // bookCommitEvery is some times what a commit takes: most writes share one, and a call's turn is not much longer for it.
-const bookCommitEvery = 4 * time.Millisecond
+const bookCommitEvery = 3 * time.Millisecond
 
 // byIdentity finds attempts by what they ask about. A first run writes without it: keys in no order cost a page each.
 const byIdentity = `CREATE INDEX IF NOT EXISTS attempts_identity ON attempts (identity)`
@@ -164,11 +164,26 @@ func (b *Book) Spent() (pico int64, err error) {
 	return b.spent, nil
 }
 
-// AddCompute books the computing of one step on one batch. Booking the same pair again replaces it. Work outside any
-// batch has the batch "".
-func (b *Book) AddCompute(batch, step string, reports int, cpuSeconds, gpuSeconds float64) error {
-	return b.exec(`INSERT INTO compute VALUES (?,?,?,?,?) ON CONFLICT (batch, step) DO UPDATE
-		SET reports=excluded.reports, cpu_seconds=excluded.cpu_seconds, gpu_seconds=excluded.gpu_seconds`, batch, step, reports, cpuSeconds, gpuSeconds)
+// Booking is the computing that one step spent on one batch. Work outside any batch has the batch "".
+type Booking struct {
+	Batch, Step            string
+	Reports                int // went in
+	CPUSeconds, GPUSeconds float64
+}
+
+// AddCompute books computing, all or none. Booking the same batch and step again replaces it.
+func (b *Book) AddCompute(all ...Booking) error {
+	return b.wrap(b.d.do(func(tx *sql.Tx) error {
+		for _, c := range all {
+			_, err := tx.Exec(`INSERT INTO compute VALUES (?,?,?,?,?) ON CONFLICT (batch, step) DO UPDATE
+				SET reports=excluded.reports, cpu_seconds=excluded.cpu_seconds, gpu_seconds=excluded.gpu_seconds`,
+				c.Batch, c.Step, c.Reports, c.CPUSeconds, c.GPUSeconds)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 }
 
 // SetPrices notes the digest of the price file in use, as Prices.Digest has it.

@@ -63,8 +63,8 @@ func costAddsUp(t *testing.T, b *Book, path string) {
 		b.Spared(intent("b2", "s5", 9), true, 50),
 		b.Spared(intent("b2", "s6", 9), true, 50), // the store spared one call, not two
 		b.Spared(intent("b2", "s5", 9), true, 50), // after a resume
-		b.AddCompute("b1", "label.Reports", 5, 1.5, 0), b.AddCompute("b1", "label.Reports", 3, 2.5, 0),
-		b.AddCompute("b1", "dataset.Shards", 3, 0.25, 0), b.AddCompute("", "train.Model", 0, 7, 1), b.SetEstimate(1, 2, 3), b.SetPrices("sha256:x"),
+		b.AddCompute(Booking{"b1", "label.Reports", 5, 1.5, 0}), b.AddCompute(Booking{"b1", "label.Reports", 3, 2.5, 0}),
+		b.AddCompute(Booking{"b1", "dataset.Shards", 3, 0.25, 0}), b.AddCompute(Booking{"", "train.Model", 0, 7, 1}), b.SetEstimate(1, 2, 3), b.SetPrices("sha256:x"),
 	} {
 		if err != nil {
 			t.Fatal(err)

@@ -3,6 +3,7 @@ package ledger
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -39,7 +40,7 @@ func TestCostAfterADeathInTheMiddle(t *testing.T) {
 	path, dead := filepath.Join(t.TempDir(), "ledger.db"), filepath.Join(t.TempDir(), "ledger.db")
 	b, err := OpenBook(path)
 	if err == nil {
-		err = errors.Join(b.AddCompute("a", "s", 1, 2, 0), b.Close())
+		err = errors.Join(b.AddCompute(Booking{"a", "s", 1, 2, 0}), b.Close())
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -101,5 +102,30 @@ func TestStoreHalfMade(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Close()
+	}
+}
+
+// What is remembered of a ledger at rest holds no longer than the rest.
+func TestCostOfALedgerAtRest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	for n := int64(1); n <= 3; n++ {
+		b, err := OpenBook(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		try(t, b, intent("b", fmt.Sprint(n), byte(n)), Outcome{Kind: Schema, Usage: &Usage{}, CostPico: pico(10)})
+		if c, err := ReadCost(path); err != nil || c.Spent != 10*n {
+			t.Fatalf("open: %v, %v", c, err)
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			c, err := ReadCost(path)
+			if err != nil || c.Spent != 10*n || len(c.Batches) != 1 {
+				t.Fatalf("at rest: %v, %v", c, err)
+			}
+			c.Spent = 0
+		}
 	}
 }

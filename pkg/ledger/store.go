@@ -41,6 +41,7 @@ type Store struct {
 	key      []byte
 	macs     sync.Pool                // of *mac
 	named    atomic.Pointer[askedSet] // by asked
+	fresh    *filter                  // of all that the store holds, where it was empty when it was opened and is this process's alone
 	location string                   // as who opened it to write has named it
 }
 
@@ -66,6 +67,9 @@ func OpenStore(location string) (*Store, error) {
 	s := &Store{d: d, location: path}
 	if err := s.readKey(key); err != nil {
 		return nil, errors.Join(fmt.Errorf("results store: %w", err), d.close())
+	}
+	if some := 0; !d.shared && errors.Is(d.db.QueryRow(`SELECT 1 FROM calls LIMIT 1`).Scan(&some), sql.ErrNoRows) {
+		s.fresh = new(filter)
 	}
 	return s, nil
 }
@@ -236,6 +240,9 @@ func (s *Store) Finding(parts ...string) FindingID {
 
 // Get finds the answers about a report, each to some findings, the oldest first; none is no error.
 func (s *Store) Get(id Identity) ([]Answer, error) {
+	if s.fresh != nil && !s.fresh.has(id) {
+		return nil, nil
+	}
 	rows, err := s.d.db.Query(`SELECT labels, cost, model FROM calls WHERE identity=? ORDER BY created, asked`, id[:])
 	answers, err := s.d.answers(rows, err)
 	if err != nil {
@@ -246,6 +253,9 @@ func (s *Store) Get(id Identity) ([]Answer, error) {
 
 // Put keeps an answer unless there is one to the same findings already. When it returns, the answer is on the disk.
 func (s *Store) Put(id Identity, a Answer) error {
+	if s.fresh != nil {
+		s.fresh.add(id)
+	}
 	asked := s.asked(a.Findings)
 	labels, set := s.d.encode(a)
 	err := s.d.hand(op{entries: set, run: func(tx *sql.Tx) error {

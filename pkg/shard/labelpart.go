@@ -115,10 +115,14 @@ func ReadLabelPart(path string) (findings []string, rows []LabelRow, err error) 
 	for range p.count() {
 		findings = append(findings, p.text())
 	}
+	var room []taxonomy.Label // of the next rows
 	for range p.count() {
 		r := LabelRow{ID: p.text()}
 		if p.byte() == 1 {
-			r.Labels = make([]taxonomy.Label, len(findings))
+			if len(room) < len(findings) {
+				room = make([]taxonomy.Label, 256*len(findings))
+			}
+			r.Labels, room = room[:len(findings):len(findings)], room[len(findings):]
 			for i := range r.Labels {
 				r.Labels[i] = p.label()
 			}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"silverbeam/pkg/taxonomy"
 
@@ -57,6 +58,13 @@ func MergeLabels(parts []string, findings []string, form LabelForm, outParquet, 
 	return rows, hex.EncodeToString(h.Sum(nil)), err
 }
 
+// labelBatch is a part that was read.
+type labelBatch struct {
+	rows []LabelRow
+	err  error
+}
+
+// merge writes both tables at once, while the next part is read.
 func (f LabelForm) merge(parts []string, findings []string, csv io.Writer, pq *parquetTable) (rows int, err error) {
 	out := bufio.NewWriterSize(csv, 1<<16)
 	line := appendCell(nil, "id")
@@ -64,32 +72,58 @@ func (f LabelForm) merge(parts []string, findings []string, csv io.Writer, pq *p
 		line = appendCell(append(line, ','), n)
 	}
 	out.Write(append(line, '\n'))
-	for _, path := range parts {
-		names, batch, err := ReadLabelPart(path)
-		if err == nil {
-			err = sameFindings(path, names, findings)
+	batches, stop := make(chan labelBatch), make(chan struct{})
+	defer close(stop)
+	go func() {
+		defer close(batches)
+		for _, path := range parts {
+			names, rows, err := ReadLabelPart(path)
+			if err == nil {
+				err = sameFindings(path, names, findings)
+			}
+			select {
+			case batches <- labelBatch{rows, err}:
+			case <-stop:
+				return
+			}
 		}
-		if err != nil {
+	}()
+	for b := range batches {
+		if b.err != nil {
+			return rows, b.err
+		}
+		var written sync.WaitGroup
+		written.Go(func() {
+			for _, r := range b.rows {
+				line = f.appendLine(line[:0], r, len(findings))
+				out.Write(line) // the writer keeps its first error
+			}
+		})
+		for i := 0; pq != nil && err == nil && i < len(b.rows); i++ {
+			err = pq.add(f, b.rows[i])
+		}
+		if written.Wait(); err != nil {
 			return rows, err
 		}
-		for _, r := range batch {
-			line = appendCell(line[:0], r.ID)
-			for i := range findings {
-				line = append(line, ',')
-				if v, known := f.cell(r.Labels, i); known {
-					line = strconv.AppendFloat(line, float64(v), 'f', -1, 32)
-				}
-			}
-			out.Write(append(line, '\n')) // the writer keeps its first error
-			if pq != nil {
-				if err := pq.add(f, r); err != nil {
-					return rows, err
-				}
-			}
-			rows++
-		}
+		rows += len(b.rows)
 	}
 	return rows, out.Flush()
+}
+
+// appendLine appends a row of CSV.
+func (f LabelForm) appendLine(line []byte, r LabelRow, findings int) []byte {
+	line = appendCell(line, r.ID)
+	for i := range findings {
+		line = append(line, ',')
+		switch v, known := f.cell(r.Labels, i); {
+		case !known:
+		case v == float32(int8(v)):
+			line = strconv.AppendInt(line, int64(v), 10)
+		default:
+			line = strconv.AppendFloat(line, float64(v), 'f', -1, 32)
+		}
+	}
+	return append(line, '\n')
 }
 
 // cell is label i's value; not known is an empty cell.
@@ -133,8 +167,9 @@ func (f LabelForm) fields(findings []string) []arrow.Field {
 
 // add appends a row of a label table.
 func (t *parquetTable) add(f LabelForm, r LabelRow) error {
-	t.builder.Field(0).(*array.StringBuilder).Append(r.ID)
-	for i, b := range t.builder.Fields()[1:] {
+	fields := t.builder.Fields()
+	fields[0].(*array.StringBuilder).Append(r.ID)
+	for i, b := range fields[1:] {
 		v, known := f.cell(r.Labels, i)
 		switch b := b.(type) {
 		case *array.Int8Builder:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"silverbeam/pipelines"
+	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/shard"
 	"silverbeam/schemas"
 	"silverbeam/transforms/intake"
@@ -180,15 +181,10 @@ func (k *keeper) book(t *publish.Tally) error {
 	}
 	for _, s := range k.report.Steps {
 		if s.Type == train.Name {
-			t.Bookings = append(t.Bookings, publish.Booking{Step: s.Name, CPUSeconds: s.CPUSeconds})
+			t.Bookings = append(t.Bookings, ledger.Booking{Step: s.Name, CPUSeconds: s.CPUSeconds})
 		}
 	}
-	for _, e := range t.Bookings {
-		if err := b.AddCompute(e.Batch, e.Step, e.Studies, e.CPUSeconds, 0); err != nil {
-			return fmt.Errorf("ledger: %w", err)
-		}
-	}
-	return nil
+	return b.AddCompute(t.Bookings...)
 }
 
 // tooMany says whether any step refused a larger share than the file tolerates.

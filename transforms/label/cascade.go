@@ -115,8 +115,11 @@ func (c cascade) label(ctx context.Context, batch string, s *schemas.Study) (lab
 		if i == 0 {
 			labels = answer
 			for k := range answer {
-				doubted = append(doubted, k)
+				if l.doubts(answer[k]) {
+					doubted = append(doubted, k)
+				}
 			}
+			continue
 		}
 		doubted = slices.DeleteFunc(doubted, func(k int) bool {
 			labels[k] = answer[k]

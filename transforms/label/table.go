@@ -65,8 +65,8 @@ func (w *tableParts) Write(_ context.Context, path string, b *schemas.Batch) (sc
 	for i, id := range b.Rows {
 		rows[i].ID = id
 	}
-	for _, s := range b.Studies {
-		rows[s.Row].Labels = s.Labels
+	for i := range b.Studies {
+		rows[b.Studies[i].Row].Labels = b.Studies[i].Labels
 	}
 	digest, err := shard.WriteLabelPart(path, w.Findings, rows)
 	n := len(b.Studies)

@@ -27,8 +27,11 @@ type Options struct {
 // Validate has nothing to refuse.
 func (Options) Validate() error { return nil }
 
-// Page renders the run's page after each result: PCollections of Shard or Model.
+// Page renders the run's page after each result: PCollections of Shard or Model. A single one the end of the run renders.
 func Page(s beam.Scope, name string, o Options, run schemas.Run, results []beam.PCollection) {
+	if len(results) < 2 {
+		return
+	}
 	s = s.Scope(name)
 	var names []beam.PCollection
 	for _, r := range results {
@@ -38,9 +41,7 @@ func Page(s beam.Scope, name string, o Options, run schemas.Run, results []beam.
 			names = append(names, beam.ParDo(s, modelStep, r))
 		}
 	}
-	if len(names) > 0 {
-		beam.ParDo0(s, &renderFn{name, o, run}, beam.Flatten(s, names...))
-	}
+	beam.ParDo0(s, &renderFn{name, o, run}, beam.Flatten(s, names...))
 }
 
 var shardType = reflect.TypeFor[schemas.Shard]()

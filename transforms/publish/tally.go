@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/shard"
 	"silverbeam/schemas"
 	"silverbeam/transforms/internal/batch"
@@ -53,14 +54,7 @@ type Tally struct {
 	Steps    []schemas.Passage        // summed over batches, in the steps' order
 	Rejects  []schemas.Reject         // each once, in input order
 	Labels   map[string]*batch.Counts // split → label statistics; "" where the input has no splits
-	Bookings []Booking                // the computing of each batch and step
-}
-
-// Booking is the computing that one step spent on one batch.
-type Booking struct {
-	Batch, Step string
-	Studies     int // 0 for a step that counts in volumes
-	CPUSeconds  float64
+	Bookings []ledger.Booking         // the computing of each batch and step
 }
 
 // Count reads the summaries of a run.
@@ -96,9 +90,9 @@ func (t *Tally) batch(dir string, b schemas.Batch, n int) {
 			if !passed[p.Step] {
 				passed[p.Step] = true
 				t.step(p)
-				e := Booking{Batch: b.ID, Step: p.Step, CPUSeconds: p.CPUSeconds}
+				e := ledger.Booking{Batch: b.ID, Step: p.Step, CPUSeconds: p.CPUSeconds}
 				if p.Unit == "studies" {
-					e.Studies = p.In
+					e.Reports = p.In
 				}
 				t.Bookings = append(t.Bookings, e)
 			}

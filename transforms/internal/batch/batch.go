@@ -69,6 +69,7 @@ type lifted struct {
 	step              Step
 	run               schemas.Run
 	atOnce            int
+	slots             chan struct{} // atOnce of them, for the studies of all batches under way
 	in, out, rejected beam.Counter
 }
 
@@ -80,22 +81,48 @@ func lift(ctx context.Context, name string, st Step, run schemas.Run) (*lifted, 
 	if n > 0 {
 		beginAsking()
 	}
-	return &lifted{name, st, run, n, beam.NewCounter(name, "in"), beam.NewCounter(name, "out"), beam.NewCounter(name, "rejects")}, nil
+	return &lifted{name, st, run, n, make(chan struct{}, n), beam.NewCounter(name, "in"), beam.NewCounter(name, "out"), beam.NewCounter(name, "rejects")}, nil
 }
 
-// batch runs the step over b. The slice of studies is cloned first, because another consumer may hold b.
-func (l *lifted) batch(ctx context.Context, b schemas.Batch) (schemas.Batch, error) {
-	start := time.Now()
-	b.Studies = slices.Clone(b.Studies)
-	errs, cpu, err := l.each(context.WithValue(ctx, batchKey{}, b.ID), b.Studies)
-	if err != nil {
-		return b, err
+// passing is a batch that a step works on.
+type passing struct {
+	b      schemas.Batch
+	errs   []error // a refusal of each study
+	err    error   // stops the run
+	start  time.Time
+	cpu    float64
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// begin starts the step on a batch. Its slices are cloned before that, because another consumer may hold b, and who
+// emitted it empties them.
+func (l *lifted) begin(ctx context.Context, b schemas.Batch) *passing {
+	b.Studies, b.Rows = slices.Clone(b.Studies), slices.Clone(b.Rows)
+	ctx, leave := Enter(context.WithValue(ctx, batchKey{}, b.ID), l.run.Dir)
+	ctx, cancel := context.WithCancel(ctx)
+	p := &passing{b: b, start: time.Now(), cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		defer leave()
+		defer cancel()
+		p.errs, p.cpu, p.err = l.each(ctx, b.Studies)
+	}()
+	return p
+}
+
+// end waits for the step and gives what it made of the batch.
+func (p *passing) end(ctx context.Context, l *lifted) (schemas.Batch, error) {
+	<-p.done
+	b := p.b
+	if p.err != nil {
+		return b, p.err
 	}
 	in := len(b.Studies)
 	kept, rejects := b.Studies[:0], slices.Clip(b.Rejects) // clipped, so that append copies
 	for i, s := range b.Studies {
 		var r schemas.Refusal
-		if errors.As(errs[i], &r) {
+		if errors.As(p.errs[i], &r) {
 			rejects = append(rejects, schemas.Reject{Step: l.name, Study: s.ID, Class: r.Class, Reason: r.Reason, Batch: b.ID})
 			continue
 		}
@@ -103,23 +130,22 @@ func (l *lifted) batch(ctx context.Context, b schemas.Batch) (schemas.Batch, err
 	}
 	b.Studies, b.Rejects = kept, rejects
 	b.Trail = append(slices.Clip(b.Trail), schemas.Passage{Step: l.name, Unit: "studies", In: in, Out: len(kept),
-		Rejects: in - len(kept), Seconds: time.Since(start).Seconds(), CPUSeconds: cpu})
+		Rejects: in - len(kept), Seconds: time.Since(p.start).Seconds(), CPUSeconds: p.cpu})
 	l.in.Inc(ctx, int64(in))
 	l.out.Inc(ctx, int64(len(kept)))
 	l.rejected.Inc(ctx, int64(in-len(kept)))
 	return b, nil
 }
 
-// each runs the step on every study, some at a time. It returns each study's refusal, the CPU seconds of the threads
-// that worked, and the error that stops the run: of those that had begun, the one of the first study in order, so that a
-// run says the same each time. Of a step that waits on calls these are the process's since such
-// a step was last through a batch, but for what others compute: threads that its goroutines held would cost as much as the
-// calls.
+// each runs the step on every study, some at a time. It returns each study's refusal, the CPU seconds of the workers, and
+// the error that stops the run: of those that had begun, the one of the first study in order, so that a run says the same
+// each time. Of a step that waits on calls the seconds are the process's since such a step was last through a batch, but for
+// what others compute.
 func (l *lifted) each(ctx context.Context, studies []schemas.Study) ([]error, float64, error) {
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	errs, workers := make([]error, len(studies)), l.atOnce
+	errs, workers, seen := make([]error, len(studies)), l.atOnce, watching(l.run, l.name)
 	if workers == 0 {
 		workers = cap(cores)
 	}
@@ -127,21 +153,29 @@ func (l *lifted) each(ctx context.Context, studies []schemas.Study) ([]error, fl
 	var wg sync.WaitGroup
 	for range min(workers, len(studies)) {
 		wg.Go(func() {
-			if l.atOnce == 0 {
-				defer func(stop func() time.Duration) { cpuNS.Add(int64(stop())) }(ThreadCPU())
-			}
 			var core turn
-			defer core.end()
+			var did work
+			var passed teller
+			defer passed.tell(l.run.Dir, l.name)
+			if l.atOnce == 0 {
+				defer func() { cpuNS.Add(int64(did.total())) }()
+				defer core.end()
+			} else {
+				l.slots <- struct{}{}
+				defer func() { <-l.slots }()
+			}
 			for i := int(next.Add(1)) - 1; i < len(studies) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
 				if l.atOnce == 0 {
 					core.take()
 				}
+				began := time.Now()
 				if errs[i] = l.study(ctx, &studies[i]); errs[i] != nil && !errors.As(errs[i], new(schemas.Refusal)) {
 					cancel(l.stops(studies[i], errs[i]))
-				} else if err := watch(l.run, l.name, errs[i]); err != nil {
-					cancel(err)
+				} else if err := seen.watch(errs[i]); err != nil {
+					cancel(fmt.Errorf("%s: %w", l.name, err))
 				}
-				Tick(l.run.Dir, l.name, errs[i] != nil)
+				did.add(time.Since(began))
+				passed.count(l.run.Dir, l.name, errs[i] != nil)
 			}
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"silverbeam/pkg/shard"
 	"silverbeam/schemas"
@@ -128,12 +129,12 @@ func TestLetsGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out schemas.Batch
-	err = f.ProcessElement(t.Context(), in, func(b schemas.Batch) {
+	err = errors.Join(f.ProcessElement(t.Context(), in, nil), f.FinishBundle(t.Context(), func(b schemas.Batch) {
 		if out = b; len(b.Studies) != 1 || b.Studies[0].Report != "X" {
 			t.Errorf("%v", b.Studies)
 		}
-	})
-	if all := out.Studies[:cap(out.Studies)]; err != nil || slices.ContainsFunc(all, func(s schemas.Study) bool { return s.ID != "" || s.Report != "" }) {
+	}))
+	if all := out.Studies[:cap(out.Studies)]; err != nil || len(all) != 2 || slices.ContainsFunc(all, func(s schemas.Study) bool { return s.ID != "" || s.Report != "" }) {
 		t.Errorf("%v, %v", all, err)
 	}
 	if in.Studies[0].Report != "x" {
@@ -313,5 +314,76 @@ func TestWriteLeavesAFileAndASummary(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*", "*.tmp")); len(left) > 0 {
 		t.Fatalf("left behind: %v", left)
+	}
+}
+
+// A batch is worked on while the one before is taken on, whatever becomes of that: all come out in order, and of a chain that
+// fails nothing is worked on any more.
+func TestOneBatchAhead(t *testing.T) {
+	f := &eachFn{Name: "up"}
+	var err error
+	if f.l, err = lift(t.Context(), "up", &upper{}, schemas.Run{}); err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	emit := func(b schemas.Batch) { out = append(out, b.ID+texts(b)) }
+	feed := func(id, report string) error {
+		b := schemas.Batch{ID: id, Studies: []schemas.Study{{ID: "s", Report: report}}, Rows: []string{"s"}}
+		err := f.ProcessElement(t.Context(), b, emit)
+		b.Studies[0], b.Rows[0] = schemas.Study{}, "" // as who has emitted it does
+		return err
+	}
+	for i := range 3 {
+		if err := feed(fmt.Sprint(i), "x"); err != nil || len(out) != i || len(places) != 1 {
+			t.Fatalf("%v, %q, %d places taken", err, out, len(places))
+		}
+	}
+	if err := f.FinishBundle(t.Context(), emit); err != nil || strings.Join(out, ",") != "0s=X up 1=1+0,1s=X up 1=1+0,2s=X up 1=1+0" || len(places) != 0 {
+		t.Fatalf("%v, %q", err, out)
+	}
+
+	for range cap(places) {
+		places <- struct{}{}
+	}
+	if err := feed("3", "x"); err != nil || len(out) != 4 || f.ahead != nil {
+		t.Errorf("without a place: %v, %q", err, out)
+	}
+	for range cap(places) {
+		<-places
+	}
+
+	if err := errors.Join(feed("4", "break"), feed("5", "x")); err == nil || f.ahead != nil || len(places) != 0 {
+		t.Errorf("%v, ahead %v, %d places taken", err, f.ahead, len(places))
+	}
+	_ = feed("6", "x")
+	func() {
+		defer func() { _ = recover() }()
+		emit = func(schemas.Batch) { panic("a later step") }
+		_ = feed("7", "x")
+	}()
+	if f.ahead != nil || len(places) != 0 || len(out) != 4 {
+		t.Errorf("after a panic: ahead %v, %d places taken, %q", f.ahead, len(places), out)
+	}
+}
+
+// Of the studies that took a worker much longer than the others, only those count that took it so long.
+func TestWork(t *testing.T) {
+	for name, c := range map[string]struct {
+		took []time.Duration
+		want time.Duration
+	}{
+		"even":                    {slices.Repeat([]time.Duration{time.Millisecond}, 30), 30 * time.Millisecond},
+		"one interrupted":         {append(slices.Repeat([]time.Duration{20 * time.Microsecond}, 30), 10*time.Millisecond), 31 * 20 * time.Microsecond},
+		"long ones":               {slices.Repeat([]time.Duration{time.Second}, 30), 30 * time.Second},
+		"a long one at the start": {append([]time.Duration{time.Second}, slices.Repeat([]time.Duration{time.Millisecond}, 30)...), 1030 * time.Millisecond},
+		"none":                    {},
+	} {
+		var w work
+		for _, d := range c.took {
+			w.add(d)
+		}
+		if got := w.total(); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
 	}
 }

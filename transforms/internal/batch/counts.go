@@ -18,15 +18,20 @@ func count(studies []schemas.Study) *Counts {
 		return nil
 	}
 	c := &Counts{}
-	for _, s := range studies {
-		c.grow(len(s.Labels))
+	var present []int
+	for k := range studies {
+		labels := studies[k].Labels
+		c.grow(len(labels))
 		c.Studies++
-		for i, l := range s.Labels {
-			c.States[i][stateColumn(l.State)]++
-			for j, m := range s.Labels {
-				if l.State == taxonomy.Present && m.State == taxonomy.Present {
-					c.Together[i][j]++
-				}
+		present = present[:0]
+		for i := range labels {
+			if c.States[i][stateColumn(labels[i].State)]++; labels[i].State == taxonomy.Present {
+				present = append(present, i)
+			}
+		}
+		for _, i := range present {
+			for _, j := range present {
+				c.Together[i][j]++
 			}
 		}
 	}

@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"runtime"
 
 	"silverbeam/schemas"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime"
+	beamtypes "github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime"
 )
 
 // Each runs a step on the studies of every batch: PCollection<Batch> → PCollection<Batch>. What the step refuses
@@ -26,14 +27,16 @@ func Each(s beam.Scope, name string, st Step, run schemas.Run, in beam.PCollecti
 	return out[0], nil
 }
 
-// eachFn is the one DoFn behind every step on studies.
+// eachFn is the one DoFn behind every step on studies. A batch is worked on while the bundle's steps before read the next
+// one and those after take the last one.
 type eachFn struct {
 	Name string
 	Type beam.EncodedType // the step's registered struct
 	Step []byte           // its exported fields, as JSON
 	Run  schemas.Run
 
-	l *lifted
+	l     *lifted
+	ahead *passing // nil: none
 }
 
 func (f *eachFn) Setup(ctx context.Context) error {
@@ -45,23 +48,59 @@ func (f *eachFn) Setup(ctx context.Context) error {
 	return Stop(f.Run, err)
 }
 
+// places bound the batches of this process that are ahead: without one, a batch is worked on alone.
+var places = make(chan struct{}, runtime.GOMAXPROCS(0))
+
 func (f *eachFn) ProcessElement(ctx context.Context, b schemas.Batch, emit func(schemas.Batch)) error {
-	ctx, leave := Enter(ctx, f.Run.Dir)
-	defer leave()
-	b, err := f.l.batch(ctx, b)
-	if err == nil {
+	now, last := f.l.begin(ctx, b), f.ahead
+	if last == nil {
+		select {
+		case places <- struct{}{}:
+		default:
+			return f.hand(ctx, now, emit)
+		}
+	}
+	f.ahead = now
+	return f.hand(ctx, last, emit)
+}
+
+func (f *eachFn) FinishBundle(ctx context.Context, emit func(schemas.Batch)) error {
+	last := f.ahead
+	if f.ahead = nil; last != nil {
+		defer func() { <-places }()
+	}
+	return f.hand(ctx, last, emit)
+}
+
+// hand waits for a batch and emits it. When it fails, nothing is worked on any more.
+func (f *eachFn) hand(ctx context.Context, p *passing, emit func(schemas.Batch)) error {
+	handed := false
+	defer func() { // also where emit panics, as it does when a later step fails
+		if !handed && f.ahead != nil {
+			f.ahead.cancel()
+			<-f.ahead.done
+			f.ahead = nil
+			<-places
+		}
+	}()
+	if p != nil {
+		b, err := p.end(ctx, f.l)
+		if err != nil {
+			return Stop(f.Run, err)
+		}
 		emit(b)
 		clear(b.Studies[:cap(b.Studies)]) // the runner keeps a step's last element until its next one, of each bundle that it has had at once
 	}
-	return Stop(f.Run, err)
+	handed = true
+	return nil
 }
 
 // freeze turns a step into what travels.
 func freeze(name string, st any) (beam.EncodedType, []byte, error) {
 	t := reflect.TypeOf(st).Elem()
-	if k, ok := runtime.TypeKey(t); !ok {
+	if k, ok := beamtypes.TypeKey(t); !ok {
 		return beam.EncodedType{}, nil, fmt.Errorf("%s: %v has no name to travel by", name, t)
-	} else if _, ok := runtime.LookupType(k); !ok {
+	} else if _, ok := beamtypes.LookupType(k); !ok {
 		return beam.EncodedType{}, nil, fmt.Errorf("%s: %v is not registered in init", name, t)
 	}
 	opts, err := json.Marshal(st)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"silverbeam/schemas"
 )
@@ -18,13 +19,19 @@ var watched = struct {
 	runs map[string]map[string]*seen // run folder → step
 }{runs: map[string]map[string]*seen{}}
 
-type seen struct{ studies, refused int }
+type seen struct {
+	tolerance float64
+	studies   atomic.Int64
+
+	mu      sync.Mutex // held while one is refused, so that a run of refusals is counted as it comes
+	refused int64
+}
 
 // The test begins at so many studies, and stops a run at such odds that the share is twice the tolerated one.
 const watchFrom, watchOdds = 200, 1e6
 
-// watch counts one study and, where it was refused, tests whether the step goes on.
-func watch(run schemas.Run, step string, refusal error) error {
+// watching is what the workers of a step watch together; nil: nothing.
+func watching(run schemas.Run, step string) *seen {
 	if run.Tolerance == 0 {
 		return nil
 	}
@@ -35,26 +42,37 @@ func watch(run schemas.Run, step string, refusal error) error {
 	}
 	s := watched.runs[run.Dir][step]
 	if s == nil {
-		s = new(seen)
+		s = &seen{tolerance: run.Tolerance}
 		watched.runs[run.Dir][step] = s
 	}
-	s.studies++
-	if refusal == nil {
+	return s
+}
+
+// watch counts one study and, where it was refused, tests whether the step goes on.
+func (s *seen) watch(refusal error) error {
+	if s == nil {
 		return nil
 	}
-	if s.refused++; s.excess(run.Tolerance) {
-		return fmt.Errorf("%s: %w: %d of the first %d studies, more than the %.4g %% that the pipeline tolerates; the last: %w",
-			step, ErrRejects, s.refused, s.studies, 100*run.Tolerance, refusal)
+	if refusal == nil {
+		s.studies.Add(1)
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused++
+	if studies := s.studies.Add(1); excess(studies, s.refused, s.tolerance) {
+		return fmt.Errorf("%w: %d of the first %d studies, more than the %.4g %% that the pipeline tolerates; the last: %w",
+			ErrRejects, s.refused, studies, 100*s.tolerance, refusal)
 	}
 	return nil
 }
 
 // excess is the sequential probability ratio test of Wald (Annals of Mathematical Statistics 16, 1945) of the share 2t, or
 // half way to 1, against t.
-func (s *seen) excess(t float64) bool {
+func excess(studies, refused int64, t float64) bool {
 	more := min(2*t, (1+t)/2)
-	odds := float64(s.refused)*math.Log(more/t) + float64(s.studies-s.refused)*math.Log((1-more)/(1-t))
-	return s.studies >= watchFrom && odds > math.Log(watchOdds)
+	odds := float64(refused)*math.Log(more/t) + float64(studies-refused)*math.Log((1-more)/(1-t))
+	return studies >= watchFrom && odds > math.Log(watchOdds)
 }
 
 // unwatch forgets a run.

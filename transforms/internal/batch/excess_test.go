@@ -13,7 +13,7 @@ import (
 
 func TestExcess(t *testing.T) {
 	for name, c := range map[string]struct {
-		studies, refused int
+		studies, refused int64
 		tolerance        float64
 		want             bool
 	}{
@@ -29,7 +29,7 @@ func TestExcess(t *testing.T) {
 		"all tolerated, all":           {100_000, 100_000, 1, false},
 		"a tenth tolerated, a seventh": {300, 43, .1, false},
 	} {
-		if s := (&seen{c.studies, c.refused}); s.excess(c.tolerance) != c.want {
+		if excess(c.studies, c.refused, c.tolerance) != c.want {
 			t.Errorf("%s: %d of %d at %g: %v", name, c.refused, c.studies, c.tolerance, !c.want)
 		}
 	}
@@ -39,14 +39,13 @@ func TestExcess(t *testing.T) {
 func TestToleratedRunsAreNotStopped(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
-		s := &seen{}
-		for range 5000 {
-			s.studies++
+		refused := int64(0)
+		for studies := range int64(5000) {
 			if r.Float64() < .01 {
-				s.refused++
+				refused++
 			}
-			if s.excess(.01) {
-				t.Fatalf("stopped at %d of %d", s.refused, s.studies)
+			if excess(studies+1, refused, .01) {
+				t.Fatalf("stopped at %d of %d", refused, studies+1)
 			}
 		}
 	}

@@ -21,8 +21,39 @@ var progress = struct {
 
 var host, _ = os.Hostname()
 
-// Tick counts one more study of a step, and writes the counts to DIR/progress/HOST-PID.json at most once a second.
+// Tick counts one more study of a step.
 func Tick(dir, step string, refused bool) {
+	n := Passed{Seen: 1}
+	if refused {
+		n.Refused = 1
+	}
+	tell(dir, step, n)
+}
+
+// teller gathers what one worker has passed for some milliseconds: a lock for each report would be the workers' bottleneck.
+type teller struct {
+	n    Passed
+	told time.Time
+}
+
+func (t *teller) count(dir, step string, refused bool) {
+	if t.n.Seen++; refused {
+		t.n.Refused++
+	}
+	if time.Since(t.told) >= 5*time.Millisecond {
+		t.tell(dir, step)
+	}
+}
+
+func (t *teller) tell(dir, step string) {
+	if t.n.Seen > 0 {
+		tell(dir, step, t.n)
+	}
+	*t = teller{told: time.Now()}
+}
+
+// tell adds to what a step has passed, and writes the counts to DIR/progress/HOST-PID.json at most once a second.
+func tell(dir, step string, more Passed) {
 	if dir == "" {
 		return
 	}
@@ -32,10 +63,7 @@ func Tick(dir, step string, refused bool) {
 		progress.done[dir] = map[string]Passed{}
 	}
 	n := progress.done[dir][step]
-	if n.Seen++; refused {
-		n.Refused++
-	}
-	progress.done[dir][step] = n
+	progress.done[dir][step] = Passed{n.Seen + more.Seen, n.Refused + more.Refused}
 	if time.Since(progress.wrote[dir]) < time.Second {
 		return
 	}
