@@ -3,8 +3,8 @@
 Usage: python3 bench.py SILVERBEAM PYTHON ROWS ROUNDS PARALLELISM...   (from the project's root; see `make bench-flink`)
 At each parallelism a cluster of one JobManager and two TaskManagers is started, and takes ROUNDS runs without a label step
 (nothing.yaml) and as many with the rules (label-reports). Every row of every table is compared with what a run without Flink
-says of its text. CPU is user and system time; one-core rate of the rules: reports by the CPU seconds of the step
-label.Reports, in a run without Flink that is held to one core. The rows are those of `make bench-peers`, in the page cache.
+says of its text. CPU is user and system time. On one core: half a million rows at most in a run without Flink that is held to it,
+the rules' own rate by the CPU seconds of the step label.Reports. The rows are those of `make bench-peers`, in the page cache.
 PYTHON has apache-beam: its peer of label-reports, beam_keywords.py, which looks for words alone, labels half a million rows at most
 on the same cluster, its steps in processes of its own. A run above 400 MiB or a TaskManager above 1 GiB is a failure.
 """
@@ -99,11 +99,11 @@ for name, file in files.items():
     says[name] = cells(work / "few" / "dataset" / "labels.csv")
 
 core = {min(os.sched_getaffinity(0))}
-run("label-reports", table, work / "one", "--limit", min(rows, 200_000), preexec_fn=lambda: os.sched_setaffinity(0, core), env=dict(os.environ, GOMAXPROCS="1"))
+wall, _, _ = run("label-reports", less, work / "one", preexec_fn=lambda: os.sched_setaffinity(0, core), env=dict(os.environ, GOMAXPROCS="1"))
 step = next(s for s in json.load(open(work / "one" / "run.json"))["steps"] if s["type"] == "label.Reports")
-one = step["in"] / step["cpu_seconds"]
-print(f"{rows:,} rows, {table.stat().st_size / 1e9:.2f} GB, {cores} cores; the rules on one core: {one:,.0f} reports/s; {rounds} rounds\n")
-print("| | parallelism | rows/s, whole command | rows/s, the graph | of cores × rules | CPU s: run | Java | peak MiB: run | TaskManagers | load |\n|---|---|---|---|---|---|---|---|---|---|")
+one, whole = step["in"] / step["cpu_seconds"], some / wall
+print(f"{rows:,} rows, {table.stat().st_size / 1e9:.2f} GB, {cores} cores; on one core, without Flink, the rules alone take {one:,.0f} reports/s, their run {whole:,.0f} rows/s; {rounds} rounds\n")
+print("| | parallelism | rows/s, whole command | rows/s, the graph | of cores × the rules alone | of cores × their run | CPU s: run | Java | peak MiB: run | TaskManagers | load |\n|---|---|---|---|---|---|---|---|---|---|---|")
 for p in parallel:
     subprocess.run([silverbeam, "flink", "up", "--slots", p], check=True, stdout=subprocess.DEVNULL)
     try:
@@ -120,18 +120,19 @@ for p in parallel:
                 began = os.stat(work / "out" / "graph.json").st_mtime  # written when the input is indexed
                 graph = os.stat(work / "out" / "dataset" / "labels.csv").st_mtime - began
                 tm = max(line(m, "VmHWM") for m in managers)
-                all.append((rows / wall, rows / graph, rows / wall / cores / one, used, more, peak, tm, (load + os.getloadavg()[0]) / 2))
+                all.append((rows / wall, rows / graph, rows / wall / cores / one, rows / wall / cores / whole, used, more, peak, tm, (load + os.getloadavg()[0]) / 2))
                 print("parallelism %s, %s: %.0f rows/s" % (p, name, rows / wall), file=sys.stderr)
                 holds(f"{name} at parallelism {p}: the run", peak, 400)
                 holds(f"{name} at parallelism {p}: a TaskManager", tm, 1024)
             f = [statistics.median(column) for column in zip(*all)]
-            print("| %s | %s | %s | %s | %s | %.0f | %.0f | %.0f | %.0f | %.1f |" % (name, p, format(int(f[0]), ","), format(int(f[1]), ","),
-                  "%.2f" % f[2] if name == "rules" else "", f[3], f[4], max(a[5] for a in all), f[6], f[7]), flush=True)
+            share = ("%.2f" % f[2], "%.2f" % f[3]) if name == "rules" else ("", "")
+            print("| %s | %s | %s | %s | %s | %s | %.0f | %.0f | %.0f | %.0f | %.1f |" % (name, p, format(int(f[0]), ","), format(int(f[1]), ","),
+                  *share, f[4], f[5], max(a[6] for a in all), f[7], f[8]), flush=True)
         if python:
             before, load = cpu(pids), os.getloadavg()[0]
             wall, used, peak = took([python, label / "beam_keywords.py", less, work / "peer" / "labels", "plain", "--runner=PortableRunner", "--job_endpoint=" + status["job_endpoint"],
                                      "--environment_type=LOOPBACK", f"--parallelism={p}"], work / "peer")
-            print("| Beam's Python SDK, %s rows | %s | %s | | | %.0f | %.0f | %.0f | %.0f | %.1f |" % (format(some, ","), p, format(int(some / wall), ","), used, cpu(pids) - before, peak,
+            print("| Beam's Python SDK, %s rows | %s | %s | | | | %.0f | %.0f | %.0f | %.0f | %.1f |" % (format(some, ","), p, format(int(some / wall), ","), used, cpu(pids) - before, peak,
                   max(line(m, "VmHWM") for m in managers), (load + os.getloadavg()[0]) / 2), flush=True)
     finally:
         subprocess.run([silverbeam, "flink", "down"], check=True)
