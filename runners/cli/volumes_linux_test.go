@@ -37,7 +37,7 @@ func TestManyVolumes(t *testing.T) {
 	}
 	l := &lab{T: t, dir: t.TempDir()}
 	l.write("kill.yaml", volumesPipeline)
-	l.succeed("phantom", "--studies", fmt.Sprint(n*10/16), "--size", "96", "--seed", "3", "--out", "data") // 1.65 volumes a study
+	l.succeed("phantom", "--studies", fmt.Sprint(n*10/16), "--size", "128", "--seed", "3", "--out", "data") // 1.65 volumes a study
 	l.undisturbed()
 	l.want = l.report("undisturbed")
 	opened := l.watch("data", ".nii.gz")

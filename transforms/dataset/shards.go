@@ -160,6 +160,9 @@ var making = make(chan struct{}, 2)
 // reading are the volumes that are in flight at a time, of all shards: what a kill may cost.
 var reading = make(chan struct{}, runtime.GOMAXPROCS(0))
 
+// clock is that of the volumes.
+var clock batch.Clock
+
 // Write makes the batch's shard. A few volumes are read ahead of the one that is written, so that a few are in memory.
 func (w *shards) Write(ctx context.Context, path string, b *schemas.Batch) (schemas.Shard, schemas.Passage, error) {
 	p := schemas.Passage{Unit: "volumes"}
@@ -223,7 +226,7 @@ func (w *shards) row(j job) (d done) {
 	}
 	reading <- struct{}{}
 	defer func() { <-reading }()
-	stop := batch.ThreadCPU()
+	stop := clock.Start()
 	defer func() { d.cpu = stop() }()
 	var err error
 	d.Kept, err = w.read(j)

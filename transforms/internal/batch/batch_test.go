@@ -387,3 +387,21 @@ func TestWork(t *testing.T) {
 		}
 	}
 }
+
+// Pieces whose thread's clock nobody reads are given what those that were measured took of their time.
+func TestClock(t *testing.T) {
+	var c Clock
+	for i := range 40 {
+		stop, began := c.Start(), time.Now()
+		for time.Since(began) < 2*time.Millisecond { // works
+		}
+		time.Sleep(2 * time.Millisecond)
+		wall := time.Since(began)
+		if spent := stop(); spent < wall/5 || spent > wall*9/10 {
+			t.Errorf("piece %d: %v of %v", i, spent, wall)
+		}
+	}
+	if n := c.n.Load(); n != 40 || c.wall.Load() < int64(12*4*time.Millisecond) || c.wall.Load() > int64(20*4*time.Millisecond) {
+		t.Errorf("%d pieces, %v measured", n, time.Duration(c.wall.Load()))
+	}
+}

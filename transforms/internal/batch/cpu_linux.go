@@ -7,15 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ThreadCPU ties the goroutine to its thread and returns a function that frees it and tells the CPU time spent since.
-func ThreadCPU() func() time.Duration {
+// threadCPU ties the goroutine to its thread and returns a function that frees it and tells the CPU time spent since.
+func threadCPU() func() time.Duration {
 	runtime.LockOSThread()
 	start := rusage(unix.RUSAGE_THREAD)
 	return func() time.Duration {
 		defer runtime.UnlockOSThread()
-		spent := rusage(unix.RUSAGE_THREAD) - start
-		computed.Add(int64(spent))
-		return spent
+		return rusage(unix.RUSAGE_THREAD) - start
 	}
 }
 

@@ -4,14 +4,10 @@ package batch
 
 import "time"
 
-// ThreadCPU measures wall time where threads have no clock of their own.
-func ThreadCPU() func() time.Duration {
+// threadCPU measures wall time where threads have no clock of their own.
+func threadCPU() func() time.Duration {
 	start := time.Now()
-	return func() time.Duration {
-		spent := time.Since(start)
-		computed.Add(int64(spent))
-		return spent
-	}
+	return func() time.Duration { return time.Since(start) }
 }
 
 func processCPU() time.Duration { return time.Since(began) }

@@ -84,7 +84,8 @@ type sinkFn struct {
 	Step   []byte
 	Run    schemas.Run
 
-	sink Sink
+	sink  Sink
+	clock Clock
 }
 
 func (f *sinkFn) Setup(ctx context.Context) (err error) {
@@ -113,7 +114,7 @@ func (f *sinkFn) write(ctx context.Context, b schemas.Batch) (schemas.Shard, err
 	if s, ok := f.Output.Done(f.Run.Dir, b); ok { // another sink was the one to miss this batch
 		return s.Shard, nil
 	}
-	start, stop := time.Now(), ThreadCPU()
+	start, stop := time.Now(), f.clock.Start()
 	b.Rejects = slices.Clip(b.Rejects)
 	path := filepath.Join(f.Run.Dir, f.Output.File(b))
 	sh, p, err := f.sink.Write(context.WithValue(ctx, batchKey{}, b.ID), path, &b)
