@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"silverbeam/pkg/shard"
@@ -390,18 +391,19 @@ func TestWork(t *testing.T) {
 
 // Pieces whose thread's clock nobody reads are given what those that were measured took of their time.
 func TestClock(t *testing.T) {
-	var c Clock
-	for i := range 40 {
-		stop, began := c.Start(), time.Now()
-		for time.Since(began) < 2*time.Millisecond { // works
+	synctest.Test(t, func(t *testing.T) {
+		var c Clock
+		c.cpu.Store(30)
+		c.wall.Store(100)
+		for n := 1; n <= 3*measuredEach; n++ {
+			stop, wall := c.Start(), c.wall.Load()
+			time.Sleep(10 * time.Second)
+			measured := n <= measuredEach || n%measuredEach == 0
+			if spent := stop(); measured == (spent == 3*time.Second) || measured != (c.wall.Load() == wall+int64(10*time.Second)) {
+				t.Errorf("piece %d: %v, %v measured", n, spent, time.Duration(c.wall.Load()-wall))
+			}
+			c.cpu.Store(30)
+			c.wall.Store(100)
 		}
-		time.Sleep(2 * time.Millisecond)
-		wall := time.Since(began)
-		if spent := stop(); spent < wall/5 || spent > wall*9/10 {
-			t.Errorf("piece %d: %v of %v", i, spent, wall)
-		}
-	}
-	if n := c.n.Load(); n != 40 || c.wall.Load() < int64(12*4*time.Millisecond) || c.wall.Load() > int64(20*4*time.Millisecond) {
-		t.Errorf("%d pieces, %v measured", n, time.Duration(c.wall.Load()))
-	}
+	})
 }
