@@ -89,7 +89,7 @@ type passing struct {
 	b      schemas.Batch
 	errs   []error // a refusal of each study
 	err    error   // stops the run
-	start  time.Time
+	took   time.Duration
 	cpu    float64
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -101,12 +101,13 @@ func (l *lifted) begin(ctx context.Context, b schemas.Batch) *passing {
 	b.Studies, b.Rows = slices.Clone(b.Studies), slices.Clone(b.Rows)
 	ctx, leave := Enter(context.WithValue(ctx, batchKey{}, b.ID), l.run.Dir)
 	ctx, cancel := context.WithCancel(ctx)
-	p := &passing{b: b, start: time.Now(), cancel: cancel, done: make(chan struct{})}
+	p, start := &passing{b: b, cancel: cancel, done: make(chan struct{})}, time.Now()
 	go func() {
 		defer close(p.done)
 		defer leave()
 		defer cancel()
 		p.errs, p.cpu, p.err = l.each(ctx, b.Studies)
+		p.took = time.Since(start)
 	}()
 	return p
 }
@@ -130,7 +131,7 @@ func (p *passing) end(ctx context.Context, l *lifted) (schemas.Batch, error) {
 	}
 	b.Studies, b.Rejects = kept, rejects
 	b.Trail = append(slices.Clip(b.Trail), schemas.Passage{Step: l.name, Unit: "studies", In: in, Out: len(kept),
-		Rejects: in - len(kept), Seconds: time.Since(p.start).Seconds(), CPUSeconds: p.cpu})
+		Rejects: in - len(kept), Seconds: p.took.Seconds(), CPUSeconds: p.cpu})
 	l.in.Inc(ctx, int64(in))
 	l.out.Inc(ctx, int64(len(kept)))
 	l.rejected.Inc(ctx, int64(in-len(kept)))

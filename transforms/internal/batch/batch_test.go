@@ -407,3 +407,18 @@ func TestClock(t *testing.T) {
 		}
 	})
 }
+
+// A batch's seconds are those of the work on it, however long it then waits to be taken on.
+func TestSecondsOfABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := lift(t.Context(), "up", &upper{}, schemas.Run{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := l.begin(t.Context(), schemas.Batch{Studies: []schemas.Study{{ID: "s", Report: "x"}}})
+		time.Sleep(time.Hour)
+		if b, err := p.end(t.Context(), l); err != nil || len(b.Trail) != 1 || b.Trail[0].Seconds != 0 {
+			t.Errorf("%v, %v", b.Trail, err)
+		}
+	})
+}
