@@ -218,7 +218,6 @@ func TestErrorsOfOtherProcesses(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	_ = Stop(schemas.Run{Dir: dir}, fmt.Errorf("up: %w", context.Canceled)) // it was told to end
-	stopped.Delete(dir)
 	if err := Failing(dir); err != nil {
 		t.Errorf("%v", err)
 	}

@@ -16,14 +16,15 @@ import (
 // depends on what they are.
 var stopped sync.Map // run folder → error
 
-// Stop notes the error that a DoFn returns, so that the runner can tell what kind it was. A nil error passes. A worker in a
-// process of its own leaves its text in the run folder.
+// Stop notes the error that a DoFn returns, so that the runner can tell what kind it was. A nil error passes, and so does that of
+// work that was called off: it says nothing of the run, which a cluster may take up again. A worker in a process of its own
+// leaves the text in the run folder.
 func Stop(run schemas.Run, err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
 	}
 	stopped.LoadOrStore(run.Dir, err)
-	if _, here := lives.Load(run.Dir); !here && run.Dir != "" && !errors.Is(err, context.Canceled) { // which a worker is that was told to end
+	if _, here := lives.Load(run.Dir); !here && run.Dir != "" {
 		_ = os.MkdirAll(filepath.Dir(toldPath(run.Dir)), 0o755)
 		_ = shard.WriteFile(toldPath(run.Dir), []byte(err.Error()))
 	}
