@@ -10,7 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -103,24 +103,27 @@ func (b *Book) Cost() (*Cost, error) { return ReadCost(b.d.path) }
 // to the ledger. A path without a ledger is fs.ErrNotExist.
 func ReadCost(path string) (*Cost, error) {
 	rest := atRest(path)
-	if c, ok := summed.Load(rest); ok && rest.path != "" {
-		copied := *c.(*Cost)
-		return &copied, nil
+	if last := summed.Load(); last != nil && last.resting == rest && rest.path != "" {
+		c := last.cost
+		return &c, nil
 	}
 	c, err := readCost(path)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %s: %w", path, err)
 	}
-	if rest.path != "" && rest == atRest(path) {
-		summed.Clear()
-		copied := *c
-		summed.Store(rest, &copied)
+	if rest == atRest(path) {
+		summed.Store(&restingCost{rest, *c})
 	}
 	return c, nil
 }
 
 // summed is the last cost of a ledger at rest, for who asks next: a page and its run's closing lines.
-var summed sync.Map // resting → *Cost
+var summed atomic.Pointer[restingCost]
+
+type restingCost struct {
+	resting
+	cost Cost
+}
 
 // resting is a file that no process has open to write: SQLite keeps its log beside it then.
 type resting struct {

@@ -24,7 +24,7 @@ type LabelForm struct {
 
 // MergeLabels joins parts, in the order given, to one table with the columns id and findings: Parquet in plain nullable columns
 // (int8, or float32 for probabilities) and CSV. An empty path leaves that file out. The digest is the CSV's SHA-256,
-// written or not. One part and one Parquet row group are in memory at a time.
+// written or not. Two parts and one Parquet row group are in memory at a time.
 func MergeLabels(parts []string, findings []string, form LabelForm, outParquet, outCSV string) (rows int, digest string, err error) {
 	switch form.As {
 	case "", "state", "binary", "probability":

@@ -190,7 +190,7 @@ func (w *shards) Write(ctx context.Context, path string, b *schemas.Batch) (sche
 			}
 			if at != d.study {
 				at = d.study
-				batch.Tick(w.dir, w.Name, false)
+				batch.Tick(w.dir, w.Name)
 			}
 			p.In++
 			p.CPUSeconds += d.cpu.Seconds()
