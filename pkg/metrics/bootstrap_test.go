@@ -10,24 +10,25 @@ import (
 
 func TestBootstrapAgainstScipy(t *testing.T) {
 	g := readGolden(t)
-	b := g.Bootstrap
-	c := g.Cases[b.Case]
-	clusters := Clusters{N: len(b.Resamples[0]), Of: b.Cluster}
-	stat, err := AUCStatistic(c.Y, c.S, clusters)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := Bootstrap(clusters.N, []Statistic{stat}, Resampling{Resamples: b.Resamples})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := r.Interval(0)
-	near(t, "value", *got.Value, b.Value, 1e-12)
-	near(t, "se", *got.SE, b.SE, 1e-12)
-	for i := range 2 {
-		near(t, "percentile", got.Percentile[i], b.Percentile[i], 1e-9)
-		near(t, "bca", got.BCa[i], b.BCa[i], 1e-9)
-		near(t, "expanded", got.Expanded[i], b.Expanded[i], 1e-9)
+	for _, b := range g.Bootstrap {
+		c := g.Cases[b.Case]
+		clusters := Clusters{N: len(b.Resamples[0]), Of: b.Cluster}
+		stat, err := AUCStatistic(c.Y, c.S, clusters)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Bootstrap(clusters.N, []Statistic{stat}, Resampling{Resamples: b.Resamples})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := r.Interval(0)
+		near(t, "value", *got.Value, b.Value, 1e-12)
+		near(t, "se", *got.SE, b.SE, 1e-12)
+		for i := range 2 {
+			near(t, "percentile", got.Percentile[i], b.Percentile[i], 1e-9)
+			near(t, "bca", got.BCa[i], b.BCa[i], 1e-9)
+			near(t, "expanded", got.Expanded[i], b.Expanded[i], 1e-9)
+		}
 	}
 }
 

@@ -105,7 +105,8 @@ func (r *Replicates) interval(of func(column func(i int) float64) float64) (out 
 // the cluster jackknife for the acceleration; and the same with the quantiles of Student's t for those of the normal
 // distribution (Hesterberg's expanded percentiles, The American Statistician 2015). Its degrees of freedom are what the
 // jackknife's variance is worth (Satterthwaite, Biometrics Bulletin 1946): of 1,000 patients ten may hold all positives.
-// Nil where the data do not determine them.
+// One is for the mean, as in n - 1, which is what comes out where the patients' shares are normal. Nil where the data do not
+// determine them.
 func bca(full float64, sorted, jack []float64) (interval, expanded *[2]float64) {
 	below, found := slices.BinarySearch(sorted, full)
 	upTo := below
@@ -136,8 +137,8 @@ func bca(full float64, sorted, jack []float64) (interval, expanded *[2]float64) 
 		return &[2]float64{at(-z), at(z)}
 	}
 	n := float64(len(jack))
-	df := max(1, min(n-1, 2*squares*squares/(fourths-squares*squares/n)))
-	return ends(Z95), ends(studentQuantile(.975, df) * math.Sqrt((df+1)/df))
+	df := max(1, min(n, 2*squares*squares/(fourths-squares*squares/n))-1)
+	return ends(Z95), ends(studentQuantile(.975, df) * math.Sqrt(n/(n-1)))
 }
 
 // studentQuantile is Student's t for p above a half.

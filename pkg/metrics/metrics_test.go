@@ -81,7 +81,7 @@ type golden struct {
 		Coef      []float64
 		Intercept float64
 	}
-	Bootstrap struct {
+	Bootstrap []struct {
 		Case                      int
 		Cluster                   []int32
 		Resamples                 [][]int32

@@ -38,28 +38,28 @@ w = [round(.5 + u(), 3) for _ in range(120)]
 lam = .7
 m = LogisticRegression(C=1 / lam, tol=1e-12, max_iter=10000, solver="newton-cholesky").fit(X, yl, sample_weight=w)
 
-# clustered bootstrap of the AUC on given resamples: percentile and BCa
-yb, sb = cases[0]["y"], cases[0]["s"]
-cluster = [i // 3 for i in range(len(yb))]
-C = max(cluster) + 1
-members = [[i for i, c in enumerate(cluster) if c == k] for k in range(C)]
-res = [[int(u() * C) for _ in range(C)] for _ in range(400)]
-def stat(drawn):
-    rows = [i for k in drawn for i in members[k]]
-    return roc_auc_score(np.array(yb)[rows], np.array(sb)[rows])
-draws = np.array([stat(r) for r in res])
-full = stat(range(C))
-jack = np.array([stat([k for k in range(C) if k != d]) for d in range(C)])
-percentile = np.quantile(draws, [.025, .975])
+# clustered bootstrap of the AUC on given resamples: percentile, BCa, and BCa with Student's t
 from scipy.special import ndtr, ndtri
-z0 = ndtri(((draws < full).sum() + (draws <= full).sum()) / (2 * len(draws)))
-d = jack.mean() - jack
-acc = (d**3).sum() / (6 * (d**2).sum()**1.5)
-q = [ndtr(z0 + (z0 + z) / (1 - acc * (z0 + z))) for z in ndtri([.025, .975])]
-bca = np.quantile(draws, q)
-df = max(1, min(C - 1, 2 * (d**2).sum()**2 / ((d**4).sum() - (d**2).sum()**2 / C)))  # of the jackknife's variance
-wide = scipy.stats.t.ppf(.975, df) * np.sqrt((df + 1) / df)
-expanded = np.quantile(draws, [ndtr(z0 + (z0 + z) / (1 - acc * (z0 + z))) for z in (-wide, wide)])
+def bootstrap(case):
+    y, s = np.array(cases[case]["y"]), np.array(cases[case]["s"])
+    cluster = [i // 3 for i in range(len(y))]
+    C = max(cluster) + 1
+    members = [[i for i, c in enumerate(cluster) if c == k] for k in range(C)]
+    res = [[int(u() * C) for _ in range(C)] for _ in range(400)]
+    def stat(drawn):
+        rows = [i for k in drawn for i in members[k]]
+        return roc_auc_score(y[rows], s[rows])
+    draws, full = np.array([stat(r) for r in res]), stat(range(C))
+    jack = np.array([stat([k for k in range(C) if k != d]) for d in range(C)])
+    z0 = ndtri(((draws < full).sum() + (draws <= full).sum()) / (2 * len(draws)))
+    d = jack.mean() - jack
+    acc = (d**3).sum() / (6 * (d**2).sum()**1.5)
+    ends = lambda z: np.quantile(draws, [ndtr(z0 + (z0 + z) / (1 - acc * (z0 + z))) for z in (-z, z)]).tolist()
+    df = max(1, min(C, 2 * (d**2).sum()**2 / ((d**4).sum() - (d**2).sum()**2 / C)) - 1)  # of the jackknife's variance
+    return dict(case=case, cluster=cluster, resamples=res, value=full, se=float(draws.std(ddof=1)), df=df,
+                percentile=np.quantile(draws, [.025, .975]).tolist(), bca=ends(ndtri(.975)),
+                expanded=ends(scipy.stats.t.ppf(.975, df) * np.sqrt(C / (C - 1))))
+many = bootstrap(0)
 
 # a reviewed sample: weighted rates, the variance of a mean by patient, paired tests, agreement
 import statsmodels, statsmodels.api as sm
@@ -103,8 +103,7 @@ survey = dict(truth=ts, label=ls, other=l2, weight=ws, patient=[str(p) for p in 
 
 out = dict(versions=dict(sklearn=sklearn.__version__, scipy=scipy.__version__, numpy=np.__version__, statsmodels=statsmodels.__version__), cases=cases,
            logistic=dict(x=X, y=yl, w=w, lam=lam, coef=m.coef_[0].tolist(), intercept=float(m.intercept_[0])),
-           bootstrap=dict(case=0, cluster=cluster, resamples=res, value=full, percentile=percentile.tolist(),
-                          bca=bca.tolist(), expanded=expanded.tolist(), se=float(draws.std(ddof=1))),
+           bootstrap=[many, bootstrap(1)],  # as many patients tell as there are; few do
            survey=survey)
 json.dump(out, open("golden.json", "w"), separators=(",", ":"))
 import rankings, raters  # each writes its own file
