@@ -107,7 +107,7 @@ func (t Scores) correct(f int, clusters Clusters, o Resampling) (c CorrectedScor
 	if c.NReviewedPos == 0 || c.NReviewedPos == c.NReviewed {
 		c.Prevalence.PPI = Interval{Value: c.Prevalence.PPI.Value} // every resample says the same, which proves nothing
 	}
-	c.AUC = CorrectedAUC{Silver: r.Interval(4), Reviewed: r.Interval(5), PPI: r.powered(5, 6, 4)}
+	c.AUC = CorrectedAUC{Silver: r.Interval(4), Reviewed: r.reviewed(func(column func(i int) float64) float64 { return column(5) }), PPI: r.powered(5, 6, 4)}
 	return c, nil
 }
 
@@ -132,7 +132,7 @@ func (r *Replicates) powered(reviewed, silver, all int) Interval {
 	if square > 0 {
 		lambda = min(1, max(0, cross/square))
 	}
-	return r.interval(func(column func(i int) float64) float64 {
+	return r.reviewed(func(column func(i int) float64) float64 {
 		return min(1, max(0, column(reviewed)-lambda*(column(silver)-column(all))))
 	})
 }

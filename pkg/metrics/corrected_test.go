@@ -134,11 +134,7 @@ func TestCorrectedCover(t *testing.T) {
 			x := got[name]
 			fmt.Printf("| %s | %.1f (%.3f) |\n", name, x.share(), x.width/float64(x.n-x.undefined))
 			naive := strings.HasSuffix(name, "silver")
-			low := least
-			if w.prevalence < .1 {
-				low -= 1.5 // two rows that the labeler missed stand for all: docs/benchmarks.md
-			}
-			if share := x.share(); naive && share > 80 || !naive && (share < low || share > 99) {
+			if share := x.share(); naive && share > 80 || !naive && (share < least || share > 99) {
 				t.Errorf("%+v: %s: intervals hold the truth %.1f %% of the time", w, name, share)
 			}
 		}

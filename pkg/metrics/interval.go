@@ -14,14 +14,20 @@ type Interval struct {
 	Percentile *[2]float64 `json:"percentile"`
 	BCa        *[2]float64 `json:"bca"`      // nil where the data do not determine it
 	Expanded   *[2]float64 `json:"expanded"` // BCa for as few patients as the figure rests on; nil with it
+	// Logit is of a figure that few reviewed rows of great weight decide: Student's t on the logit scale with the standard error
+	// of the patients' jackknife. Nil of other figures, and at 0 and 1.
+	Logit      *[2]float64 `json:"logit,omitempty"`
 	SE         *float64    `json:"se"`
 	NUndefined int         `json:"n_undefined"` // replicates in which the figure was undefined (a class vanished); left out
 }
 
-// Ends are those to be shown: of the expanded interval, or of the percentile one where the data do not determine it.
+// Ends are those to be shown: of the logit interval of a figure that has one, else of the expanded one, or of the percentile one
+// where the data do not determine it.
 func (i Interval) Ends() *[2]float64 {
-	if i.Expanded != nil {
-		return i.Expanded
+	for _, ends := range []*[2]float64{i.Logit, i.Expanded} {
+		if ends != nil {
+			return ends
+		}
 	}
 	return i.Percentile
 }
@@ -93,20 +99,59 @@ func (r *Replicates) interval(of func(column func(i int) float64) float64) (out 
 	slices.Sort(draws)
 	out.Percentile = &[2]float64{quantile(draws, 0.025), quantile(draws, 0.975)}
 	out.SE = Defined(deviation(draws), true)
+	out.BCa, out.Expanded = bca(full, draws, r.without(of))
+	return out
+}
+
+// without has the figure with each cluster left out.
+func (r *Replicates) without(of func(column func(i int) float64) float64) []float64 {
 	jack := make([]float64, r.Clusters)
 	for c := range jack {
 		jack[c] = of(func(i int) float64 { return r.jackknife[i][c] })
 	}
-	out.BCa, out.Expanded = bca(full, draws, jack)
+	return jack
+}
+
+// reviewed is the interval of a figure between 0 and 1 of reviewed rows.
+func (r *Replicates) reviewed(of func(column func(i int) float64) float64) Interval {
+	out := r.interval(of)
+	if out.Percentile == nil || *out.Value <= 0 || *out.Value >= 1 {
+		return out
+	}
+	v, n, m := *out.Value, float64(r.Clusters), deviationsOf(r.without(of))
+	half := studentQuantile(.975, m.df()) * math.Sqrt(m.squares*(n-1)/n) / (v * (1 - v))
+	if !math.IsNaN(half) {
+		at := math.Log(v / (1 - v))
+		out.Logit = &[2]float64{1 / (1 + math.Exp(half-at)), 1 / (1 + math.Exp(-half-at))}
+	}
 	return out
+}
+
+// deviations are sums of powers of a jackknife's deviations.
+type deviations struct{ n, squares, cubes, fourths float64 }
+
+func deviationsOf(jack []float64) (m deviations) {
+	m.n = float64(len(jack))
+	mean := 0.0
+	for _, v := range jack {
+		mean += v / m.n
+	}
+	for _, v := range jack {
+		d := mean - v
+		m.cubes, m.squares, m.fourths = m.cubes+d*d*d, m.squares+d*d, m.fourths+d*d*d*d
+	}
+	return m
+}
+
+// df are the degrees of freedom that a jackknife's variance is worth (Satterthwaite, Biometrics Bulletin 1946): of 1,000 patients
+// ten may hold all positives. One is for the mean, as in n - 1, which is what comes out where the patients' shares are normal.
+func (m deviations) df() float64 {
+	return max(1, min(m.n, 2*m.squares*m.squares/(m.fourths-m.squares*m.squares/m.n))-1)
 }
 
 // bca is Efron's bias-corrected and accelerated interval (JASA 1987) with the mean rank for ties as scipy has it and
 // the cluster jackknife for the acceleration; and the same with the quantiles of Student's t for those of the normal
-// distribution (Hesterberg's expanded percentiles, The American Statistician 2015). Its degrees of freedom are what the
-// jackknife's variance is worth (Satterthwaite, Biometrics Bulletin 1946): of 1,000 patients ten may hold all positives.
-// One is for the mean, as in n - 1, which is what comes out where the patients' shares are normal. Nil where the data do not
-// determine them.
+// distribution (Hesterberg's expanded percentiles, The American Statistician 2015). Nil where the data do not determine them.
 func bca(full float64, sorted, jack []float64) (interval, expanded *[2]float64) {
 	below, found := slices.BinarySearch(sorted, full)
 	upTo := below
@@ -114,16 +159,8 @@ func bca(full float64, sorted, jack []float64) (interval, expanded *[2]float64) 
 		upTo++
 	}
 	z0 := normalQuantile(float64(below+upTo) / (2 * float64(len(sorted))))
-	mean := 0.0
-	for _, v := range jack {
-		mean += v / float64(len(jack))
-	}
-	var cubes, squares, fourths float64
-	for _, v := range jack {
-		d := mean - v
-		cubes, squares, fourths = cubes+d*d*d, squares+d*d, fourths+d*d*d*d
-	}
-	accelerate := cubes / (6 * math.Pow(squares, 1.5))
+	m := deviationsOf(jack)
+	accelerate := m.cubes / (6 * math.Pow(m.squares, 1.5))
 	if math.IsNaN(accelerate) || math.IsInf(z0, 0) {
 		return nil, nil
 	}
@@ -136,9 +173,7 @@ func bca(full float64, sorted, jack []float64) (interval, expanded *[2]float64) 
 		}
 		return &[2]float64{at(-z), at(z)}
 	}
-	n := float64(len(jack))
-	df := max(1, min(n, 2*squares*squares/(fourths-squares*squares/n))-1)
-	return ends(Z95), ends(studentQuantile(.975, df) * math.Sqrt(n/(n-1)))
+	return ends(Z95), ends(studentQuantile(.975, m.df()) * math.Sqrt(m.n/(m.n-1)))
 }
 
 // studentQuantile is Student's t for p above a half.

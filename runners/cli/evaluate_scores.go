@@ -293,7 +293,7 @@ func tellCorrected(w io.Writer, findings []string, s *metrics.Summary) {
 		return
 	}
 	line(w, "%-36s %6s %6s  %-20s%-20s%s", "corrected by the reviewed rows", "n", "pos", "prevalence", "by the labels", "AUC")
-	figure := func(i metrics.Interval) string { return cell3(metrics.Figure{Value: i.Value, Interval: i.Expanded}) }
+	figure := func(i metrics.Interval) string { return cell3(metrics.Figure{Value: i.Value, Interval: i.Ends()}) }
 	for _, name := range findings {
 		if c, ok := s.Corrected[name]; ok {
 			line(w, "%-36s %6d %6d  %-20s%-20s%s", name, c.NReviewed, c.NReviewedPos, figure(c.Prevalence.PPI), figure(c.Prevalence.Silver), figure(c.AUC.PPI))
