@@ -162,13 +162,13 @@ func (c *CoOccurrence) heat() (template.HTML, error) {
 		}
 	}
 	keep := c.frequent()
-	const cell, left, top, right = 27.0, 216.0, 150.0, 130.0
+	const cell, left, top, right = 27.0, 216.0, 160.0, 140.0
 	n := float64(len(keep))
 	s := drawing("heat", left+cell*n+right, top+cell*n+4, "co-occurrence of findings; hover a cell for its numbers")
 	for r, i := range keep {
 		y := top + cell*float64(r)
 		s.text("e", left-8, y+cell/2+4, clip(c.Findings[i], 34))
-		s.slanted(left+cell*(float64(r)+.5)+3, top-7, clip(c.Findings[i], 32))
+		s.slanted(left+cell*(float64(r)+.5)+3, top-7, clip(c.Findings[i], 34))
 		for k, j := range keep {
 			x := left + cell*float64(k)
 			own, both := c.Count[i][i], c.Count[i][j]
