@@ -14,6 +14,7 @@ import (
 
 	"silverbeam/runners/flink"
 	"silverbeam/runners/local"
+	"silverbeam/transforms/intake"
 
 	"github.com/spf13/cobra"
 )
@@ -188,7 +189,10 @@ func flinkWorkerCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if provision != "" {
 				local.StartBeam()
-				return flink.Work(cmd.Context(), id, provision) // and no more: steps that were left alone may still be at it
+				end := intake.Begin(cmd.Context(), "")
+				err := flink.Work(cmd.Context(), id, provision)
+				end(local.Grace) // its TaskManager may be gone, but calls under way are paid for
+				return err       // and no more: steps that were left alone may still be at it
 			}
 			if _, port, err := net.SplitHostPort(listen); err != nil || port == "" {
 				return usage(cmd, "--listen: %q: wants HOST:PORT", listen)

@@ -40,8 +40,8 @@ type Options struct {
 	Graph func(ctx context.Context, p *beam.Pipeline) error
 }
 
-// grace is how long the end of a run waits for calls under way. Schedulers kill a process 30 s after they told it to end.
-const grace = 20 * time.Second
+// Grace is how long the end of a run, or of a worker, waits for calls under way. Schedulers kill a process 30 s after they told it to end.
+const Grace = 20 * time.Second
 
 // ErrBusy says that another process holds the run folder.
 var ErrBusy = errors.New("another run holds this run folder")
@@ -97,7 +97,7 @@ func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report
 		}
 		return o.execute(ctx, g)
 	})
-	end(grace)
+	end(Grace)
 	k.report.Notes = label.Notes()
 	_ = label.Close()
 	if cerr := k.finish(ctx, err); err == nil {

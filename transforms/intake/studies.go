@@ -267,7 +267,8 @@ func Cause(dir string) error { return batch.Cause(dir) }
 // Failing is the same error while the graph still runs.
 func Failing(dir string) error { return batch.Failing(dir) }
 
-// Begin lets a run's steps work in this process; end stops them and waits a while for what is under way.
+// Begin lets a run's steps work in this process, without a dir those of all runs that have not begun here; end stops them and
+// waits a while for what is under way.
 func Begin(ctx context.Context, dir string) (end func(wait time.Duration)) {
 	return batch.Begin(ctx, dir)
 }

@@ -17,9 +17,12 @@ type life struct {
 }
 
 // Begin lets the steps and sinks of a run work in this process until ctx is done or end is called. end waits for what is
-// under way, such as calls that are paid for, but not longer than it is told to.
+// under way, such as calls that are paid for, but not longer than it is told to. Without a dir it is of all runs that have not
+// begun here, as a worker's have not.
 func Begin(ctx context.Context, dir string) (end func(wait time.Duration)) {
-	Cause(dir) // of an earlier run that was not waited for
+	if dir != "" {
+		Cause(dir) // of an earlier run that was not waited for
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	l := &life{ctx: ctx, idle: make(chan struct{})}
 	lives.Store(dir, l)
@@ -55,6 +58,9 @@ func (l *life) add(n int) {
 // Enter gives the context for work on one element, which also ends with the run; leave must be called after it.
 func Enter(ctx context.Context, dir string) (_ context.Context, leave func()) {
 	v, ok := lives.Load(dir)
+	if !ok {
+		v, ok = lives.Load("")
+	}
 	if !ok {
 		return ctx, func() {}
 	}

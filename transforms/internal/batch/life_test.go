@@ -13,17 +13,19 @@ func TestLife(t *testing.T) {
 	for name, c := range map[string]struct {
 		takes, wait, want time.Duration // the work after the end, the longest wait, how long the end took
 		signal            bool
+		begun             string
 	}{
-		"nothing under way":     {0, time.Minute, 0, false},
-		"a call under way":      {3 * time.Second, time.Minute, 3 * time.Second, false},
-		"one that never ends":   {time.Hour, 20 * time.Second, 20 * time.Second, false},
-		"the context went away": {3 * time.Second, time.Minute, 3 * time.Second, true},
+		"nothing under way":     {0, time.Minute, 0, false, "dir"},
+		"a call under way":      {3 * time.Second, time.Minute, 3 * time.Second, false, "dir"},
+		"one that never ends":   {time.Hour, 20 * time.Second, 20 * time.Second, false, "dir"},
+		"the context went away": {3 * time.Second, time.Minute, 3 * time.Second, true, "dir"},
+		"a worker's call":       {3 * time.Second, time.Minute, 3 * time.Second, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				run, stop := context.WithCancel(t.Context())
 				defer stop()
-				end := Begin(run, "dir")
+				end := Begin(run, c.begun)
 				ctx, leave := Enter(context.Background(), "dir")
 				if ctx.Err() != nil {
 					t.Fatal("over before it began")
