@@ -120,6 +120,34 @@ func TestCorrectedWithoutPositives(t *testing.T) {
 	}
 }
 
+// Two of forty patients: the mean, its standard error, 3.69 degrees of freedom and the ends are numpy's and scipy.stats.t's.
+func TestReviewedInterval(t *testing.T) {
+	hits := make([]float64, 40)
+	hits[3], hits[17] = 1, 1
+	of := Clusters{N: 40}
+	for i := range hits {
+		of.Of = append(of.Of, int32(i))
+	}
+	mean, err := MeanStatistic(hits, of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Bootstrap(of.N, []Statistic{mean}, Resampling{N: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := r.reviewed(func(column func(i int) float64) float64 { return column(0) })
+	if got.Logit == nil || got.Ends() != got.Logit {
+		t.Fatalf("no logit interval, or another is shown: %+v", got)
+	}
+	for i, want := range [2]float64{0.006347017007262992, 0.302488684951559} {
+		near(t, "logit", got.Logit[i], want, 1e-12)
+	}
+	if all := r.reviewed(func(column func(i int) float64) float64 { return 1 }); all.Logit != nil {
+		t.Errorf("all right: %+v", all)
+	}
+}
+
 // Intervals of figures corrected by 300 reviewed rows hold the truth, those of silver labels do not. SILVERBEAM_SIMULATE=2000
 // draws that many of three kinds of sample.
 func TestCorrectedCover(t *testing.T) {
