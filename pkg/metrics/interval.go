@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -24,12 +25,7 @@ type Interval struct {
 // Ends are those to be shown: of the logit interval of a figure that has one, else of the expanded one, or of the percentile one
 // where the data do not determine it.
 func (i Interval) Ends() *[2]float64 {
-	for _, ends := range []*[2]float64{i.Logit, i.Expanded} {
-		if ends != nil {
-			return ends
-		}
-	}
-	return i.Percentile
+	return cmp.Or(i.Logit, i.Expanded, i.Percentile)
 }
 
 // Interval is that of statistic i.
@@ -78,11 +74,32 @@ func meanDefined(stats []int, column func(i int) float64) float64 {
 	return sum / float64(n)
 }
 
-// interval evaluates of on the data, on each replicate and on each jackknife column.
-func (r *Replicates) interval(of func(column func(i int) float64) float64) (out Interval) {
+// interval is that of what of makes of the columns.
+func (r *Replicates) interval(of func(column func(i int) float64) float64) Interval {
+	out, _ := r.resampled(of)
+	return out
+}
+
+// reviewed is the interval of a figure between 0 and 1 of reviewed rows.
+func (r *Replicates) reviewed(of func(column func(i int) float64) float64) Interval {
+	out, m := r.resampled(of)
+	if out.Percentile == nil || *out.Value <= 0 || *out.Value >= 1 {
+		return out
+	}
+	v := *out.Value
+	half := studentQuantile(.975, m.df()) * math.Sqrt(m.squares*(m.n-1)/m.n) / (v * (1 - v))
+	if !math.IsNaN(half) {
+		at := math.Log(v / (1 - v))
+		out.Logit = &[2]float64{1 / (1 + math.Exp(half-at)), 1 / (1 + math.Exp(-half-at))}
+	}
+	return out
+}
+
+// resampled evaluates of on the data, on each replicate and on each jackknife column.
+func (r *Replicates) resampled(of func(column func(i int) float64) float64) (out Interval, m deviations) {
 	full := of(func(i int) float64 { return r.full[i] })
 	if math.IsNaN(full) || len(r.draws) == 0 {
-		return out
+		return out, m
 	}
 	out.Value = &full
 	draws := make([]float64, 0, len(r.draws[0]))
@@ -94,37 +111,18 @@ func (r *Replicates) interval(of func(column func(i int) float64) float64) (out 
 		}
 	}
 	if len(draws) < 2 {
-		return out
+		return out, m
 	}
 	slices.Sort(draws)
 	out.Percentile = &[2]float64{quantile(draws, 0.025), quantile(draws, 0.975)}
 	out.SE = Defined(deviation(draws), true)
-	out.BCa, out.Expanded = bca(full, draws, r.without(of))
-	return out
-}
-
-// without has the figure with each cluster left out.
-func (r *Replicates) without(of func(column func(i int) float64) float64) []float64 {
 	jack := make([]float64, r.Clusters)
 	for c := range jack {
 		jack[c] = of(func(i int) float64 { return r.jackknife[i][c] })
 	}
-	return jack
-}
-
-// reviewed is the interval of a figure between 0 and 1 of reviewed rows.
-func (r *Replicates) reviewed(of func(column func(i int) float64) float64) Interval {
-	out := r.interval(of)
-	if out.Percentile == nil || *out.Value <= 0 || *out.Value >= 1 {
-		return out
-	}
-	v, n, m := *out.Value, float64(r.Clusters), deviationsOf(r.without(of))
-	half := studentQuantile(.975, m.df()) * math.Sqrt(m.squares*(n-1)/n) / (v * (1 - v))
-	if !math.IsNaN(half) {
-		at := math.Log(v / (1 - v))
-		out.Logit = &[2]float64{1 / (1 + math.Exp(half-at)), 1 / (1 + math.Exp(-half-at))}
-	}
-	return out
+	m = deviationsOf(jack)
+	out.BCa, out.Expanded = bca(full, draws, m)
+	return out, m
 }
 
 // deviations are sums of powers of a jackknife's deviations.
@@ -152,14 +150,13 @@ func (m deviations) df() float64 {
 // bca is Efron's bias-corrected and accelerated interval (JASA 1987) with the mean rank for ties as scipy has it and
 // the cluster jackknife for the acceleration; and the same with the quantiles of Student's t for those of the normal
 // distribution (Hesterberg's expanded percentiles, The American Statistician 2015). Nil where the data do not determine them.
-func bca(full float64, sorted, jack []float64) (interval, expanded *[2]float64) {
+func bca(full float64, sorted []float64, m deviations) (interval, expanded *[2]float64) {
 	below, found := slices.BinarySearch(sorted, full)
 	upTo := below
 	for found && upTo < len(sorted) && sorted[upTo] == full {
 		upTo++
 	}
 	z0 := normalQuantile(float64(below+upTo) / (2 * float64(len(sorted))))
-	m := deviationsOf(jack)
 	accelerate := m.cubes / (6 * math.Pow(m.squares, 1.5))
 	if math.IsNaN(accelerate) || math.IsInf(z0, 0) {
 		return nil, nil
