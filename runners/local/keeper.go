@@ -29,11 +29,12 @@ type keeper struct {
 	skipped map[string]int // step → of its input, done before this run
 	early   bool           // the first page is written
 	live    live
+	counter *publish.Counter
 }
 
 func newKeeper(p *pipelines.Pipeline, g *pipelines.Graph, o Options) *keeper {
-	k := &keeper{p: p, g: g, o: o, skipped: map[string]int{}}
-	if t, err := publish.Count(o.Dir); err == nil {
+	k := &keeper{p: p, g: g, o: o, skipped: map[string]int{}, counter: publish.NewCounter(o.Dir)}
+	if t, err := k.counter.Count(); err == nil {
 		for _, s := range t.Steps {
 			k.skipped[s.Step] = s.In
 		}
@@ -83,7 +84,7 @@ func (k *keeper) tell(due bool) {
 	if k.o.Progress == nil && !due {
 		return
 	}
-	s, err := Look(k.o.Dir)
+	s, err := look(k.o.Dir, k.counter)
 	if err == nil && k.o.Progress != nil {
 		k.o.Progress(*s)
 	}
@@ -98,7 +99,7 @@ func (k *keeper) firstPage() {
 	if trains := func(s schemas.StepReport) bool { return s.Type == train.Name }; k.early || !slices.ContainsFunc(k.report.Steps, trains) {
 		return
 	}
-	t, err := publish.Count(k.o.Dir)
+	t, err := k.counter.Count()
 	if err != nil || t.Done < t.Total() {
 		return
 	}

@@ -44,7 +44,9 @@ type StepState struct {
 }
 
 // Look reads the state of the run in dir.
-func Look(dir string) (*State, error) {
+func Look(dir string) (*State, error) { return look(dir, publish.NewCounter(dir)) }
+
+func look(dir string, counter *publish.Counter) (*State, error) {
 	path := filepath.Join(dir, "run.json")
 	p, err := os.ReadFile(path)
 	if err != nil {
@@ -69,7 +71,7 @@ func Look(dir string) (*State, error) {
 	} else if n, err := ledger.ReadSpent(filepath.Join(dir, "ledger.db")); err == nil {
 		s.SpentUSD = float64(n) / 1e12
 	}
-	if t, err := publish.Count(dir); err == nil {
+	if t, err := counter.Count(); err == nil {
 		s.steps(dir, r, t, l)
 	}
 	s.jobs(dir, r)

@@ -52,13 +52,61 @@ type Tally struct {
 	Index
 	Done     int                      // studies in batches that every sink has finished
 	Steps    []schemas.Passage        // summed over batches, in the steps' order
-	Rejects  []schemas.Reject         // each once, in input order
+	Rejects  []schemas.Reject         // each once, in input order; of a run that goes on, by when their batch was finished
 	Labels   map[string]*batch.Counts // split → label statistics; "" where the input has no splits
 	Bookings []ledger.Booking         // the computing of each batch and step
 }
 
 // Count reads the summaries of a run.
-func Count(dir string) (*Tally, error) {
+func Count(dir string) (*Tally, error) { return NewCounter(dir).Count() }
+
+// Counter counts a run again and again while it goes on. It reads what a batch came to once, when every sink has finished it.
+type Counter struct {
+	dir      string
+	finished *Tally // nil before the first count
+	open     []int  // the batches that are not in it
+}
+
+// NewCounter counts the run in dir, whose index must not change from the first count on.
+func NewCounter(dir string) *Counter { return &Counter{dir: dir} }
+
+// Count reads the summaries that are new.
+func (c *Counter) Count() (*Tally, error) {
+	if c.finished == nil {
+		t, err := readIndex(c.dir)
+		if err != nil {
+			return nil, err
+		}
+		c.finished = t
+		for i := range t.Batches {
+			c.open = append(c.open, i)
+		}
+	}
+	type part struct {
+		batch     int
+		summaries []batch.Summary
+	}
+	var parts []part
+	c.open = slices.DeleteFunc(c.open, func(i int) bool {
+		s := c.finished.summaries(c.dir, i)
+		whole := len(s) > 0 && len(s) == len(c.finished.Sinks)
+		switch {
+		case whole:
+			c.finished.add(i, s)
+			c.finished.Done += c.finished.Studies[i]
+		case len(s) > 0:
+			parts = append(parts, part{i, s})
+		}
+		return whole
+	})
+	t := c.finished.clone()
+	for _, p := range parts {
+		t.add(p.batch, p.summaries)
+	}
+	return t, nil
+}
+
+func readIndex(dir string) (*Tally, error) {
 	p, err := os.ReadFile(filepath.Join(dir, "graph.json"))
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a run folder: %w", dir, err)
@@ -67,22 +115,36 @@ func Count(dir string) (*Tally, error) {
 	if err := json.Unmarshal(p, &t.Index); err != nil {
 		return nil, fmt.Errorf("%s: graph.json: %w", dir, err)
 	}
-	for i, b := range t.Batches {
-		t.batch(dir, b, t.Studies[i])
-	}
 	return t, nil
 }
 
-// batch adds one batch. Sinks that share the first steps of a chain each tell of them: a step counts once.
-func (t *Tally) batch(dir string, b schemas.Batch, n int) {
-	passed, rejected, finished := map[string]bool{}, map[schemas.Reject]bool{}, len(t.Sinks) > 0
-	var counts *batch.Counts
+// summaries are those of the sinks that have finished batch i.
+func (t *Tally) summaries(dir string, i int) (done []batch.Summary) {
 	for _, o := range t.Sinks {
-		s, ok := o.Done(dir, b)
-		if !ok {
-			finished = false
-			continue
+		if s, ok := o.Done(dir, t.Batches[i]); ok {
+			done = append(done, s)
 		}
+	}
+	return done
+}
+
+// clone shares what add only appends to.
+func (t *Tally) clone() *Tally {
+	c := *t
+	c.Steps, c.Rejects, c.Bookings, c.Labels = slices.Clone(t.Steps), slices.Clip(t.Rejects), slices.Clip(t.Bookings), map[string]*batch.Counts{}
+	for split, counts := range t.Labels {
+		c.Labels[split] = &batch.Counts{}
+		c.Labels[split].Add(counts)
+	}
+	return &c
+}
+
+// add adds batch i. Sinks that share the first steps of a chain each tell of them: a step counts once.
+func (t *Tally) add(i int, summaries []batch.Summary) {
+	b := t.Batches[i]
+	passed, rejected := map[string]bool{}, map[schemas.Reject]bool{}
+	var counts *batch.Counts
+	for _, s := range summaries {
 		if counts == nil {
 			counts = s.Labels
 		}
@@ -103,9 +165,6 @@ func (t *Tally) batch(dir string, b schemas.Batch, n int) {
 				t.Rejects = append(t.Rejects, r)
 			}
 		}
-	}
-	if finished {
-		t.Done += n
 	}
 	if counts != nil {
 		if t.Labels[b.Split] == nil {
