@@ -83,9 +83,10 @@ func newCluster(java, jars, dir string) (*cluster, error) {
 
 func (c *cluster) at(name string) string { return filepath.Join(c.dir, name) }
 
-// run starts a Java process whose output goes to dir/NAME.log.
+// run starts a Java process whose output goes to dir/NAME.log. Its quick compiler alone: these processes hand descriptors on for
+// minutes, and the thorough one took more seconds of the cores that label than it gave back (docs/benchmarks.md).
 func (c *cluster) run(name string, args ...string) (*process, error) {
-	args = append(append([]string{"-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.log.org.apache.pekko=warn",
+	args = append(append([]string{"-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.log.org.apache.pekko=warn",
 		"-Djava.io.tmpdir=" + c.at("tmp")}, opens...), args...)
 	p := &process{name: name, cmd: exec.Command(c.java, args...), gone: make(chan struct{})}
 	log, err := os.OpenFile(c.at(name+".log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
