@@ -76,7 +76,7 @@ func (w silverWorld) cover(repetitions, resamples int) map[string]*coverage {
 	auc, _, _ := AUC(truth, t.S[0])
 	biased, _, _ := AUC(t.Y[0], t.S[0])
 	fmt.Printf("\n%+v: AUC %.3f, by silver labels %.3f\n", w, auc, biased)
-	return coverages(repetitions, func(seed uint64) figures {
+	return coverages(repetitions, func(seed uint64) (out []estimate) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		t, truth := w.draw(rng)
 		w.review(&t, truth, rng)
@@ -84,14 +84,14 @@ func (w silverWorld) cover(repetitions, resamples int) map[string]*coverage {
 		if err != nil {
 			panic(err)
 		}
-		c, out := s.Corrected["x"], figures{}
+		c := s.Corrected["x"]
 		for _, x := range []struct {
 			name  string
 			truth float64
 			Interval
 		}{{"prevalence | silver", w.prevalence, c.Prevalence.Silver}, {"prevalence | Rogan-Gladen", w.prevalence, c.Prevalence.RoganGladen},
 			{"prevalence | PPI", w.prevalence, c.Prevalence.PPI}, {"AUC | silver", auc, c.AUC.Silver}, {"AUC | reviewed alone", auc, c.AUC.Reviewed}, {"AUC | PPI", auc, c.AUC.PPI}} {
-			out.add(x.name, x.truth, x.Ends())
+			out = append(out, estimate{x.name, x.truth, x.Ends})
 		}
 		return out
 	})
@@ -112,10 +112,10 @@ func TestCorrectedWithoutPositives(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := out.Corrected["x"]
-	if p := c.Prevalence.PPI; c.NReviewed != 50 || p.Value == nil || *p.Value != 0 || p.Ends() != nil || p.SE != nil {
+	if p := c.Prevalence.PPI; c.NReviewed != 50 || p.Value == nil || *p.Value != 0 || p.Ends != nil || p.SE != nil {
 		t.Errorf("of %d reviewed none has it: prevalence %+v", c.NReviewed, p)
 	}
-	if c.Prevalence.Silver.Ends() == nil || c.AUC.Silver.Ends() == nil || c.Prevalence.RoganGladen.Value != nil || c.AUC.PPI.Value != nil {
+	if c.Prevalence.Silver.Ends == nil || c.AUC.Silver.Ends == nil || c.Prevalence.RoganGladen.Value != nil || c.AUC.PPI.Value != nil {
 		t.Errorf("the labels' own figures have intervals, others are not defined: %+v", c)
 	}
 }
@@ -137,13 +137,13 @@ func TestReviewedInterval(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := r.reviewed(func(column func(i int) float64) float64 { return column(0) })
-	if got.Logit == nil || got.Ends() != got.Logit {
-		t.Fatalf("no logit interval, or another is shown: %+v", got)
+	if got.Ends == nil {
+		t.Fatalf("no interval: %+v", got)
 	}
 	for i, want := range [2]float64{0.006347017007262992, 0.302488684951559} {
-		near(t, "logit", got.Logit[i], want, 1e-12)
+		near(t, "reviewed", got.Ends[i], want, 1e-12)
 	}
-	if all := r.reviewed(func(column func(i int) float64) float64 { return 1 }); all.Logit != nil {
+	if all := r.reviewed(func(column func(i int) float64) float64 { return 1 }); all.Ends == nil || all.Ends[0] != 1 {
 		t.Errorf("all right: %+v", all)
 	}
 }

@@ -8,34 +8,35 @@ import (
 	"gonum.org/v1/gonum/mathext"
 )
 
-// Interval is the 95 % bootstrap interval of one figure, patients resampled. Where few patients tell of a
-// figure all but the expanded one are too narrow (docs/benchmarks.md).
+// Interval is the 95 % bootstrap interval of one figure, patients resampled.
 type Interval struct {
 	Value      *float64    `json:"value"` // on the data as they are
 	Percentile *[2]float64 `json:"percentile"`
-	BCa        *[2]float64 `json:"bca"`      // nil where the data do not determine it
-	Expanded   *[2]float64 `json:"expanded"` // BCa for as few patients as the figure rests on; nil with it
-	// Logit is of a figure that few reviewed rows of great weight decide: Student's t on the logit scale with the standard error
-	// of the patients' jackknife. Nil of other figures, and at 0 and 1.
-	Logit      *[2]float64 `json:"logit,omitempty"`
+	BCa        *[2]float64 `json:"bca"` // nil where the data do not determine it
+	// Ends are those to be shown: the others are too narrow where few patients tell of the figure (docs/benchmarks.md has their
+	// coverage). Two intervals that allow for it err to opposite sides there: BCa with Student's t, and Student's t on the logit
+	// scale with the standard error of the patients' jackknife. Of a share the ends lie midway between those of both, of a
+	// difference they are the first's, of reviewed rows the second's, and where neither is defined the percentile ones.
+	Ends       *[2]float64 `json:"interval"`
 	SE         *float64    `json:"se"`
 	NUndefined int         `json:"n_undefined"` // replicates in which the figure was undefined (a class vanished); left out
 }
 
-// Ends are those to be shown: of the logit interval of a figure that has one, else of the expanded one, or of the percentile one
-// where the data do not determine it.
-func (i Interval) Ends() *[2]float64 {
-	return cmp.Or(i.Logit, i.Expanded, i.Percentile)
-}
-
-// Interval is that of statistic i.
+// Interval is that of statistic i, a share between 0 and 1.
 func (r *Replicates) Interval(i int) Interval { return r.Mean(i) }
 
-// Mean is the interval of the unweighted mean of statistics: a macro figure. A statistic that is undefined on the data
-// is left out of every replicate; one that vanishes in a replicate is left out of that replicate's mean alone.
+// Mean is the interval of the unweighted mean of statistics between 0 and 1: a macro figure. A statistic that is undefined on
+// the data is left out of every replicate; one that vanishes in a replicate is left out of that replicate's mean alone.
 func (r *Replicates) Mean(stats ...int) Interval {
 	stats = r.defined(stats)
-	return r.interval(func(column func(i int) float64) float64 { return meanDefined(stats, column) })
+	out, expanded, m := r.resampled(func(column func(i int) float64) float64 { return meanDefined(stats, column) })
+	logit := m.logit(out.Value)
+	if expanded != nil && logit != nil {
+		out.Ends = &[2]float64{(expanded[0] + logit[0]) / 2, (expanded[1] + logit[1]) / 2}
+	} else {
+		out.Ends = cmp.Or(expanded, logit, out.Percentile)
+	}
+	return out
 }
 
 // Difference is the interval of mean(a) - mean(b) over the same resamples: a paired comparison. Statistics pair by
@@ -51,9 +52,11 @@ func (r *Replicates) Difference(a, b []int) Interval {
 	for i := range index {
 		index[i] = i
 	}
-	return r.interval(func(column func(i int) float64) float64 {
+	out, expanded, _ := r.resampled(func(column func(i int) float64) float64 {
 		return meanDefined(index, func(i int) float64 { return column(keep[i][0]) - column(keep[i][1]) })
 	})
+	out.Ends = cmp.Or(expanded, out.Percentile)
+	return out
 }
 
 func (r *Replicates) defined(stats []int) []int {
@@ -74,32 +77,18 @@ func meanDefined(stats []int, column func(i int) float64) float64 {
 	return sum / float64(n)
 }
 
-// interval is that of what of makes of the columns.
-func (r *Replicates) interval(of func(column func(i int) float64) float64) Interval {
-	out, _ := r.resampled(of)
-	return out
-}
-
-// reviewed is the interval of a figure between 0 and 1 of reviewed rows.
+// reviewed is the interval of a share of reviewed rows, few of which may stand for many.
 func (r *Replicates) reviewed(of func(column func(i int) float64) float64) Interval {
-	out, m := r.resampled(of)
-	if out.Percentile == nil || *out.Value <= 0 || *out.Value >= 1 {
-		return out
-	}
-	v := *out.Value
-	half := studentQuantile(.975, m.df()) * math.Sqrt(m.squares*(m.n-1)/m.n) / (v * (1 - v))
-	if !math.IsNaN(half) {
-		at := math.Log(v / (1 - v))
-		out.Logit = &[2]float64{1 / (1 + math.Exp(half-at)), 1 / (1 + math.Exp(-half-at))}
-	}
+	out, expanded, m := r.resampled(of)
+	out.Ends = cmp.Or(m.logit(out.Value), expanded, out.Percentile)
 	return out
 }
 
-// resampled evaluates of on the data, on each replicate and on each jackknife column.
-func (r *Replicates) resampled(of func(column func(i int) float64) float64) (out Interval, m deviations) {
+// resampled evaluates of on the data, on each replicate and on each jackknife column. It leaves the choice of the ends open.
+func (r *Replicates) resampled(of func(column func(i int) float64) float64) (out Interval, expanded *[2]float64, m deviations) {
 	full := of(func(i int) float64 { return r.full[i] })
 	if math.IsNaN(full) || len(r.draws) == 0 {
-		return out, m
+		return out, nil, m
 	}
 	out.Value = &full
 	draws := make([]float64, 0, len(r.draws[0]))
@@ -111,7 +100,7 @@ func (r *Replicates) resampled(of func(column func(i int) float64) float64) (out
 		}
 	}
 	if len(draws) < 2 {
-		return out, m
+		return out, nil, m
 	}
 	slices.Sort(draws)
 	out.Percentile = &[2]float64{quantile(draws, 0.025), quantile(draws, 0.975)}
@@ -121,8 +110,8 @@ func (r *Replicates) resampled(of func(column func(i int) float64) float64) (out
 		jack[c] = of(func(i int) float64 { return r.jackknife[i][c] })
 	}
 	m = deviationsOf(jack)
-	out.BCa, out.Expanded = bca(full, draws, m)
-	return out, m
+	out.BCa, expanded = bca(full, draws, m)
+	return out, expanded, m
 }
 
 // deviations are sums of powers of a jackknife's deviations.
@@ -145,6 +134,19 @@ func deviationsOf(jack []float64) (m deviations) {
 // ten may hold all positives. One is for the mean, as in n - 1, which is what comes out where the patients' shares are normal.
 func (m deviations) df() float64 {
 	return max(1, min(m.n, 2*m.squares*m.squares/(m.fourths-m.squares*m.squares/m.n))-1)
+}
+
+// logit is Student's t on the logit scale around a share, nil at 0 and 1 and where the jackknife does not determine it.
+func (m deviations) logit(share *float64) *[2]float64 {
+	if m.n == 0 || share == nil || *share <= 0 || *share >= 1 {
+		return nil
+	}
+	v := *share
+	at, half := math.Log(v/(1-v)), studentQuantile(.975, m.df())*math.Sqrt(m.squares*(m.n-1)/m.n)/(v*(1-v))
+	if math.IsNaN(half) {
+		return nil
+	}
+	return &[2]float64{1 / (1 + math.Exp(half-at)), 1 / (1 + math.Exp(-half-at))}
 }
 
 // bca is Efron's bias-corrected and accelerated interval (JASA 1987) with the mean rank for ties as scipy has it and

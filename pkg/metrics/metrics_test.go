@@ -86,7 +86,7 @@ type golden struct {
 		Cluster                   []int32
 		Resamples                 [][]int32
 		Value, SE                 float64
-		Percentile, BCa, Expanded [2]float64
+		Percentile, BCa, Interval [2]float64
 	}
 	Survey struct {
 		Truth, Label, Other []int8

@@ -72,7 +72,7 @@ func TestParts(t *testing.T) {
 		if math.Abs(*s.MacroAUC.Value-*own.Macro.AUC) > 1e-12 || math.Abs(*s.Difference.Value-(*own.Macro.AUC-*rest.Macro.AUC)) > 1e-12 || s.NLabels != 2 {
 			t.Errorf("%s: %v and a difference of %v, want %v and %v", s.Part, *s.MacroAUC.Value, *s.Difference.Value, *own.Macro.AUC, *own.Macro.AUC-*rest.Macro.AUC)
 		}
-		if e := s.Difference.Expanded; s.Holm == nil || *s.Holm > .01 || *s.Holm < *s.P || e == nil || e[0] < 0 && e[1] > 0 {
+		if e := s.Difference.Ends; s.Holm == nil || *s.Holm > .01 || *s.Holm < *s.P || e == nil || e[0] < 0 && e[1] > 0 {
 			t.Errorf("%s: random and nearly perfect scores do not differ: %+v", s.Part, s)
 		}
 	}

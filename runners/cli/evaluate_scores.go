@@ -272,7 +272,7 @@ func tellScores(w io.Writer, findings []string, s *metrics.Summary) {
 		l := s.Labels[name]
 		auc := metrics.Figure{Value: l.AUC, Interval: l.Logit}
 		if s.Bootstrap != nil {
-			auc.Interval = s.Bootstrap.AUC[name].Expanded
+			auc.Interval = s.Bootstrap.AUC[name].Ends
 		}
 		var f1 *float64
 		if l.Threshold != nil {
@@ -282,7 +282,7 @@ func tellScores(w io.Writer, findings []string, s *metrics.Summary) {
 	}
 	macro := metrics.Figure{Value: s.Macro.AUC}
 	if s.Bootstrap != nil {
-		macro.Interval = s.Bootstrap.MacroAUC.Expanded
+		macro.Interval = s.Bootstrap.MacroAUC.Ends
 	}
 	row(fmt.Sprintf("macro over %s", count(s.Macro.NLabels, "label")), "", "", macro, s.Macro.AP, s.Macro.F1)
 }
@@ -293,7 +293,7 @@ func tellCorrected(w io.Writer, findings []string, s *metrics.Summary) {
 		return
 	}
 	line(w, "%-36s %6s %6s  %-20s%-20s%s", "corrected by the reviewed rows", "n", "pos", "prevalence", "by the labels", "AUC")
-	figure := func(i metrics.Interval) string { return cell3(metrics.Figure{Value: i.Value, Interval: i.Ends()}) }
+	figure := func(i metrics.Interval) string { return cell3(metrics.Figure{Value: i.Value, Interval: i.Ends}) }
 	for _, name := range findings {
 		if c, ok := s.Corrected[name]; ok {
 			line(w, "%-36s %6d %6d  %-20s%-20s%s", name, c.NReviewed, c.NReviewedPos, figure(c.Prevalence.PPI), figure(c.Prevalence.Silver), figure(c.AUC.PPI))

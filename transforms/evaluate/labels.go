@@ -158,7 +158,7 @@ func (f *labelsFn) split(lines []labelLine, known truth) (result.Split, error) {
 	for i, name := range names {
 		all[i] = i
 		l := r.Labels[name]
-		l.Interval = rep.Interval(i).Ends()
+		l.Interval = rep.Interval(i).Ends
 		r.Labels[name] = l
 	}
 	r.Macro = rep.Mean(all...)

@@ -273,7 +273,7 @@ func (p *pairing) intervals(macro bool) error {
 }
 
 func estimate(i metrics.Interval, n int) html.Estimate {
-	return html.Estimated(i.Value, i.Ends(), n)
+	return html.Estimated(i.Value, i.Ends, n)
 }
 
 func present(s []float64, threshold float64) []int8 {

@@ -31,7 +31,7 @@ func (src *source) corrected() (all []html.Corrected) {
 	return all
 }
 
-func estimated(i metrics.Interval) html.Estimate { return html.Estimated(i.Value, i.Ends(), 0) }
+func estimated(i metrics.Interval) html.Estimate { return html.Estimated(i.Value, i.Ends, 0) }
 
 // published are the evaluations that also have a published protocol's figures.
 func (src *source) published() (all []html.Published) {
@@ -42,12 +42,12 @@ func (src *source) published() (all []html.Published) {
 		m := s.Published.Macro
 		p := html.Published{System: s.Step, Protocol: s.PublishedBy,
 			Macro: html.PublishedFinding{AUC: m.AUC, F1: m.F1Weighted, Accuracy: m.Accuracy, Precision: m.Precision}}
-		p.Macro.Clean.AUC, p.Macro.Clean.F1 = html.Estimated(s.Summary.Macro.AUC, s.Summary.Bootstrap.MacroAUC.Ends(), 0), s.Summary.Macro.F1
+		p.Macro.Clean.AUC, p.Macro.Clean.F1 = html.Estimated(s.Summary.Macro.AUC, s.Summary.Bootstrap.MacroAUC.Ends, 0), s.Summary.Macro.F1
 		var balanced []*float64
 		for _, name := range src.inOrder(s) {
 			l, clean := s.Published.Labels[name], s.Summary.Labels[name]
 			f := html.PublishedFinding{Finding: name, AUC: l.AUC, F1: l.F1Weighted, Accuracy: l.Accuracy, Precision: l.Precision}
-			f.Clean.AUC = html.Estimated(clean.AUC, s.Summary.Bootstrap.AUC[name].Ends(), 0)
+			f.Clean.AUC = html.Estimated(clean.AUC, s.Summary.Bootstrap.AUC[name].Ends, 0)
 			if at := clean.Threshold; at != nil {
 				f.Clean.F1, f.Clean.BalancedAccuracy = at.F1, at.BalancedAccuracy
 			}

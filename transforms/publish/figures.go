@@ -56,7 +56,7 @@ func (src *source) labelTable() *html.Labels {
 		t.Findings = append(t.Findings, row)
 	}
 	if quality != nil {
-		e := html.Estimated(quality.Macro.Value, quality.Macro.Ends(), quality.Studies)
+		e := html.Estimated(quality.Macro.Value, quality.Macro.Ends, quality.Studies)
 		t.Truth, t.Macro, t.NMacro = on, &e, quality.NLabels
 	}
 	return t
@@ -114,12 +114,12 @@ func tunedNote(h result.Header) string {
 func system(name, note string, s *metrics.Summary, roc map[string][]metrics.Point) html.System {
 	out := html.System{Name: name, Note: note, NLabels: s.Macro.NLabels}
 	if s.Bootstrap != nil {
-		out.Macro = html.Estimated(s.Macro.AUC, s.Bootstrap.MacroAUC.Ends(), s.NRows)
+		out.Macro = html.Estimated(s.Macro.AUC, s.Bootstrap.MacroAUC.Ends, s.NRows)
 	}
 	for finding, l := range s.Labels {
 		f := html.FindingScore{Finding: finding, NPos: l.NPos, NNeg: l.NNeg, AUC: html.Estimate{Value: l.AUC, N: l.N}, AP: l.AP}
 		if s.Bootstrap != nil {
-			f.AUC = html.Estimated(l.AUC, s.Bootstrap.AUC[finding].Ends(), l.N)
+			f.AUC = html.Estimated(l.AUC, s.Bootstrap.AUC[finding].Ends, l.N)
 		}
 		if l.AUC == nil {
 			f.AUC.Why = "one class"
@@ -152,7 +152,7 @@ func (src *source) retrievalTable() *html.Retrieval {
 	t := &html.Retrieval{Exploratory: r.Exploratory, Split: r.Split, Queries: r.Reports.NQueries, Pool: fmt.Sprintf("%d studies (%d volumes)", r.Reports.NPool, r.Volumes.NPool)}
 	for _, k := range sortedInts(r.Reports.RecallAtK) {
 		t.Rows = append(t.Rows, html.RetrievalRow{Name: fmt.Sprintf("report → volume, recall@%d", k), Protocol: "study-recall",
-			Figure: html.Estimated(r.Reports.RecallAtK[k], r.Intervals[k].Ends(), r.Reports.NQueries), Chance: r.Reports.ChanceAtK[k],
+			Figure: html.Estimated(r.Reports.RecallAtK[k], r.Intervals[k].Ends, r.Reports.NQueries), Chance: r.Reports.ChanceAtK[k],
 			Note: whole(r.Whole, k)})
 	}
 	t.Rows = append(t.Rows, html.RetrievalRow{Name: "report → volume, median rank", Protocol: "study-recall", Rank: true,

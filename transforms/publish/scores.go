@@ -134,7 +134,7 @@ func (src *source) subgroups() (all []html.Subgroups) {
 			p := html.SubgroupProperty{Property: by.Property, NUnknown: by.NUnknown}
 			for _, x := range by.Parts {
 				g := html.Subgroup{Name: x.Part, Rows: x.NRows, Patients: x.NPatients, NLabels: x.NLabels, P: x.Holm,
-					Macro: html.Estimated(x.MacroAUC.Value, x.MacroAUC.Ends(), x.NRows), Difference: html.Estimated(x.Difference.Value, x.Difference.Ends(), 0)}
+					Macro: html.Estimated(x.MacroAUC.Value, x.MacroAUC.Ends, x.NRows), Difference: html.Estimated(x.Difference.Value, x.Difference.Ends, 0)}
 				switch {
 				case x.NPatients < result.FewPatients:
 					g.Macro.Why, g.Difference.Why = "few patients", "few patients"

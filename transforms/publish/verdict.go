@@ -26,7 +26,7 @@ func (src *source) verdict(p *html.Page) *html.Verdict {
 	}
 	if r := src.retrieval; r != nil && r.Reports.RecallAtK[10] != nil {
 		v.Headlines = append(v.Headlines, html.Headline{Name: "report → volume, recall@10", Primary: r.Primary, Exploratory: r.Exploratory, Reference: r.Reports.ChanceAtK[10], ReferenceName: "chance",
-			Figure: html.Estimated(r.Reports.RecallAtK[10], r.Intervals[10].Ends(), r.Reports.NQueries)})
+			Figure: html.Estimated(r.Reports.RecallAtK[10], r.Intervals[10].Ends, r.Reports.NQueries)})
 	}
 	if p.Cost != nil {
 		v.Headlines = append(v.Headlines, html.Headline{Name: "cost of labels", Text: html.Money(p.Cost.Spent), Note: fmt.Sprintf("%d calls", p.Cost.Calls)})
@@ -40,7 +40,7 @@ func (src *source) verdict(p *html.Page) *html.Verdict {
 
 // scoreHeadline stands against the baseline where there is one, else against chance.
 func scoreHeadline(s *result.Scores) html.Headline {
-	h := html.Headline{Name: s.Step + ", macro AUC", Figure: html.Estimated(s.Summary.Macro.AUC, s.Summary.Bootstrap.MacroAUC.Ends(), s.Summary.NRows),
+	h := html.Headline{Name: s.Step + ", macro AUC", Figure: html.Estimated(s.Summary.Macro.AUC, s.Summary.Bootstrap.MacroAUC.Ends, s.Summary.NRows),
 		Reference: ptr(s.Chance), ReferenceName: "chance", Note: "split " + s.Split + ", by " + s.Labels,
 		Primary: s.Primary, Exploratory: s.Exploratory}
 	if s.Baseline != nil {

@@ -38,8 +38,9 @@ w = [round(.5 + u(), 3) for _ in range(120)]
 lam = .7
 m = LogisticRegression(C=1 / lam, tol=1e-12, max_iter=10000, solver="newton-cholesky").fit(X, yl, sample_weight=w)
 
-# clustered bootstrap of the AUC on given resamples: percentile, BCa, and BCa with Student's t
-from scipy.special import ndtr, ndtri
+# clustered bootstrap of the AUC on given resamples: percentile, BCa, and what lies midway between BCa with Student's t and
+# Student's t on the logit scale
+from scipy.special import expit, logit, ndtr, ndtri
 def bootstrap(case):
     y, s = np.array(cases[case]["y"]), np.array(cases[case]["s"])
     cluster = [i // 3 for i in range(len(y))]
@@ -56,9 +57,11 @@ def bootstrap(case):
     acc = (d**3).sum() / (6 * (d**2).sum()**1.5)
     ends = lambda z: np.quantile(draws, [ndtr(z0 + (z0 + z) / (1 - acc * (z0 + z))) for z in (-z, z)]).tolist()
     df = max(1, min(C, 2 * (d**2).sum()**2 / ((d**4).sum() - (d**2).sum()**2 / C)) - 1)  # of the jackknife's variance
+    expanded = np.array(ends(scipy.stats.t.ppf(.975, df) * np.sqrt(C / (C - 1))))
+    half = scipy.stats.t.ppf(.975, df) * np.sqrt((d**2).sum() * (C - 1) / C) / (full * (1 - full))
     return dict(case=case, cluster=cluster, resamples=res, value=full, se=float(draws.std(ddof=1)), df=df,
                 percentile=np.quantile(draws, [.025, .975]).tolist(), bca=ends(ndtri(.975)),
-                expanded=ends(scipy.stats.t.ppf(.975, df) * np.sqrt(C / (C - 1))))
+                interval=((expanded + expit(logit(full) + [-half, half])) / 2).tolist())
 many = bootstrap(0)
 
 # a reviewed sample: weighted rates, the variance of a mean by patient, paired tests, agreement
