@@ -125,7 +125,7 @@ test-oracles: .cache/oracles/done ## goldens made afresh by scikit-learn, pROC, 
 	$(call fresh,.cache/oracles/bin/python,metrics engine fit net student)
 	SILVERBEAM_MODELS=$(CURDIR)/.cache/oracles/bin/python $(GO) test -vet=off -count=1 -run ModelsOfOthers -v ./pkg/engine
 	SILVERBEAM_TORCH=$(CURDIR)/.cache/oracles/bin/python $(GO) test -vet=off -count=1 -run WholeTensorsAgainstTorch -v ./pkg/volume
-	SILVERBEAM_SIMULATE=2000 $(GO) test -vet=off -count=1 -timeout 1h -run Cover -v ./pkg/metrics
+	SILVERBEAM_SIMULATE=2000 $(GO) test -vet=off -count=1 -timeout 3h -run Cover -v ./pkg/metrics
 
 # XLA compiles faster unoptimised, and a CPU's modules are for correctness alone.
 plugin = $$(echo $(CURDIR)/.cache/pjrt/lib/python3*/site-packages/lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so)
