@@ -52,13 +52,22 @@ type Tally struct {
 	Index
 	Done     int                      // studies in batches that every sink has finished
 	Steps    []schemas.Passage        // summed over batches, in the steps' order
-	Rejects  []schemas.Reject         // each once, in input order; of a run that goes on, by when their batch was finished
+	Rejects  []schemas.Reject         // each once, in input order; a Counter has those of finished batches first
 	Labels   map[string]*batch.Counts // split → label statistics; "" where the input has no splits
 	Bookings []ledger.Booking         // the computing of each batch and step
 }
 
 // Count reads the summaries of a run.
-func Count(dir string) (*Tally, error) { return NewCounter(dir).Count() }
+func Count(dir string) (*Tally, error) {
+	t, err := readIndex(dir)
+	if err != nil {
+		return nil, err
+	}
+	for i := range t.Batches {
+		t.add(i, t.summaries(dir, i))
+	}
+	return t, nil
+}
 
 // Counter counts a run again and again while it goes on. It reads what a batch came to once, when every sink has finished it.
 type Counter struct {
@@ -82,26 +91,21 @@ func (c *Counter) Count() (*Tally, error) {
 			c.open = append(c.open, i)
 		}
 	}
-	type part struct {
-		batch     int
-		summaries []batch.Summary
-	}
-	var parts []part
+	begun := map[int][]batch.Summary{}
 	c.open = slices.DeleteFunc(c.open, func(i int) bool {
 		s := c.finished.summaries(c.dir, i)
-		whole := len(s) > 0 && len(s) == len(c.finished.Sinks)
-		switch {
-		case whole:
+		if c.finished.whole(s) {
 			c.finished.add(i, s)
-			c.finished.Done += c.finished.Studies[i]
-		case len(s) > 0:
-			parts = append(parts, part{i, s})
+			return true
 		}
-		return whole
+		if len(s) > 0 {
+			begun[i] = s
+		}
+		return false
 	})
 	t := c.finished.clone()
-	for _, p := range parts {
-		t.add(p.batch, p.summaries)
+	for _, i := range c.open {
+		t.add(i, begun[i])
 	}
 	return t, nil
 }
@@ -128,6 +132,9 @@ func (t *Tally) summaries(dir string, i int) (done []batch.Summary) {
 	return done
 }
 
+// whole says whether these are the summaries of every sink.
+func (t *Tally) whole(s []batch.Summary) bool { return len(s) > 0 && len(s) == len(t.Sinks) }
+
 // clone shares what add only appends to.
 func (t *Tally) clone() *Tally {
 	c := *t
@@ -142,6 +149,9 @@ func (t *Tally) clone() *Tally {
 // add adds batch i. Sinks that share the first steps of a chain each tell of them: a step counts once.
 func (t *Tally) add(i int, summaries []batch.Summary) {
 	b := t.Batches[i]
+	if t.whole(summaries) {
+		t.Done += t.Studies[i]
+	}
 	passed, rejected := map[string]bool{}, map[schemas.Reject]bool{}
 	var counts *batch.Counts
 	for _, s := range summaries {

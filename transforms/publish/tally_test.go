@@ -28,7 +28,7 @@ func TestCounterReadsEachBatchOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept := NewCounter(dir)
-	for n, at := range [][2]int{{0, 1}, {1, 1}, {1, 0}, {0, 0}, {2, 0}, {0, 2}, {1, 2}, {2, 2}} { // sink, batch; there is no third sink
+	for n, at := range [][2]int{{0, 1}, {1, 1}, {1, 0}, {0, 0}, {2, 0}, {0, 2}, {1, 2}, {2, 2}} { // sink and batch; sink 2, of which there are two, has nothing new
 		if at[0] < len(sinks) {
 			i := at[1]
 			s := batch.Summary{
