@@ -99,12 +99,18 @@ func (p Placement) interval() (d DeLong) {
 	half := Z95 * math.Sqrt(variance)
 	d.Var = &variance
 	d.Normal = &[2]float64{max(0, p.AUC-half), min(1, p.AUC+half)}
-	if p.AUC > 0 && p.AUC < 1 {
-		centre := math.Log(p.AUC / (1 - p.AUC))
-		half /= p.AUC * (1 - p.AUC)
-		d.Logit = &[2]float64{sigmoid(centre - half), sigmoid(centre + half)}
-	}
+	d.Logit = logitEnds(p.AUC, half)
 	return d
+}
+
+// logitEnds has an interval of half that width around a share made on the logit scale. Nil at 0 and 1, and where half is NaN.
+func logitEnds(share, half float64) *[2]float64 {
+	if share <= 0 || share >= 1 || math.IsNaN(half) {
+		return nil
+	}
+	at := math.Log(share / (1 - share))
+	half /= share * (1 - share)
+	return &[2]float64{sigmoid(at - half), sigmoid(at + half)}
 }
 
 // Paired compares two scores on the same rows.

@@ -138,15 +138,10 @@ func (m deviations) df() float64 {
 
 // logit is Student's t on the logit scale around a share, nil at 0 and 1 and where the jackknife does not determine it.
 func (m deviations) logit(share *float64) *[2]float64 {
-	if m.n == 0 || share == nil || *share <= 0 || *share >= 1 {
+	if m.n == 0 || share == nil {
 		return nil
 	}
-	v := *share
-	at, half := math.Log(v/(1-v)), studentQuantile(.975, m.df())*math.Sqrt(m.squares*(m.n-1)/m.n)/(v*(1-v))
-	if math.IsNaN(half) {
-		return nil
-	}
-	return &[2]float64{1 / (1 + math.Exp(half-at)), 1 / (1 + math.Exp(-half-at))}
+	return logitEnds(*share, studentQuantile(.975, m.df())*math.Sqrt(m.squares*(m.n-1)/m.n))
 }
 
 // bca is Efron's bias-corrected and accelerated interval (JASA 1987) with the mean rank for ties as scipy has it and
