@@ -164,13 +164,17 @@ func TestAPauseIsOneEndpoints(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const n = 2000
 		a := &twin{takes: 2 * time.Second, says: func(n int, _ time.Duration) (int, string) {
-			return map[bool]int{true: 429}[n == 100], "Retry-After: 30"
+			if n == 100 { // a second after the others of its time, when no call begins
+				time.Sleep(time.Second)
+				return 429, "Retry-After: 30"
+			}
+			return 0, ""
 		}}
 		b := &twin{takes: 2 * time.Second}
 		c := twins(t, "http://a.invalid http://b.invalid", Options{}, a, b)
 		_, errs := c.labelAll(t, 64, n, 1)
 		whole(t, c, n, errs, a, b)
-		said := a.at[99] + a.takes
+		said := a.at[99] + a.takes + time.Second
 		early, meanwhile := a.between(said, said+30*time.Second), b.between(said, said+30*time.Second)
 		later, beside := a.between(said+30*time.Second, time.Hour), b.between(said+30*time.Second, time.Hour)
 		if early > 0 || meanwhile < 13*64 || math.Abs(float64(later-beside)) > 64 || later < 64 {
