@@ -83,7 +83,7 @@ type Client struct {
 	closed  sync.Once
 	mu      sync.Mutex
 	flights map[ledger.Identity]*flight
-	broken  error    // the provider refused us: nothing more is sent
+	broken  error    // the provider refused us, or an outcome could not be written: nothing more is sent
 	notes   []string // what whoever keeps the run should know
 }
 

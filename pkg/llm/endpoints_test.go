@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -179,6 +180,30 @@ func TestAPauseIsOneEndpoints(t *testing.T) {
 		later, beside := a.between(said+30*time.Second, time.Hour), b.between(said+30*time.Second, time.Hour)
 		if early > 0 || meanwhile < 13*64 || math.Abs(float64(later-beside)) > 64 || later < 64 {
 			t.Errorf("in the pause %d and %d requests, after it %d and %d", early, meanwhile, later, beside)
+		}
+	})
+}
+
+// Where a ledger is lost with calls under way, their answers will be asked for again; whoever waits for one of their turns, with
+// an intent that was written in time, is not sent to be one more.
+func TestALostLedgerRepeatsWhatIsInFlight(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const inFlight, n = 8, 200
+		a := &twin{takes: 2 * time.Second}
+		c := twins(t, "http://a.invalid", Options{InFlight: inFlight}, a)
+		var asked int
+		closed := make(chan error)
+		go func() {
+			time.Sleep(21 * time.Second) // none begins at odd seconds
+			asked = a.asked()
+			closed <- c.book.Close()
+		}()
+		_, errs := c.labelAll(t, 4*inFlight, n, 1)
+		if err := <-closed; err != nil || a.asked() != asked {
+			t.Errorf("%d requests, %d when the ledger went: %v", a.asked(), asked, err)
+		}
+		if labelled := n - len(slices.DeleteFunc(errs, func(err error) bool { return err == nil })); asked-labelled != inFlight {
+			t.Errorf("%d of %d calls were labelled", labelled, asked)
 		}
 	})
 }

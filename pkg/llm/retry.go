@@ -117,7 +117,10 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, body
 		c.meter.learn(p, used.mode, bytes, u.Input)
 	}
 	in.Findings, v.outcome.Sent = c.asks.ids(v.good), sent
-	err = errors.Join(err, c.book.Settle(id, *in, v.outcome))
+	if no := c.book.Settle(id, *in, v.outcome); no != nil { // who waits for a turn has an intent in the book: his call would be one more to repeat
+		c.end(no)
+		err = errors.Join(err, no)
+	}
 	if err == nil && v.next == stop { // while its turn lasts: the next one would be refused too
 		err = c.halt(c.leaveOut(e, v.err))
 	}
@@ -258,12 +261,19 @@ func duration(seconds float64) time.Duration {
 
 // halt remembers an error of the provider, so that no other report is sent to meet it again.
 func (c *Client) halt(err error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.broken == nil && errors.Is(err, ErrProvider) {
-		c.broken = err
+	if errors.Is(err, ErrProvider) {
+		c.end(err)
 	}
 	return err
+}
+
+// end has nothing sent any more, for the first reason that it is given.
+func (c *Client) end(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken == nil {
+		c.broken = why
+	}
 }
 
 func (c *Client) halted() error {
