@@ -53,12 +53,12 @@ type Outcome struct {
 // room it waits for calls in flight to settle for less, and returns ErrBudget once that cannot help.
 func (b *Book) Begin(ctx context.Context, in Intent) (attempt int64, err error) {
 	attempt = b.lastID.Add(1)
-	at, err := b.month.take(ctx, []int64{attempt}, []int64{in.ReservePico})
+	at, err := b.month.Load().take(ctx, []int64{attempt}, []int64{in.ReservePico})
 	if err != nil {
 		return 0, err
 	}
 	if err = b.reserve(ctx, in, op{entries: begin(attempt, in, at)}); err != nil {
-		b.month.settle(attempt, new(int64))
+		b.month.Load().settle(attempt, new(int64))
 	}
 	return attempt, err
 }
@@ -75,7 +75,7 @@ func begin(attempt int64, in Intent, now int64) []entry {
 // Settle writes what became of an attempt and, where its cost is known, gives back what it did not need. The intent's
 // findings are now those that have labels. When it returns, the row is on the disk.
 func (b *Book) Settle(attempt int64, in Intent, o Outcome) error {
-	if !b.month.began(attempt, o.Sent) {
+	if !b.month.Load().began(attempt, o.Sent) {
 		o.Sent = time.Time{}
 	}
 	err := b.d.hand(b.settling(attempt, in, o, time.Now().UnixNano()))
@@ -125,7 +125,7 @@ func orNull(n *int64) any {
 // closeOut gives back what an attempt did not need; all stays reserved where its outcome could not be written.
 func (b *Book) closeOut(attempt int64, in Intent, o Outcome, failed error) {
 	if failed == nil {
-		b.month.settle(attempt, o.CostPico)
+		b.month.Load().settle(attempt, o.CostPico)
 	}
 	if failed != nil || o.CostPico == nil {
 		b.release(in.ReservePico, 0, in.ReservePico)

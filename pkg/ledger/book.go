@@ -65,9 +65,9 @@ type Book struct {
 	paid   bool         // attempts of an earlier process are in it
 	run    string
 
-	batched atomic.Bool // it has lines of jobs
-	first   int64       // no attempt of this process has this number or a lower one
-	month   *month      // nil: no month has a cap
+	batched atomic.Bool           // it has lines of jobs
+	first   int64                 // no attempt of this process has this number or a lower one
+	month   atomic.Pointer[month] // nil: no month has a cap
 
 	mu      sync.Mutex    // of what a file's one process keeps in memory; Postgres has the table budget
 	spent   int64         // all known costs
@@ -134,9 +134,7 @@ func (b *Book) Run() string { return b.run }
 
 // Close folds the log into one file and lets it go. Closing twice is nothing.
 func (b *Book) Close() error {
-	err := b.month.close()
-	b.month = nil
-	return errors.Join(err, b.d.close())
+	return errors.Join(b.month.Swap(nil).close(), b.d.close())
 }
 
 // Committed is what is spent and what unsettled calls may still cost.

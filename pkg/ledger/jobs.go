@@ -66,7 +66,7 @@ func (b *Book) Fits(capPico, pico int64) error {
 	if err != nil || capPico > 0 && total > capPico {
 		return fmt.Errorf("%w: spent and reserved %s USD, the next call may cost %s USD, the cap is %s USD", ErrBudget, short(b.Committed()), short(pico), short(capPico))
 	}
-	return b.month.fits(pico)
+	return b.month.Load().fits(pico)
 }
 
 // BeginJob reserves the worst case of all lines and writes job and lines. When it returns, they are on the disk. The job
@@ -82,7 +82,7 @@ func (b *Book) BeginJob(ctx context.Context, j Job, lines []Line) error {
 		}
 		total.CapPico = l.Intent.CapPico
 	}
-	now, err := b.month.take(ctx, ids, picos)
+	now, err := b.month.Load().take(ctx, ids, picos)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (b *Book) BeginJob(ctx context.Context, j Job, lines []Line) error {
 	}})
 	if err != nil {
 		for _, id := range ids {
-			b.month.settle(id, new(int64))
+			b.month.Load().settle(id, new(int64))
 		}
 		return err
 	}

@@ -48,10 +48,10 @@ type month struct {
 func (b *Book) CapMonth(store *Store, pico int64) error { return b.capMonth(store, pico, time.Now) }
 
 func (b *Book) capMonth(store *Store, pico int64, now func() time.Time) error {
-	if b.month != nil {
-		b.month.mu.Lock()
-		defer b.month.mu.Unlock()
-		b.month.cap = min(b.month.cap, pico)
+	if m := b.month.Load(); m != nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.cap = min(m.cap, pico)
 		return nil
 	}
 	m := &month{store: store, book: b, run: b.run, cap: pico, now: now, settled: make(chan struct{})}
@@ -75,7 +75,7 @@ func (b *Book) capMonth(store *Store, pico int64, now func() time.Time) error {
 		err = b.set("store", store.location)
 	}
 	if err == nil {
-		b.month = m
+		b.month.Store(m)
 	}
 	return m.wrap(err)
 }
