@@ -55,10 +55,42 @@ var statements = []string{
 		input=?,cached=?,cache_write=?,output=?,reasoning=?,cost=?,labels=? WHERE id=?`,
 }
 
-// apply runs entries in their order.
+// insertEnded is insertAttempt and settleAttempt at once.
+const insertEnded = `INSERT INTO attempts (id,batch,step,study,identity,model,price_id,started,reserved,
+	ended,outcome,status,request_id,model_seen,fingerprint,usage,input,cached,cache_write,output,reasoning,cost,labels)
+	VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
+
+// apply runs entries in their order, but that an attempt which ends among those that it begins with becomes a row at once.
 func apply(tx *sql.Tx, entries []entry) error {
-	for _, l := range entries {
-		if _, err := tx.Exec(statements[l.statement], l.args...); err != nil {
+	begun, other := map[int64]int{}, make([]int, len(entries)) // attempt → the place of its beginning; the place of its end, and of that the other way round; of other entries their own
+	for i, l := range entries {
+		other[i] = i
+		switch {
+		case l.statement == insertAttempt && len(l.args) == 9:
+			if id, ok := l.args[0].(int64); ok {
+				begun[id] = i
+			}
+		case l.statement == settleAttempt && len(l.args) == 16:
+			id, _ := l.args[15].(int64)
+			if at, ok := begun[id]; ok {
+				other[at], other[i] = i, at
+				delete(begun, id)
+			}
+		}
+	}
+	for i, l := range entries {
+		query, args := statements[l.statement], l.args
+		if other[i] < i {
+			continue
+		}
+		if other[i] > i {
+			end := entries[other[i]].args
+			query, args = insertEnded, slices.Concat(l.args, end[1:15])
+			if end[0] != nil {
+				args[7] = end[0] // it began when it was sent
+			}
+		}
+		if _, err := tx.Exec(query, args...); err != nil {
 			return err
 		}
 	}
@@ -68,10 +100,10 @@ func apply(tx *sql.Tx, entries []entry) error {
 const (
 	journalMagic = "SBJ1"
 	journalHead  = len(journalMagic) + 8 // and the epoch
-	journalSize  = 256 << 10
+	journalSize  = 512 << 10
 	entryHead    = 4 + 4
 
-	foldEntries = 256         // are some 5 ms of work, in which nobody's entry is written
+	foldEntries = 1024        // are some 15 ms of work, in which nobody's entry is written
 	foldEvery   = time.Second // readers in other processes are as late
 )
 

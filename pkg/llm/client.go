@@ -68,8 +68,9 @@ type Client struct {
 	hours   hours // at a price by the hour
 	asks    question
 	prompts prompts
-	batch   ledger.Price // of the batch interface; where there is none, that of a call
-	egress  *egress      // nil: nothing leaves this machine, or nobody wants to know
+	batch   ledger.Price    // of the batch interface; where there is none, that of a call
+	own     *http.Transport // nil: calls go through a test's
+	egress  *egress         // nil: nothing leaves this machine, or nobody wants to know
 	meter   meter
 	canary  canaries
 	jitter  func(time.Duration) time.Duration // a random share of its argument
@@ -125,7 +126,8 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 		return nil, err
 	}
 	if rt == nil {
-		rt = transport(o.InFlight)
+		c.own = transport(o.InFlight)
+		rt = c.own
 	}
 	if o.Egress != "" && !s.local && s.fake == nil {
 		if c.egress, err = openEgress(o.Egress, rt, store); err != nil {
@@ -144,7 +146,7 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 				return nil, err
 			}
 		}
-		e.http = &http.Client{Transport: next, Timeout: o.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		e.http = next
 		config := openai.DefaultConfig("") // the doer sends the key
 		config.BaseURL, config.APIVersion, config.HTTPClient = s.base, s.version, doer{e.http}
 		e.api = openai.NewClientWithConfig(config)
@@ -211,7 +213,9 @@ func (c *Client) Close() error {
 	c.closed.Do(func() {
 		for _, e := range c.ends.all {
 			e.gate.close(c.ends.freed)
-			e.http.CloseIdleConnections()
+		}
+		if c.own != nil {
+			c.own.CloseIdleConnections()
 		}
 		if c.egress != nil {
 			err = c.egress.file.Close()

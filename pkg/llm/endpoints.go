@@ -18,7 +18,7 @@ import (
 // endpoint is a server that calls go to, and what this client knows of it. What the process knows of it is its gate's.
 type endpoint struct {
 	site   site
-	http   *http.Client
+	http   http.RoundTripper
 	api    *openai.Client
 	gate   *gate
 	habits habits

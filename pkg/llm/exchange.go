@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"slices"
+	"strings"
 
 	openai "github.com/sashabaranov/go-openai"
 )
@@ -18,7 +19,7 @@ const maxBody = 8 << 20
 
 // exchange is one attempt: the request, and what came back, on errors too.
 type exchange struct {
-	request [2][]byte // the body: what all calls of a prompt begin with, and the rest
+	request []byte // the body
 	key     string
 	at      *endpoint
 
@@ -28,15 +29,15 @@ type exchange struct {
 	status int  // 0: no answer
 	header http.Header
 	body   []byte
-	reply  openai.ChatCompletionResponse
 	failed error // go-openai's or the transport's: may hold text, only ever inspected
 }
 
 type exchangeKey struct{}
 
 // doer is the HTTP client that go-openai calls. It sends a body of ours, as go-openai's drops a temperature of 0 and costs
-// more than the rest of a call, and it hands on the header and body of an error.
-type doer struct{ client *http.Client }
+// more than the rest of a call, and it keeps header and body of an answer and of an error: go-openai, which would read each
+// three times, is told of an empty object.
+type doer struct{ http.RoundTripper }
 
 var errTooLarge = errors.New("the answer is too large")
 
@@ -46,32 +47,30 @@ func (d doer) Do(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("llm: a request outside any exchange")
 	}
 	x.called = true
-	r.GetBody = func() (io.ReadCloser, error) {
-		return io.NopCloser(io.MultiReader(bytes.NewReader(x.request[0]), bytes.NewReader(x.request[1]))), nil
-	}
-	r.Body, _ = r.GetBody()
-	r.ContentLength = int64(len(x.request[0]) + len(x.request[1]))
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.request)), nil }
+	r.Body, _ = r.GetBody() // of a kind that net/http knows to be in memory: header and body leave in one packet
+	r.ContentLength = int64(len(x.request))
 	x.at.site.sign(r.Header, x.key)
-	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{WroteHeaders: func() { x.left = true }}))
-	resp, err := d.client.Do(r)
+	resp, err := d.RoundTrip(r) // redirects are not followed
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
 	x.status, x.header = resp.StatusCode, resp.Header
-	if x.body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1)); err == nil && len(x.body) > maxBody {
-		x.body, err = nil, errTooLarge
+	body := bytes.NewBuffer(make([]byte, 0, min(max(resp.ContentLength, 0), 1<<16)+bytes.MinRead))
+	if _, err = body.ReadFrom(io.LimitReader(resp.Body, maxBody+1)); err == nil && body.Len() > maxBody {
+		err = errTooLarge
 	}
 	if err != nil {
 		return nil, err
 	}
-	x.whole = true
-	resp.Body = io.NopCloser(bytes.NewReader(x.body))
+	x.body, x.whole = body.Bytes(), true
+	resp.Body = io.NopCloser(strings.NewReader("{}"))
 	return resp, nil
 }
 
-// body is all of a request. What stands before the report is made once for each prompt, habit and further ask, and shared.
-func (c *Client) body(h habit, p *prompt, user string, ask int) (body [2][]byte, err error) {
+// body is all of a request. What stands before the report is made once for each prompt, habit and further ask.
+func (c *Client) body(h habit, p *prompt, user string, ask int) (body []byte, err error) {
 	key := [2]int{h.changes, ask}
 	head, ok := p.heads.Load(key)
 	if !ok {
@@ -82,7 +81,7 @@ func (c *Client) body(h habit, p *prompt, user string, ask int) (body [2][]byte,
 		head, _ = p.heads.LoadOrStore(key, b)
 	}
 	text, err := json.Marshal(user)
-	return [2][]byte{head.([]byte), append(text, "}]}"...)}, err
+	return slices.Concat(head.([]byte), text, []byte("}]}")), err
 }
 
 // head is a request up to the user's text, its settings sorted: equal requests are equal bytes.
@@ -104,7 +103,10 @@ func (c *Client) send(ctx context.Context, e *endpoint, key string, h habit, p *
 	if x.request, x.failed = c.body(h, p, user, ask); x.failed != nil {
 		return x
 	}
-	x.reply, x.failed = e.api.CreateChatCompletion(context.WithValue(ctx, exchangeKey{}, x), openai.ChatCompletionRequest{Model: c.o.Model})
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, exchangeKey{}, x), c.o.Timeout)
+	defer cancel()
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { x.left = true }})
+	_, x.failed = e.api.CreateChatCompletion(ctx, openai.ChatCompletionRequest{Model: c.o.Model})
 	return x
 }
 

@@ -147,8 +147,8 @@ func (g *gate) leave(tokens int, x *exchange, now time.Time) {
 		g.limit = max(1, g.limit-0.5)
 	}
 	if x != nil && x.status > 0 {
-		g.requests.learn(x.header, "Requests", float64(g.busy), now)
-		g.tokens.learn(x.header, "Tokens", float64(g.asked), now)
+		g.requests.learn(x.header, ofRequests, float64(g.busy), now)
+		g.tokens.learn(x.header, ofTokens, float64(g.asked), now)
 		if tooMuch(x.status) {
 			if after := retryAfter(x.header, now); after > 0 { // names the time itself: a reset is when all is there again
 				g.requests.soonest(now.Add(after))

@@ -242,7 +242,7 @@ func TestHeadersOfAllowances(t *testing.T) {
 			}
 		}
 		var p pace
-		if p.learn(h, "Requests", 10, now); p != c.want {
+		if p.learn(h, ofRequests, 10, now); p != c.want {
 			t.Errorf("%s: %+v, want %+v", name, p, c.want)
 		}
 	}
@@ -254,7 +254,7 @@ func FuzzHeadersOfAllowances(f *testing.F) {
 	f.Fuzz(func(t *testing.T, limit, remaining, reset string) {
 		now := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
 		var p pace
-		p.learn(http.Header{"X-Ratelimit-Limit-Requests": {limit}, "X-Ratelimit-Remaining-Requests": {remaining}, "X-Ratelimit-Reset-Requests": {reset}}, "Requests", 1, now)
+		p.learn(http.Header{"X-Ratelimit-Limit-Requests": {limit}, "X-Ratelimit-Remaining-Requests": {remaining}, "X-Ratelimit-Reset-Requests": {reset}}, ofRequests, 1, now)
 		for range 3 {
 			if w := max(p.wait(now), p.dry(1, now)); w < 0 || p.left < 0 || math.IsNaN(p.owed) {
 				t.Errorf("%q %q %q: %+v", limit, remaining, reset, p)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -167,16 +166,32 @@ func hopeless(err error) string {
 	return ""
 }
 
+// reply is what is read of a chat completion beside its usage.
+type reply struct {
+	Model   string `json:"model"`
+	Print   string `json:"system_fingerprint"`
+	Choices []struct {
+		Message struct {
+			Content string `json:"content"`
+			Refusal string `json:"refusal"`
+		} `json:"message"`
+		FinishReason openai.FinishReason `json:"finish_reason"`
+		LogProbs     *openai.LogProbs    `json:"logprobs"`
+	} `json:"choices"`
+}
+
 // judgeAnswer reads an answer with status 2xx.
 func judgeAnswer(x *exchange, p *prompt, used habit, v *verdict) {
-	v.outcome.ModelSeen, v.outcome.Print = plain(x.reply.Model), plain(x.reply.SystemFingerprint)
+	var r reply
+	err := json.Unmarshal(x.body, &r)
+	v.outcome.ModelSeen, v.outcome.Print = plain(r.Model), plain(r.Print)
 	v.outcome.Kind = ledger.Refused
-	if x.failed != nil || len(x.reply.Choices) == 0 {
+	if err != nil || len(r.Choices) == 0 {
 		v.outcome.Kind = ledger.Schema
 		v.next, v.err = again, Refusal{"schema", "the answer is no chat completion"}
 		return
 	}
-	choice := x.reply.Choices[0]
+	choice := r.Choices[0]
 	var tokens []openai.LogProb
 	if choice.LogProbs != nil {
 		tokens = choice.LogProbs.Content
@@ -284,12 +299,15 @@ func orEmpty(v any) any {
 	return v
 }
 
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9._:/@-]{1,100}$`)
-
 // plain lets a server's identifier through if it is one.
 func plain(s string) string {
-	if plainWord.MatchString(s) {
-		return s
+	for _, c := range []byte(s) {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("._:/@-", c) >= 0) {
+			return ""
+		}
 	}
-	return ""
+	if len(s) > 100 {
+		return ""
+	}
+	return s
 }

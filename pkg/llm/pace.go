@@ -73,39 +73,43 @@ func (p *pace) take(n float64) {
 	p.left = max(0, p.left-n)
 }
 
-// paceHeaders are the names of headers, as net/http spells them, by what they say and of what.
-var paceHeaders = map[string][]string{}
+// paceHeaders are the names of headers, as net/http spells them: OpenAI's and those of gateways, and the IETF's draft names.
+type paceHeaders struct{ limit, remaining, reset []string }
 
-func init() {
-	for _, what := range []string{"Limit", "Remaining", "Reset"} {
-		for _, kind := range []string{"Requests", "Tokens"} {
-			paceHeaders[what+kind] = []string{"X-Ratelimit-" + what + "-" + kind, "Ratelimit-" + what + "-" + kind}
-		}
-		paceHeaders[what+"Requests"] = append(paceHeaders[what+"Requests"], "Ratelimit-"+what)
+var (
+	ofRequests = paceHeaders{
+		[]string{"X-Ratelimit-Limit-Requests", "Ratelimit-Limit-Requests", "Ratelimit-Limit"},
+		[]string{"X-Ratelimit-Remaining-Requests", "Ratelimit-Remaining-Requests", "Ratelimit-Remaining"},
+		[]string{"X-Ratelimit-Reset-Requests", "Ratelimit-Reset-Requests", "Ratelimit-Reset"},
 	}
-}
+	ofTokens = paceHeaders{
+		[]string{"X-Ratelimit-Limit-Tokens", "Ratelimit-Limit-Tokens"},
+		[]string{"X-Ratelimit-Remaining-Tokens", "Ratelimit-Remaining-Tokens"},
+		[]string{"X-Ratelimit-Reset-Tokens", "Ratelimit-Reset-Tokens"},
+	}
+)
 
-// learn reads the headers that come with an answer: OpenAI's, those of gateways, and the IETF's draft names. inFlight is
-// what the endpoint may not have counted yet. A limit of 0 or -1 is one that is not known, and so is an empty reset.
-func (p *pace) learn(h http.Header, kind string, inFlight float64, now time.Time) {
-	find := func(what string) string {
-		for _, name := range paceHeaders[what+kind] {
+// learn reads the headers that come with an answer. inFlight is what the endpoint may not have counted yet. A limit of 0
+// or -1 is one that is not known, and so is an empty reset.
+func (p *pace) learn(h http.Header, names paceHeaders, inFlight float64, now time.Time) {
+	find := func(names []string) string {
+		for _, name := range names {
 			if v := h[name]; len(v) > 0 && v[0] != "" {
 				return v[0]
 			}
 		}
 		return ""
 	}
-	limit, window := quantity(find("Limit"))
+	limit, window := quantity(find(names.limit))
 	if limit <= 0 {
 		return
 	}
 	p.limit = limit * 60 / window
-	remaining, _ := quantity(find("Remaining"))
+	remaining, _ := quantity(find(names.remaining))
 	if remaining < 0 {
 		return
 	}
-	reset, ok := untilReset(find("Reset"), now)
+	reset, ok := untilReset(find(names.reset), now)
 	if !ok {
 		reset = time.Duration((1 - min(1, remaining/limit)) * window * float64(time.Second)) // as if it refilled all the time
 	}
@@ -139,17 +143,19 @@ func quantity(text string) (n, window float64) {
 
 // untilReset reads "6m0s", "20" (seconds), a Unix time in seconds, or an RFC 3339 time. What is empty, not positive or
 // something else is not known.
-func untilReset(text string, now time.Time) (time.Duration, bool) {
-	text = strings.TrimSpace(text)
-	d, err := time.ParseDuration(text)
-	if s, serr := strconv.ParseFloat(text, 64); serr == nil && s < 1e12 {
-		if err = nil; s > 1e9 {
+func untilReset(text string, now time.Time) (d time.Duration, ok bool) {
+	if text = strings.TrimSpace(text); text == "" {
+		return 0, false
+	}
+	if s, err := strconv.ParseFloat(text, 64); err == nil && s < 1e12 {
+		if s > 1e9 {
 			s -= float64(now.UnixNano()) / 1e9
 		}
 		d = duration(s)
+	} else if d, err = time.ParseDuration(text); err != nil {
+		if at, err := time.Parse(time.RFC3339, text); err == nil {
+			d = at.Sub(now)
+		}
 	}
-	if at, terr := time.Parse(time.RFC3339, text); terr == nil {
-		d, err = at.Sub(now), nil
-	}
-	return d, err == nil && d > 0
+	return d, d > 0
 }

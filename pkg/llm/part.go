@@ -13,7 +13,6 @@ import (
 	"io"
 	"iter"
 	"os"
-	"slices"
 	"time"
 
 	"silverbeam/pkg/ledger"
@@ -125,7 +124,7 @@ func (a *ahead) line(h habit, p *prompt, id ledger.Identity, user string, ask in
 	if err != nil {
 		return nil, err
 	}
-	line, err := json.Marshal(batchLine{customID(id), "POST", openai.BatchEndpointChatCompletions, slices.Concat(body[:]...)})
+	line, err := json.Marshal(batchLine{customID(id), "POST", openai.BatchEndpointChatCompletions, body})
 	return append(line, '\n'), err
 }
 

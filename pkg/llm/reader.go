@@ -60,7 +60,6 @@ func (r *reader) line(ctx context.Context, text []byte) error {
 func (r *reader) take(ctx context.Context, l *ledger.Line, a batchAnswer) error {
 	x := &exchange{at: r.endpoint, called: true, left: true, whole: true, status: a.Response.Status, body: a.Response.Body,
 		header: http.Header{"X-Request-Id": {a.Response.RequestID}}}
-	x.failed = json.Unmarshal(x.body, &x.reply)
 	v, err := r.judge(ctx, x, r.q.prompt(l.Question), habit{mode: r.q.Mode, changes: r.q.Changes})
 	if err != nil {
 		return err

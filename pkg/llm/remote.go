@@ -63,7 +63,7 @@ func (r remote) send(ctx context.Context, method, path, contentType string, body
 		return err
 	}
 	r.site.sign(req.Header, key)
-	resp, err := (&http.Client{Transport: r.http.Transport, CheckRedirect: r.http.CheckRedirect}).Do(req)
+	resp, err := r.http.RoundTrip(req)
 	if err != nil {
 		if why := hopeless(err); why != "" && !r.met.Load() {
 			return fmt.Errorf("%w: %s: %s", ErrProvider, r.site.host, why)
