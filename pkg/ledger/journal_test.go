@@ -2,11 +2,15 @@ package ledger
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
+	"time"
 
 	"silverbeam/pkg/taxonomy"
 )
@@ -175,4 +179,66 @@ func FuzzReadJournal(f *testing.F) {
 			t.Errorf("%v became %v, %v", entries, all, err)
 		}
 	})
+}
+
+// However many entries go into the tables together, the tables are the same.
+func TestFoldedAtOnceOrOneByOne(t *testing.T) {
+	label := []taxonomy.Label{{State: taxonomy.Present, P: 0.5}}
+	var entries []entry
+	tables := func(name string, atOnce int) (rows []string) {
+		b, err := OpenBook(filepath.Join(t.TempDir(), "ledger.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		if entries == nil {
+			in := Intent{Batch: "0", Step: "s", Study: "A", Identity: Identity{1}, Report: Identity{2}, Findings: []FindingID{{3}}, Model: "m", PriceID: "p", ReservePico: 9}
+			end := func(id int64, o Outcome) { entries = append(entries, b.settling(id, in, o, 100+id).entries...) }
+			for id := int64(1); id <= 6; id++ {
+				in.Study = string(rune('A' + id))
+				entries = append(entries, begin(id, in, 10*id)...)
+				if id == 3 {
+					end(2, Outcome{Kind: Answered, CostPico: new(int64), Labels: label, Usage: &Usage{Input: 5, Output: 6, Cached: new(int64)}, Status: 200, RawUsage: []byte("{}"), RequestID: "r", ModelSeen: "m2", Print: "f"})
+				}
+			}
+			end(4, Outcome{Kind: Unsent, CostPico: new(int64)})
+			end(6, Outcome{Kind: Cut, Sent: time.Unix(0, 65)})
+			end(6, Outcome{Kind: Failed, Status: 500}) // and again
+			end(1, Outcome{Kind: Answered, Labels: label, Sent: time.Unix(0, 15)})
+		}
+		for part := range slices.Chunk(entries, atOnce) {
+			if err := b.d.do(func(tx *sql.Tx) error { return apply(tx, part) }); err != nil {
+				t.Fatal(name, err)
+			}
+		}
+		for _, table := range []string{"attempts", "asked", "sets"} {
+			all, err := b.d.db.Query(`SELECT * FROM ` + table)
+			if err == nil {
+				columns, _ := all.Columns()
+				err = each(all, nil, func() error {
+					row := make([]any, len(columns))
+					to := make([]any, len(columns))
+					for i := range row {
+						to[i] = &row[i]
+					}
+					err := all.Scan(to...)
+					rows = append(rows, fmt.Sprint(table, row))
+					return err
+				})
+			}
+			if err != nil {
+				t.Fatal(name, err)
+			}
+		}
+		return rows
+	}
+	want := tables("one by one", 1)
+	for atOnce := 2; atOnce <= len(entries); atOnce++ {
+		if got := tables(fmt.Sprint(atOnce), atOnce); !slices.Equal(got, want) {
+			t.Errorf("%d at once:\n%q\none by one:\n%q", atOnce, got, want)
+		}
+	}
+	if len(want) != 6+6+1 {
+		t.Errorf("%q", want)
+	}
 }
