@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS compute (
 ) WITHOUT ROWID;` + setsSchema
 
 // bookCommitEvery is some times what a commit takes: most writes share one, and a call's turn is not much longer for it.
-const bookCommitEvery = 4 * time.Millisecond
+const bookCommitEvery = 3500 * time.Microsecond
 
 // byIdentity finds attempts by what they ask about. A first run writes without it: keys in no order cost a page each.
 const byIdentity = `CREATE INDEX IF NOT EXISTS attempts_identity ON attempts (identity)`

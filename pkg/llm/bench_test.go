@@ -67,7 +67,7 @@ const block = 2000 // calls
 func (c bench) labelBlock(b *testing.B, first int) {
 	var wg sync.WaitGroup
 	turn := make(chan int)
-	for range 127 { // as label.Reports
+	for range 4*64 - 1 { // as label.Reports
 		wg.Go(func() {
 			for i := range turn {
 				if _, err := c.Label(b.Context(), Call{"b" + fmt.Sprint(i/5000), "label.Reports", strconv.Itoa(i), peerReport(i), nil}); err != nil {
