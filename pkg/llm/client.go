@@ -68,9 +68,9 @@ type Client struct {
 	hours   hours // at a price by the hour
 	asks    question
 	prompts prompts
-	batch   ledger.Price    // of the batch interface; where there is none, that of a call
-	own     *http.Transport // nil: calls go through a test's
-	egress  *egress         // nil: nothing leaves this machine, or nobody wants to know
+	batch   ledger.Price                        // of the batch interface; where there is none, that of a call
+	idle    interface{ CloseIdleConnections() } // of the transport; nil: it keeps none
+	egress  *egress                             // nil: nothing leaves this machine, or nobody wants to know
 	meter   meter
 	canary  canaries
 	jitter  func(time.Duration) time.Duration // a random share of its argument
@@ -126,9 +126,9 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 		return nil, err
 	}
 	if rt == nil {
-		c.own = transport(o.InFlight)
-		rt = c.own
+		rt = transport(o.InFlight)
 	}
+	c.idle, _ = rt.(interface{ CloseIdleConnections() })
 	if o.Egress != "" && !s.local && s.fake == nil {
 		if c.egress, err = openEgress(o.Egress, rt, store); err != nil {
 			return nil, fmt.Errorf("llm: %w", err)
@@ -214,8 +214,8 @@ func (c *Client) Close() error {
 		for _, e := range c.ends.all {
 			e.gate.close(c.ends.freed)
 		}
-		if c.own != nil {
-			c.own.CloseIdleConnections()
+		if c.idle != nil {
+			c.idle.CloseIdleConnections()
 		}
 		if c.egress != nil {
 			err = c.egress.file.Close()

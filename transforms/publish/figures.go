@@ -90,7 +90,7 @@ func (src *source) classification() *html.Classification {
 	}
 	first := src.scores[0]
 	c := &html.Classification{Split: first.Split, Patients: first.Summary.NPatients, Rows: first.Summary.NRows, Truth: first.Labels,
-		Interval: "95 %, by patient: midway between BCa of resamples and the jackknife on the logit scale, both with Student's t"}
+		Interval: "95 %, by patient: midway between BCa of resamples and the jackknife on the logit scale, both with Student's t; one of them, or the percentiles, where the data do not determine it"}
 	for _, s := range src.scores {
 		x := system(s.Step+" ("+s.Model+")", s.Protocol+tunedNote(s.Header), s.Summary, s.ROC)
 		x.Exploratory = s.Exploratory
