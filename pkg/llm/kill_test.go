@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -97,12 +98,10 @@ type counter struct {
 
 type served struct {
 	report     string
-	generation int
+	generation int // of the child that sent it: what a killed one has sent may be read when the next one runs
 	status     int
 	input, out int64
 }
-
-var generation int // of the child; under counter.mu
 
 func (s *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var in chatRequest
@@ -111,7 +110,7 @@ func (s *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "{}", http.StatusBadRequest)
 		return
 	}
-	report := fenced(in.Messages[1].Content)
+	report, generation := fenced(in.Messages[1].Content), atoi(strings.Split(r.URL.Path, "/")[1])
 	s.mu.Lock()
 	s.n++
 	id, n := fmt.Sprint("r", s.n), s.n
@@ -159,11 +158,8 @@ func TestKilled(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	kills := 0
 	for {
-		s.mu.Lock()
-		generation = kills
-		s.mu.Unlock()
 		cmd := exec.Command(os.Args[0], "-test.run=^$")
-		cmd.Env = append(os.Environ(), "SILVERBEAM_KILL_DIR="+dir, "SILVERBEAM_KILL_ENDPOINT="+server.URL)
+		cmd.Env = append(os.Environ(), "SILVERBEAM_KILL_DIR="+dir, fmt.Sprintf("SILVERBEAM_KILL_ENDPOINT=%s/%d/v1", server.URL, kills))
 		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)

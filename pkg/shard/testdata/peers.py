@@ -5,7 +5,8 @@ Usage: TORCH=FOLDER python peers.py SHARD_TEST WORK ROUNDS   (see `make bench-sh
 TORCH is the site-packages of another Python environment, which has torch. SHARD_TEST is the compiled test of pkg/shard, which
 writes 24 phantoms of 128 x 128 x 128 to WORK/raw and WORK/compressed.
 Each reader has the same tensors in its own format, gives each as an int16 array, and every byte of it is read: its words of
-8 bytes are summed, in numpy or, ours, in Go. Seconds are user and system time of the process while it reads.
+8 bytes are summed, in numpy or, ours, in Go. Iterated: LitData's and MosaicML's StreamingDataset in the random order that they
+draw themselves, as trainings read them, epoch after epoch. Seconds are user and system time of the process while it reads.
 """
 import importlib.metadata
 import json
@@ -33,6 +34,24 @@ def pyarrow(work):
     import pyarrow as pa
     file = pa.ipc.open_file(pa.memory_map(work + "/raw/train/a.arrow"))
     return lambda i: file.get_batch(i).column("ct").to_numpy_ndarray()[0]
+
+
+def iterated(data, tensor):
+    def epochs():
+        while True:
+            yield from data
+    samples = epochs()
+    return lambda i: tensor(next(samples))
+
+
+def litdata_iterated(work):
+    import litdata
+    return iterated(litdata.StreamingDataset(work + "/litdata", shuffle=True), lambda s: s.numpy())
+
+
+def streaming_iterated(work):
+    import streaming
+    return iterated(streaming.StreamingDataset(local=work + "/mds", shuffle=True, batch_size=1), lambda s: s["ct"])
 
 
 def litdata(work):
@@ -85,7 +104,8 @@ def zarr(work):
     return lambda i: data[i]
 
 
-PEERS = {"pyarrow": pyarrow, "litdata": litdata, "datasets": datasets, "mosaicml-streaming": streaming, "zarr": zarr}
+PEERS = {"pyarrow": pyarrow, "litdata": litdata, "datasets": datasets, "mosaicml-streaming": streaming, "zarr": zarr,
+         "litdata iterated": litdata_iterated, "mosaicml-streaming iterated": streaming_iterated}
 
 
 def cpu():
@@ -96,7 +116,8 @@ def cpu():
 def measure(name, work):
     import numpy as np
     read, order, total, n = PEERS[name](work), random.Random(1), 0, 0
-    if not (read(7) == tensors(work)[7]).all():
+    got, all = read(7), tensors(work)
+    if not any((got == t).all() for t in (all if "iterated" in name else all[7:8])):
         sys.exit(name + " gives another tensor")
     for i in range(N):
         total += int(read(i).reshape(-1).view(np.int64).sum())
@@ -129,8 +150,9 @@ def main(binary, work, rounds):
     first = statistics.median(got["silverbeam raw"])
     print("| | samples per CPU-second | ours, raw, is × faster |\n|---|---|---|")
     for k, v in sorted(got.items(), key=lambda kv: -statistics.median(kv[1])):
-        version = "" if k.startswith("silverbeam") else " " + importlib.metadata.version(k)
-        print(f"| {k}{version} | {statistics.median(v):.0f} ({min(v):.0f} to {max(v):.0f}) | {first / statistics.median(v):.2f} |")
+        package, *how = k.split()
+        version = "" if package == "silverbeam" else " " + importlib.metadata.version(package)
+        print(f"| {' '.join([package + version] + how)} | {statistics.median(v):.0f} ({min(v):.0f} to {max(v):.0f}) | {first / statistics.median(v):.2f} |")
     size = lambda s: os.path.getsize(f"{work}/{s}/train/a.arrow")
     print(f"\ncompressed: {size('compressed') / size('raw'):.3f} of raw")
     shutil.rmtree(work + "/hf", ignore_errors=True)
