@@ -259,9 +259,12 @@ func (l *lab) killed() {
 		after := rand.N(l.took)
 		hit, _ := l.strike(name, after, syscall.SIGKILL, nil)
 		l.Logf("%s: after %v of %v, hit: %v", name, after.Round(time.Millisecond), l.took.Round(time.Millisecond), hit)
-		if !hit {
+		remove := func() {
 			os.RemoveAll(filepath.Join(l.dir, name))
 			os.Remove(filepath.Join(l.dir, name+".db"))
+		}
+		if !hit {
+			remove()
 			continue
 		}
 		n++
@@ -273,6 +276,9 @@ func (l *lab) killed() {
 		}
 		l.succeed(l.run(name)...)
 		l.same(name, strikes)
+		if !l.Failed() {
+			remove() // two hundred take 20 GB
+		}
 	}
 }
 
