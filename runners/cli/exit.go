@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"regexp"
 	"strings"
 	"syscall"
@@ -212,6 +213,15 @@ func plural(noun string) string {
 		return noun + "es"
 	}
 	return noun + "s"
+}
+
+// digits is a number in so many digits, or in all that stand before its point.
+func digits(n int, x float64) string {
+	s := fmt.Sprintf("%.*g", n, x)
+	if x >= 1000 || strings.Contains(s, "e+") {
+		return grouped(int64(math.Round(x)))
+	}
+	return s
 }
 
 // grouped writes 1234567 as 1,234,567.

@@ -52,8 +52,8 @@ func statusCommand() *cobra.Command {
 // printLive lists how far each step is, and what the endpoints take.
 func printLive(w io.Writer, s *local.State) {
 	for _, t := range s.Steps {
-		line(w, "  %-20s %s of %s, %s (%.2g %%), %.3g/s", t.Step, grouped(t.Done), grouped(s.Total), count(int(t.Rejects), "reject"),
-			100*float64(t.Rejects)/float64(max(t.Done, 1)), t.RowsPerSecond)
+		line(w, "  %-20s %s of %s, %s (%s %%), %s/s", t.Step, grouped(t.Done), grouped(s.Total), count(int(t.Rejects), "reject"),
+			digits(2, 100*float64(t.Rejects)/float64(max(t.Done, 1))), digits(3, t.RowsPerSecond))
 	}
 	for _, l := range s.Limits {
 		paused := ""
@@ -111,7 +111,7 @@ func describe(s local.State) string {
 		parts = append(parts, s.Step)
 	}
 	if s.RowsPerSecond > 0 {
-		parts = append(parts, fmt.Sprintf("%.3g/s", s.RowsPerSecond))
+		parts = append(parts, digits(3, s.RowsPerSecond)+"/s")
 	}
 	if s.ETASeconds > 0 {
 		parts = append(parts, time.Duration(s.ETASeconds*float64(time.Second)).Round(time.Second).String()+" left")
@@ -123,7 +123,7 @@ func describe(s local.State) string {
 		parts = append(parts, fmt.Sprintf("$%.4f", s.SpentUSD))
 	}
 	if s.SpentUSDPerHour > 0 {
-		parts = append(parts, fmt.Sprintf("$%.4g an hour", s.SpentUSDPerHour))
+		parts = append(parts, fmt.Sprintf("$%s an hour", digits(4, s.SpentUSDPerHour)))
 	}
 	if s.Rejects > 0 {
 		parts = append(parts, count(s.Rejects, "reject"))

@@ -65,3 +65,24 @@ func TestStatusOfARunThatGoesOn(t *testing.T) {
 		t.Errorf("of a dead one: %+v", s)
 	}
 }
+
+// Large rates and sums are written as people write them.
+func TestLineOfAFastRun(t *testing.T) {
+	for _, c := range []struct {
+		s    local.State
+		want string
+	}{
+		{local.State{Step: "a", Done: 372267, Total: 1000000, RowsPerSecond: 6472.4, ETASeconds: 97, SpentUSD: 104.6498, SpentUSDPerHour: 65523}, "a 372,267 of 1,000,000 (37 %), 6,472/s, 1m37s left, $104.6498, $65,523 an hour"},
+		{local.State{Step: "a", Done: 1, Total: 4, RowsPerSecond: 999.6, SpentUSDPerHour: 6552.04}, "a 1 of 4 (25 %), 1,000/s, $6,552 an hour"},
+		{local.State{Step: "a", Done: 1, Total: 4, RowsPerSecond: 41.26, SpentUSDPerHour: 0.12345}, "a 1 of 4 (25 %), 41.3/s, $0.1235 an hour"},
+	} {
+		if got := describe(c.s); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+	var b strings.Builder
+	printLive(&b, &local.State{Total: 2000000, Steps: []local.StepState{{Step: "a", Done: 100000, Rejects: 99900, RowsPerSecond: 14321}}})
+	if want := "  a                    100,000 of 2,000,000, 99,900 rejects (100 %), 14,321/s\n"; b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+}
