@@ -112,6 +112,9 @@ func TestEveryAnswerHasItsClass(t *testing.T) {
 	}{
 		{"labels", nil, "", nil, 1, 1, 0},
 		{"labels, in a code fence", []step{{200, "", chat("```json\n"+allN(newPrompt(ctRate(t), nil, "").keys)+"\n```", "stop", "")}}, "", nil, 1, 1, 0},
+		{"labels, and more after the answer", []step{{200, "", good(newPrompt(ctRate(t), nil, "").keys) + "\n: more"}}, "", nil, 1, 1, 0},
+		{"a list for a text, cut by its length", []step{{200, "", strings.Replace(chat("", "length", ""), `""`, `[{"type":"text","text":"P"}]`, 1)}}, "length: ", nil, 1, 1, 1},
+		{"a list for a text, filtered", []step{{200, "", strings.Replace(chat("", "content_filter", ""), `""`, `[]`, 1)}}, "content-filter: ", nil, 1, 1, 1},
 		{"too many, then labels", []step{{429, "Retry-After: 2", `{"error":{"message":"slow"}}`}}, "", nil, 2, 1, 0},
 		{"too many, as a proxy's page", []step{{429, "", "<html>slow</html>"}}, "", nil, 2, 1, 0},
 		{"three broken gateways", []step{{502, "", ""}, {503, "", ""}, {504, "", ""}}, "", nil, 4, 1, 0},

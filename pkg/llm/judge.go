@@ -172,7 +172,7 @@ type reply struct {
 	Print   string `json:"system_fingerprint"`
 	Choices []struct {
 		Message struct {
-			Content string `json:"content"`
+			Content any    `json:"content"` // a text; of a list, as some servers give, nothing is read
 			Refusal string `json:"refusal"`
 		} `json:"message"`
 		FinishReason openai.FinishReason `json:"finish_reason"`
@@ -183,7 +183,7 @@ type reply struct {
 // judgeAnswer reads an answer with status 2xx.
 func judgeAnswer(x *exchange, p *prompt, used habit, v *verdict) {
 	var r reply
-	err := json.Unmarshal(x.body, &r)
+	err := decode(&r)(bytes.NewReader(x.body)) // whatever a proxy appends
 	v.outcome.ModelSeen, v.outcome.Print = plain(r.Model), plain(r.Print)
 	v.outcome.Kind = ledger.Refused
 	if err != nil || len(r.Choices) == 0 {
@@ -196,7 +196,8 @@ func judgeAnswer(x *exchange, p *prompt, used habit, v *verdict) {
 	if choice.LogProbs != nil {
 		tokens = choice.LogProbs.Content
 	}
-	labels, good, err := parseAnswer(choice.Message.Content, p.keys, used.mode, tokens)
+	content, _ := choice.Message.Content.(string)
+	labels, good, err := parseAnswer(content, p.keys, used.mode, tokens)
 	switch {
 	case choice.FinishReason == "content_filter":
 		v.refuse("content-filter", "the provider's filter cut the answer")
