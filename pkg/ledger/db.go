@@ -317,7 +317,7 @@ func (d *database) commitTables(group []op) error {
 	}
 	defer tx.Rollback()
 	if j != nil && len(j.entries) > 0 {
-		if err = apply(tx, j.entries); err == nil {
+		if err = apply(tx, joined(j.entries)); err == nil {
 			err = noteFolded(tx, j.epoch)
 		}
 		if err != nil {

@@ -43,6 +43,7 @@ const (
 	insertStored
 	insertSet
 	settleAttempt
+	insertEnded // insertAttempt and settleAttempt at once; in no file
 )
 
 var statements = []string{
@@ -53,44 +54,38 @@ var statements = []string{
 	insertSet: `INSERT OR IGNORE INTO sets VALUES (?,?)`,
 	settleAttempt: `UPDATE attempts SET started=coalesce(?,started),ended=?,outcome=?,status=?,request_id=?,model_seen=?,fingerprint=?,usage=?,
 		input=?,cached=?,cache_write=?,output=?,reasoning=?,cost=?,labels=? WHERE id=?`,
+	insertEnded: `INSERT INTO attempts (id,batch,step,study,identity,model,price_id,started,reserved,
+		ended,outcome,status,request_id,model_seen,fingerprint,usage,input,cached,cache_write,output,reasoning,cost,labels)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 }
 
-// insertEnded is insertAttempt and settleAttempt at once.
-const insertEnded = `INSERT INTO attempts (id,batch,step,study,identity,model,price_id,started,reserved,
-	ended,outcome,status,request_id,model_seen,fingerprint,usage,input,cached,cache_write,output,reasoning,cost,labels)
-	VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
-
-// apply runs entries in their order, but that an attempt which ends among those that it begins with becomes a row at once.
-func apply(tx *sql.Tx, entries []entry) error {
-	begun, other := map[int64]int{}, make([]int, len(entries)) // attempt → the place of its beginning; the place of its end, and of that the other way round; of other entries their own
-	for i, l := range entries {
-		other[i] = i
-		switch {
-		case l.statement == insertAttempt && len(l.args) == 9:
-			if id, ok := l.args[0].(int64); ok {
-				begun[id] = i
-			}
-		case l.statement == settleAttempt && len(l.args) == 16:
-			id, _ := l.args[15].(int64)
-			if at, ok := begun[id]; ok {
-				other[at], other[i] = i, at
-				delete(begun, id)
+// joined makes one entry, insertEnded, of an attempt's beginning and its end, where both are among entries of this process.
+func joined(entries []entry) []entry {
+	all, begun := make([]entry, 0, len(entries)), map[any]int{} // attempt → its place in all
+	for _, l := range entries {
+		switch l.statement {
+		case insertAttempt:
+			begun[l.args[0]] = len(all)
+		case settleAttempt:
+			if at, ok := begun[l.args[15]]; ok {
+				delete(begun, l.args[15])
+				args := slices.Concat(all[at].args, l.args[1:15])
+				if sent := l.args[0]; sent != nil {
+					args[7] = sent // when it began
+				}
+				all[at] = entry{insertEnded, args}
+				continue
 			}
 		}
+		all = append(all, l)
 	}
-	for i, l := range entries {
-		query, args := statements[l.statement], l.args
-		if other[i] < i {
-			continue
-		}
-		if other[i] > i {
-			end := entries[other[i]].args
-			query, args = insertEnded, slices.Concat(l.args, end[1:15])
-			if end[0] != nil {
-				args[7] = end[0] // it began when it was sent
-			}
-		}
-		if _, err := tx.Exec(query, args...); err != nil {
+	return all
+}
+
+// apply runs entries in their order.
+func apply(tx *sql.Tx, entries []entry) error {
+	for _, l := range entries {
+		if _, err := tx.Exec(statements[l.statement], l.args...); err != nil {
 			return err
 		}
 	}

@@ -207,7 +207,7 @@ func TestFoldedAtOnceOrOneByOne(t *testing.T) {
 			end(1, Outcome{Kind: Answered, Labels: label, Sent: time.Unix(0, 15)})
 		}
 		for part := range slices.Chunk(entries, atOnce) {
-			if err := b.d.do(func(tx *sql.Tx) error { return apply(tx, part) }); err != nil {
+			if err := b.d.do(func(tx *sql.Tx) error { return apply(tx, joined(part)) }); err != nil {
 				t.Fatal(name, err)
 			}
 		}

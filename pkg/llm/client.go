@@ -68,9 +68,9 @@ type Client struct {
 	hours   hours // at a price by the hour
 	asks    question
 	prompts prompts
-	batch   ledger.Price                        // of the batch interface; where there is none, that of a call
-	idle    interface{ CloseIdleConnections() } // of the transport; nil: it keeps none
-	egress  *egress                             // nil: nothing leaves this machine, or nobody wants to know
+	batch   ledger.Price      // of the batch interface; where there is none, that of a call
+	wire    http.RoundTripper // to real endpoints, below the egress log
+	egress  *egress           // nil: nothing leaves this machine, or nobody wants to know
 	meter   meter
 	canary  canaries
 	jitter  func(time.Duration) time.Duration // a random share of its argument
@@ -128,7 +128,7 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 	if rt == nil {
 		rt = transport(o.InFlight)
 	}
-	c.idle, _ = rt.(interface{ CloseIdleConnections() })
+	c.wire = rt
 	if o.Egress != "" && !s.local && s.fake == nil {
 		if c.egress, err = openEgress(o.Egress, rt, store); err != nil {
 			return nil, fmt.Errorf("llm: %w", err)
@@ -214,9 +214,7 @@ func (c *Client) Close() error {
 		for _, e := range c.ends.all {
 			e.gate.close(c.ends.freed)
 		}
-		if c.idle != nil {
-			c.idle.CloseIdleConnections()
-		}
+		(&http.Client{Transport: c.wire}).CloseIdleConnections()
 		if c.egress != nil {
 			err = c.egress.file.Close()
 		}

@@ -302,12 +302,10 @@ func orEmpty(v any) any {
 
 // plain lets a server's identifier through if it is one.
 func plain(s string) string {
-	for _, c := range []byte(s) {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("._:/@-", c) >= 0) {
-			return ""
-		}
+	odd := func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._:/@-", c))
 	}
-	if len(s) > 100 {
+	if len(s) > 100 || strings.ContainsFunc(s, odd) {
 		return ""
 	}
 	return s
