@@ -10,24 +10,27 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
-// Jars are fetched once, and only what the list names is taken for one of them.
+// Jars are fetched once, and only what the list names is taken for one of them. The list that meets other bytes names one jar: of two, the second's
+// request is given up when the first has failed, and may reach the server at any time after.
 func TestJarsAreFetchedOnceAndChecked(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	asked, bad := 0, false
+	var asked atomic.Int64
+	var bad atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked++
-		if bad {
+		asked.Add(1)
+		if bad.Load() {
 			fmt.Fprint(w, "other")
 			return
 		}
 		fmt.Fprint(w, "bytes")
 	}))
 	defer server.Close()
-	list := fmt.Sprintf("# two\n%s/\n%x 5 org/a/1/a-1.jar\n%x 5 org/b/1/b-1.jar\n", server.URL, sha256.Sum256([]byte("bytes")), sha256.Sum256([]byte("bytes")))
-	bad = true
+	one := fmt.Sprintf("# a list\n%s/\n%x 5 org/a/1/a-1.jar\n", server.URL, sha256.Sum256([]byte("bytes")))
+	two := one + fmt.Sprintf("%x 5 org/b/1/b-1.jar\n", sha256.Sum256([]byte("bytes")))
 	get := func(text string) (string, error) {
 		l, err := readJars(text)
 		if err != nil {
@@ -35,22 +38,26 @@ func TestJarsAreFetchedOnceAndChecked(t *testing.T) {
 		}
 		return l.fetch(t.Context(), func(string) {})
 	}
-	if _, err := get(list); err == nil || !strings.Contains(err.Error(), "is not the file that the list names") {
+	bad.Store(true)
+	if _, err := get(one); err == nil || !strings.Contains(err.Error(), "is not the file that the list names") {
 		t.Fatalf("other bytes: %v", err)
 	}
-	bad, asked = false, 0
-	for range 2 {
-		dir, err := get(list)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files, _ := os.ReadDir(dir)
-		if b, err := os.ReadFile(filepath.Join(dir, "a-1.jar")); err != nil || string(b) != "bytes" || len(files) != 2 || asked != 2 {
-			t.Errorf("%q, %v, %d files, %d requests", b, err, len(files), asked)
+	bad.Store(false)
+	for want, list := range map[int]string{1: one, 2: two} {
+		asked.Store(0)
+		for range 2 {
+			dir, err := get(list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files, _ := os.ReadDir(dir)
+			if b, err := os.ReadFile(filepath.Join(dir, "a-1.jar")); err != nil || string(b) != "bytes" || len(files) != want || asked.Load() != int64(want) {
+				t.Errorf("a list of %d: %q, %v, %d files, %d requests", want, b, err, len(files), asked.Load())
+			}
 		}
 	}
 	server.Close()
-	if _, err := get(strings.Replace(list, "a-1", "c-1", 1)); err == nil || !strings.Contains(err.Error(), "c-1.jar: ") && !strings.Contains(err.Error(), "b-1.jar: ") {
+	if _, err := get(strings.Replace(two, "a-1", "c-1", 1)); err == nil || !strings.Contains(err.Error(), "c-1.jar: ") && !strings.Contains(err.Error(), "b-1.jar: ") {
 		t.Errorf("a repository that is not there: %v", err)
 	}
 }
