@@ -59,8 +59,10 @@ func (b *Book) Begin(ctx context.Context, in Intent) (attempt int64, err error) 
 	}
 	if err = b.reserve(ctx, in, op{entries: begin(attempt, in, at)}); err != nil {
 		b.month.Load().settle(attempt, new(int64))
+		return attempt, err
 	}
-	return attempt, err
+	b.d.underWay.Add(1)
+	return attempt, nil
 }
 
 // begin is how an intent is written.
@@ -73,12 +75,14 @@ func begin(attempt int64, in Intent, now int64) []entry {
 }
 
 // Settle writes what became of an attempt and, where its cost is known, gives back what it did not need. The intent's
-// findings are now those that have labels. When it returns, the row is on the disk.
+// findings are now those that have labels. When it returns, the row outlives this process, whatever ends it; whoever uses
+// the answer waits for Sync before.
 func (b *Book) Settle(attempt int64, in Intent, o Outcome) error {
+	defer b.d.underWay.Add(-1)
 	if !b.month.Load().began(attempt, o.Sent) {
 		o.Sent = time.Time{}
 	}
-	err := b.d.hand(b.settling(attempt, in, o, time.Now().UnixNano()))
+	err := b.d.keep(b.settling(attempt, in, o, time.Now().UnixNano()))
 	if err != nil {
 		err = fmt.Errorf("ledger: %w", err)
 	}
@@ -175,5 +179,15 @@ func (b *Book) Spared(in Intent, fromStore bool, savedPico int64) error {
 	if fromStore {
 		l = entry{insertStored, []any{in.Batch, in.Step, in.Study, in.Report[:], in.Report[:], in.Step, savedPico}}
 	}
-	return b.wrap(b.d.hand(op{entries: []entry{l}}))
+	return b.wrap(b.d.keep(op{entries: []entry{l}})) // after a power cut it is found in the store again
+}
+
+// Sync waits until all that Settle has written before is on the disk.
+func (b *Book) Sync() error { return b.wrap(b.d.sync()) }
+
+// Beginners says that no more than n will wait in Begin at once: a commit need not wait for another.
+func (b *Book) Beginners(n int) {
+	if c := b.d.crowd.Load(); c == 0 || int32(n) < c {
+		b.d.crowd.Store(int32(n))
+	}
 }

@@ -51,8 +51,13 @@ CREATE TABLE IF NOT EXISTS compute (
   PRIMARY KEY (batch, step)
 ) WITHOUT ROWID;` + setsSchema
 
-// bookCommitEvery is some times what a commit takes: most writes share one, and a call's turn is not much longer for it.
-const bookCommitEvery = 3500 * time.Microsecond
+const (
+	// bookCommitEvery is many times what a commit takes: most intents and outcomes share one. No call's turn is longer for
+	// it: the next ones' intents wait beside it, and it ends when its outcome would outlive the process.
+	bookCommitEvery = 10 * time.Millisecond
+	// sharedCommitEvery is some times what a commit takes, and a call's turn is not much longer for it.
+	sharedCommitEvery = 3500 * time.Microsecond
+)
 
 // byIdentity finds attempts by what they ask about. A first run writes without it: keys in no order cost a page each.
 const byIdentity = `CREATE INDEX IF NOT EXISTS attempts_identity ON attempts (identity)`

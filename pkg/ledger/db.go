@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 // database is what ledger and store are kept in: one SQLite file held by this process (write-ahead log, every commit
 // synced to the disk, readers beside one writer), or one schema of a Postgres that other processes use too. Writes of many
 // goroutines share a commit; each returns when its own is durable. Where there are many, commits
-// begin up to commitEvery apart, as a commit delay lets more share each.
+// begin up to commitEvery apart, as a commit delay lets more share each, or when all wait who can.
 type database struct {
 	path string   // file, or server and schema
 	lock *os.File // of SQLite; nil for a reader
@@ -33,6 +34,10 @@ type database struct {
 	unfolded error    // why some of it could not, at the end
 
 	commitEvery time.Duration // between the beginnings of two commits where there are many
+	underWay    atomic.Int32  // calls that have begun and not ended
+	crowd       atomic.Int32  // so many may wait with entries, and then a commit waits for no more; 0: nobody knows
+	crowded     atomic.Int32  // so many do
+	full        chan struct{} // tells the writer that all do
 
 	shared  bool      // Postgres, and the rest is of Postgres alone
 	session *sql.Conn // that writes
@@ -80,7 +85,7 @@ func openLocal(path, schema string, commitEvery time.Duration, journaled bool) (
 	if err != nil {
 		return nil, err
 	}
-	d := &database{path: path, lock: lock, ops: make(chan op, 256), done: make(chan struct{}), commitEvery: commitEvery}
+	d := &database{path: path, lock: lock, ops: make(chan op, 256), full: make(chan struct{}, 1), done: make(chan struct{}), commitEvery: commitEvery}
 	if d.db, err = openFile(path, schema); err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("%s: %w", path, full(err))
@@ -181,10 +186,63 @@ func (d *database) hand(o op) error {
 	}
 	d.ops <- o
 	d.mu.RUnlock()
+	if crowd := d.crowd.Load(); len(o.entries) > 0 && d.crowded.Add(1) == crowd {
+		notify(d.full)
+	}
 	if err := <-o.err; err != nil {
 		return fmt.Errorf("%s: %w", d.path, full(err))
 	}
 	return nil
+}
+
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// keep makes an op's entries outlive this process at once, and the machine from the next sync on. Where there is no
+// journal, the op is on the disk when it returns.
+func (d *database) keep(o op) error {
+	if d.journal == nil {
+		return d.hand(o)
+	}
+	d.mu.RLock()
+	if d.closed {
+		d.mu.RUnlock()
+		return fmt.Errorf("%s: %w", d.path, errClosed)
+	}
+	j := d.journal
+	j.mu.Lock()
+	room, err := j.put(o.entries)
+	if n := len(j.entries); n >= foldEntries || n == len(o.entries) {
+		notify(j.due)
+	}
+	j.mu.Unlock()
+	d.mu.RUnlock()
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.path, full(err))
+	}
+	if !room {
+		return d.hand(o)
+	}
+	return nil
+}
+
+// sync waits until all that was kept before is on the disk.
+func (d *database) sync() error {
+	j := d.journal
+	if j == nil {
+		return nil
+	}
+	j.mu.Lock()
+	unsynced := j.unsynced
+	j.mu.Unlock()
+	if !unsynced {
+		return nil
+	}
+	return d.hand(op{})
 }
 
 // query reads what all who wrote before have written, which may wait in the journal.
@@ -207,7 +265,7 @@ func full(err error) error {
 
 const (
 	groupSize = 512
-	manyOps   = 4                    // of one commit promise as many to the next
+	manyOps   = 4                    // of one commit promise as many to the next, and so do so many calls under way
 	opWaits   = 2 * time.Millisecond // for each of them: where few write, each waits for the others
 )
 
@@ -244,31 +302,47 @@ func (d *database) write() {
 // gather waits for ops and gives all that are there; none, where entries have waited in the journal for their time, or where
 // no op will come any more.
 func (d *database) gather(last int, began time.Time) (group []op, open bool) {
-	var late <-chan time.Time // never
-	if j := d.journal; j != nil && len(j.entries) > 0 {
-		late = time.After(foldEvery - time.Since(j.since))
-	}
-	select {
-	case o, ok := <-d.ops:
-		if !ok {
-			return nil, false
-		}
-		group = append(group, o)
-	case <-late:
-		return nil, true
-	}
-	if last >= manyOps {
-		time.Sleep(min(d.commitEvery, time.Duration(last)*opWaits) - time.Since(began))
-	}
-	for len(group) < groupSize {
+	for len(group) == 0 {
+		late, due := d.journal.late()
 		select {
 		case o, ok := <-d.ops:
 			if !ok {
-				return group, true // the next time tells
+				return nil, false
 			}
 			group = append(group, o)
+		case <-due:
+			if d.journal.heavy() {
+				return nil, true
+			}
+		case <-late:
+			return nil, true
+		}
+	}
+	wait := d.commitEvery
+	if d.underWay.Load() < manyOps {
+		if wait = min(wait, time.Duration(last)*opWaits); last < manyOps {
+			wait = 0
+		}
+	}
+	if wait -= time.Since(began); wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-d.full:
+		}
+	}
+	for more := true; more && len(group) < groupSize; {
+		select {
+		case o, ok := <-d.ops:
+			if more = ok; ok { // if not, the next time tells
+				group = append(group, o)
+			}
 		default:
-			return group, true
+			more = false
+		}
+	}
+	for _, o := range group {
+		if len(o.entries) > 0 {
+			d.crowded.Add(-1)
 		}
 	}
 	return group, true
@@ -286,11 +360,13 @@ func (d *database) commit(group []op) error {
 	if j == nil {
 		return d.commitTables(group)
 	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	var entries []entry
 	for _, o := range group {
 		entries = append(entries, o.entries...)
 	}
-	if len(entries) > 0 && !slices.ContainsFunc(group, func(o op) bool { return o.run != nil }) {
+	if len(group) > 0 && !slices.ContainsFunc(group, func(o op) bool { return o.run != nil }) {
 		if room, err := j.add(entries); room {
 			if err == nil && len(j.entries) >= foldEntries {
 				_ = d.commitTables(nil) // they are safe where they are, and are tried again
@@ -349,10 +425,7 @@ func (d *database) close() error {
 	err := d.unfolded
 	if d.journal != nil {
 		journals.Delete(d.path)
-		err = errors.Join(err, d.journal.f.Close())
-		if err == nil {
-			err = os.Remove(d.journal.f.Name())
-		}
+		err = errors.Join(err, d.journal.close(err == nil))
 	}
 	if d.shared {
 		// The server notices a moment later that a session has ended: until then its lease would look alive.

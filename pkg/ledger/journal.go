@@ -14,20 +14,28 @@ import (
 	"time"
 )
 
-// journal holds what a ledger's file has not yet: entries that one write and one sync in place make durable, where a commit
-// to the tables takes several of each. The writer folds entries into the tables many at once, and after any death the next
-// who opens the file does. Each entry gets into the tables once: the tables hold the epoch that is folded.
+// journal holds what a ledger's file has not yet: entries that one sync of a few pages in place makes durable, where a commit
+// to the tables takes several writes and syncs. The writer folds entries into the tables many at once, and after any death
+// the next who opens the file does. Each entry gets into the tables once: the tables hold the epoch that is folded.
+//
+// The file is mapped into memory: an entry that was put outlives the process, whatever ends it, and after the next sync the
+// machine too.
 //
 // The file is a header and entries one after another. An entry is its length and the CRC-32C of epoch and content, 4 bytes
 // each, and its content: the place of its statement, 1 byte, and the arguments. What follows the last entry of the epoch
 // is of an earlier one, or zero. Integers are little-endian.
 type journal struct {
-	f       *os.File
-	epoch   uint64
-	at      int64     // where the next entry goes
-	since   time.Time // the first entry that is not in the tables
-	entries []entry   // those
-	buf     []byte
+	f     *os.File
+	pages []byte        // f, mapped; nil where files are not mapped
+	due   chan struct{} // tells the writer that it may have to fold
+
+	mu       sync.Mutex // held while entries are put, synced and folded
+	epoch    uint64
+	at       int64     // where the next entry goes
+	unsynced bool      // what was put
+	since    time.Time // the first entry that is not in the tables
+	entries  []entry   // those
+	buf      []byte
 }
 
 // entry is a statement of ours with its arguments: int64, string, []byte or nil.
@@ -113,10 +121,12 @@ func openJournal(path string, epoch uint64) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{f: f, epoch: epoch - 1}
-	j.next()
-	if _, err = f.WriteAt(append(slices.Clone(j.buf), make([]byte, journalSize-len(j.buf))...), 0); err == nil {
+	j := &journal{f: f, epoch: epoch, due: make(chan struct{}, 1)}
+	if _, err = f.WriteAt(append(j.header(), make([]byte, journalSize-journalHead)...), 0); err == nil {
 		err = f.Sync()
+	}
+	if err == nil {
+		j.pages, err = mapWritten(f, journalSize)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
@@ -124,36 +134,87 @@ func openJournal(path string, epoch uint64) (*journal, error) {
 	return j, nil
 }
 
+func (j *journal) header() []byte {
+	return binary.LittleEndian.AppendUint64([]byte(journalMagic), j.epoch)
+}
+
 // next begins an epoch, whose header goes out with its first entries. What is in the tables leaves the file: it may be
 // forgotten there.
 func (j *journal) next() {
 	_, _ = j.f.WriteAt(make([]byte, j.at), 0)
 	j.epoch++
-	j.at, j.entries = 0, nil
-	j.buf = binary.LittleEndian.AppendUint64(append(j.buf[:0], journalMagic...), j.epoch)
+	j.at, j.entries, j.unsynced = 0, nil, false
 }
 
-// add makes entries durable. room is false, and nothing done, where the file has no room for them.
-func (j *journal) add(entries []entry) (room bool, err error) {
-	kept := len(j.buf)
+// put makes entries outlive this process. room is false, and nothing done, where the file has no room for them.
+func (j *journal) put(entries []entry) (room bool, err error) {
+	if len(entries) == 0 {
+		return true, nil
+	}
+	j.buf = j.buf[:0]
+	if j.at == 0 {
+		j.buf = append(j.buf, j.header()...)
+	}
 	for _, l := range entries {
 		j.buf = j.append(j.buf, l)
 	}
-	if room = j.at+int64(len(j.buf)) <= journalSize; room {
-		if _, err = j.f.WriteAt(j.buf, j.at); err == nil {
-			err = syncData(j.f)
-		}
+	if j.at+int64(len(j.buf)) > journalSize {
+		return false, nil
 	}
-	if !room || err != nil {
-		j.buf = j.buf[:kept]
-		return room, err
+	if j.pages != nil {
+		copy(j.pages[j.at:], j.buf)
+	} else if _, err = j.f.WriteAt(j.buf, j.at); err != nil {
+		return true, err
 	}
 	if len(j.entries) == 0 {
 		j.since = time.Now()
 	}
 	j.at += int64(len(j.buf))
-	j.buf, j.entries = j.buf[:0], append(j.entries, entries...)
+	j.entries, j.unsynced = append(j.entries, entries...), true
 	return true, nil
+}
+
+// add makes entries, and all that were put before, durable; else these are as if they had not been put.
+func (j *journal) add(entries []entry) (room bool, err error) {
+	at, n := j.at, len(j.entries)
+	if room, err = j.put(entries); room && err == nil && j.unsynced {
+		if err = syncData(j.f); err == nil {
+			j.unsynced = false
+		}
+	}
+	if err != nil {
+		j.at, j.entries = at, j.entries[:n]
+	}
+	return room, err
+}
+
+// late tells when entries will have waited for their time, and that they begin to, or are many. Of no journal it never does.
+func (j *journal) late() (late <-chan time.Time, due <-chan struct{}) {
+	if j == nil {
+		return nil, nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.entries) > 0 {
+		late = time.After(foldEvery - time.Since(j.since))
+	}
+	return late, j.due
+}
+
+// heavy says that it is time to fold, however short the entries have waited.
+func (j *journal) heavy() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.entries) >= foldEntries
+}
+
+// close lets the file go, and removes it where all is in the tables.
+func (j *journal) close(folded bool) error {
+	err := errors.Join(unmap(j.pages), j.f.Close())
+	if err == nil && folded {
+		err = os.Remove(j.f.Name())
+	}
+	return err
 }
 
 func (j *journal) append(b []byte, l entry) []byte {

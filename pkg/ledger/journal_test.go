@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -139,6 +140,61 @@ func TestReplayIsWhole(t *testing.T) {
 	if err := d.db.QueryRow(`SELECT count(*) FROM sets`).Scan(&n); err != nil || n != 0 {
 		t.Errorf("%d entries of two went in, %v", n, err)
 	}
+}
+
+// An outcome outlives a process that is killed the moment Settle has returned.
+func TestSettledOutlivesAKill(t *testing.T) {
+	const calls = 40
+	if path := os.Getenv("SILVERBEAM_SETTLED"); path != "" {
+		b, err := OpenBook(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range calls {
+			pay(t, b, fmt.Sprint("A", i), 100)
+		}
+		self, err := os.FindProcess(os.Getpid())
+		t.Fatal(err, self.Kill())
+	}
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	child := exec.Command(os.Args[0], "-test.run=^TestSettledOutlivesAKill$")
+	child.Env = append(os.Environ(), "SILVERBEAM_SETTLED="+path)
+	if out, err := child.CombinedOutput(); err == nil || child.ProcessState.Exited() {
+		t.Fatalf("it was not killed: %v %s", err, out)
+	}
+	if c, err := ReadCost(path); err != nil || c.Spent != calls*100 || c.Attempts != calls || c.UnsettledMax != 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// Sync leaves nothing that a power cut could take, and says when it cannot.
+func TestSync(t *testing.T) {
+	b, err := OpenBook(filepath.Join(t.TempDir(), "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := b.d.journal
+	for range 3 {
+		pay(t, b, "A", 100)
+		if !j.unsynced {
+			t.Error("Settle has waited for the disk")
+		}
+		if err := b.Sync(); err != nil || j.unsynced {
+			t.Errorf("%v, unsynced %v", err, j.unsynced)
+		}
+	}
+	pay(t, b, "B", 100)
+	if err := j.f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n := len(j.entries)
+	if err := b.Sync(); err == nil || len(j.entries) != n {
+		t.Errorf("%d entries, %v", len(j.entries), err)
+	}
+	if _, err := b.Begin(t.Context(), Intent{Model: "m"}); err == nil || len(j.entries) != n {
+		t.Errorf("an intent that is not on the disk: %d entries, %v", len(j.entries), err)
+	}
+	_ = b.Close()
 }
 
 // A journal that is full goes into the tables, and entries longer than it do at once.

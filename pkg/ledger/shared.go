@@ -66,7 +66,7 @@ func placed(path string) (location string, err error) {
 }
 
 func openSharedBook(location string) (*Book, error) {
-	d, err := openPostgres(location, bookSchema+jobsSchema+budgetSchema+byIdentity, bookCommitEvery)
+	d, err := openPostgres(location, bookSchema+jobsSchema+budgetSchema+byIdentity, sharedCommitEvery)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}

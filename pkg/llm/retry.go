@@ -21,12 +21,19 @@ const (
 )
 
 // ask sends one report until it has answers to the findings, or a reason to give up; answers to some of them come with the
-// error. Where an answer is right but for some findings, those alone are asked for again. The book has every attempt.
+// error. Where an answer is right but for some findings, those alone are asked for again. The book has every attempt, on
+// the disk when it returns.
 // body is the user's message; asks counts the answers before that did not validate.
 //
 // It is a loop of its own and not a library's retry policy: attempts of four kinds follow different counts, share one
 // deadline and one cooldown, and each is booked before and after.
 func (c *Client) ask(ctx context.Context, in ledger.Intent, missing []int, body string, asks int) (answers []ledger.Answer, err error) {
+	defer func() {
+		if no := c.book.Sync(); no != nil {
+			c.end(no)
+			answers, err = nil, errors.Join(err, no)
+		}
+	}()
 	var deadline time.Time // runs from the first attempt: waiting for a turn is nobody's fault
 	changes, failures := 0, 0
 	var failed []*endpoint // since the call last waited
@@ -74,7 +81,7 @@ func known(n *int64) int64 {
 }
 
 // attempt books the intent, waits for its turn at an endpoint, sends, books the outcome. Its turn lasts until the outcome
-// is on the disk: of calls that a killed process had to repeat there are never more than may be in flight.
+// would outlive this process: of calls that a killed one had to repeat there are never more than may be in flight.
 func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, body string, ask int, failed []*endpoint, deadline *time.Time) (e *endpoint, v verdict, err error) {
 	id, modes, err := c.begin(ctx, in, p, body)
 	if err != nil {
