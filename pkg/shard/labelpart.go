@@ -100,46 +100,64 @@ func appendLabel(b []byte, l taxonomy.Label, sources map[string]uint64) []byte {
 
 // ReadLabelPart reads a part back, evidence and all. A part that is not whole is refused before a row of it is read.
 func ReadLabelPart(path string) (findings []string, rows []LabelRow, err error) {
-	b, err := os.ReadFile(path)
+	p, err := openPart(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("shard: %w", err)
-	}
-	end := len(b) - sha256.Size
-	if end < len(partMagic) || string(b[:len(partMagic)]) != partMagic {
-		return nil, nil, fmt.Errorf("shard: %s: not a part of a label table", path)
-	}
-	if sum := sha256.Sum256(b[:end]); !bytes.Equal(sum[:], b[end:]) {
-		return nil, nil, fmt.Errorf("shard: %s: %w: its digest is not the one it ends with", path, ErrDamaged)
-	}
-	p := part{b: b[len(partMagic):end]}
-	for range p.count() {
-		findings = append(findings, p.text())
+		return nil, nil, err
 	}
 	var room []taxonomy.Label // of the next rows
-	for range p.count() {
-		r := LabelRow{ID: p.text()}
+	for range p.rows {
+		r := LabelRow{ID: string(p.text())}
 		if p.byte() == 1 {
-			if len(room) < len(findings) {
-				room = make([]taxonomy.Label, 256*len(findings))
+			if len(room) < len(p.findings) {
+				room = make([]taxonomy.Label, 256*len(p.findings))
 			}
-			r.Labels, room = room[:len(findings):len(findings)], room[len(findings):]
+			r.Labels, room = room[:len(p.findings):len(p.findings)], room[len(p.findings):]
 			for i := range r.Labels {
 				r.Labels[i] = p.label()
 			}
 		}
 		rows = append(rows, r)
 	}
-	if p.err != nil || len(p.b) > 0 {
-		return nil, nil, fmt.Errorf("shard: %s: written by another version: %d bytes too many or too few", path, len(p.b))
-	}
-	return findings, rows, nil
+	return p.findings, rows, p.end()
 }
 
 // part reads a part's fields; after an error all are zero.
 type part struct {
-	b       []byte
-	sources []string
-	err     error
+	path     string
+	findings []string
+	rows     int
+	b        []byte // of the rows that were not read
+	sources  []string
+	err      error
+}
+
+// openPart reads a part up to its first row.
+func openPart(path string) (*part, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("shard: %w", err)
+	}
+	end := len(b) - sha256.Size
+	if end < len(partMagic) || string(b[:len(partMagic)]) != partMagic {
+		return nil, fmt.Errorf("shard: %s: not a part of a label table", path)
+	}
+	if sum := sha256.Sum256(b[:end]); !bytes.Equal(sum[:], b[end:]) {
+		return nil, fmt.Errorf("shard: %s: %w: its digest is not the one it ends with", path, ErrDamaged)
+	}
+	p := &part{path: path, b: b[len(partMagic):end]}
+	for range p.count() {
+		p.findings = append(p.findings, string(p.text()))
+	}
+	p.rows = p.count()
+	return p, nil
+}
+
+// end says whether what was read is all, and was there.
+func (p *part) end() error {
+	if p.err != nil || len(p.b) > 0 {
+		return fmt.Errorf("shard: %s: written by another version: %d bytes too many or too few", p.path, len(p.b))
+	}
+	return nil
 }
 
 var errPart = errors.New("part ends early")
@@ -175,7 +193,7 @@ func (p *part) uvarint() int {
 }
 
 func (p *part) byte() byte   { return p.take(1)[0] }
-func (p *part) text() string { return string(p.take(p.count())) }
+func (p *part) text() []byte { return p.take(p.count()) }
 
 func (p *part) label() (l taxonomy.Label) {
 	flags := p.byte()
@@ -190,7 +208,7 @@ func (p *part) label() (l taxonomy.Label) {
 	if flags&flagSource != 0 {
 		n := p.uvarint()
 		if n == len(p.sources) {
-			p.sources = append(p.sources, p.text())
+			p.sources = append(p.sources, string(p.text()))
 		}
 		if n < len(p.sources) {
 			l.Source = p.sources[n]

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"silverbeam/pkg/taxonomy"
 
@@ -24,7 +26,7 @@ type LabelForm struct {
 
 // MergeLabels joins parts, in the order given, to one table with the columns id and findings: Parquet in plain nullable columns
 // (int8, or float32 for probabilities) and CSV. An empty path leaves that file out. The digest is the CSV's SHA-256,
-// written or not. Two parts and one Parquet row group are in memory at a time.
+// written or not. partsAhead parts and one Parquet row group are in memory at a time.
 func MergeLabels(parts []string, findings []string, form LabelForm, outParquet, outCSV string) (rows int, digest string, err error) {
 	switch form.As {
 	case "", "state", "binary", "probability":
@@ -58,65 +60,118 @@ func MergeLabels(parts []string, findings []string, form LabelForm, outParquet, 
 	return rows, hex.EncodeToString(h.Sum(nil)), err
 }
 
-// labelBatch is a part that was read.
-type labelBatch struct {
-	rows []LabelRow
-	err  error
+// cellBatch is a part's rows as a table of one form has them.
+type cellBatch struct {
+	ids   [][]byte
+	cells []float32 // of one row after the other; NaN: empty
+	err   error
+	uses  atomic.Int32 // of those that it waits for
 }
 
-// merge writes both tables at once, while the next part is read.
-func (f LabelForm) merge(parts []string, findings []string, csv io.Writer, pq *parquetTable) (rows int, err error) {
-	out := bufio.NewWriterSize(csv, 1<<16)
-	line := appendCell(nil, "id")
-	for _, n := range findings {
-		line = appendCell(append(line, ','), n)
+// used is said by each who needs it no more.
+func (c *cellBatch) used(free chan<- *cellBatch) {
+	if c.uses.Add(-1) == 0 {
+		free <- c
 	}
-	out.Write(append(line, '\n'))
-	batches, stop := make(chan labelBatch), make(chan struct{})
+}
+
+// read fills the cells from a part.
+func (c *cellBatch) read(path string, findings []string, f LabelForm) error {
+	c.ids, c.cells = c.ids[:0], c.cells[:0]
+	p, err := openPart(path)
+	if err == nil {
+		err = sameFindings(path, p.findings, findings)
+	}
+	if err != nil {
+		return err
+	}
+	for range p.rows {
+		c.ids = append(c.ids, p.text())
+		labeled := p.byte() == 1
+		for range findings {
+			v, known := float32(0), false
+			if labeled {
+				v, known = f.cell(p.label())
+			}
+			if !known {
+				v = empty
+			}
+			c.cells = append(c.cells, v)
+		}
+	}
+	return p.end()
+}
+
+var empty = float32(math.NaN())
+
+// partsAhead are how many parts may be read before they are in both tables.
+const partsAhead = 8
+
+// merge writes both tables at once, while the next parts are read.
+func (f LabelForm) merge(parts []string, findings []string, csv io.Writer, pq *parquetTable) (rows int, err error) {
+	free, read, lines := make(chan *cellBatch, partsAhead), make(chan *cellBatch, partsAhead), make(chan *cellBatch, partsAhead)
+	for range min(partsAhead, len(parts)) {
+		free <- &cellBatch{}
+	}
+	stop := make(chan struct{})
 	defer close(stop)
 	go func() {
-		defer close(batches)
+		defer close(read)
 		for _, path := range parts {
-			names, rows, err := ReadLabelPart(path)
-			if err == nil {
-				err = sameFindings(path, names, findings)
-			}
 			select {
-			case batches <- labelBatch{rows, err}:
+			case c := <-free:
+				c.err = c.read(path, findings, f)
+				read <- c
 			case <-stop:
 				return
 			}
 		}
 	}()
-	for b := range batches {
-		if b.err != nil {
-			return rows, b.err
+	written := make(chan error)
+	go func() { written <- writeLines(csv, findings, lines, free) }()
+	for c := range read {
+		if err = c.err; err != nil {
+			break
 		}
-		var written sync.WaitGroup
-		written.Go(func() {
-			for _, r := range b.rows {
-				line = f.appendLine(line[:0], r, len(findings))
-				out.Write(line) // the writer keeps its first error
-			}
-		})
-		for i := 0; pq != nil && err == nil && i < len(b.rows); i++ {
-			err = pq.add(f, b.rows[i])
+		rows += len(c.ids)
+		c.uses.Store(2)
+		lines <- c
+		if pq != nil {
+			err = pq.addCells(c, len(findings))
 		}
-		if written.Wait(); err != nil {
-			return rows, err
+		if c.used(free); err != nil {
+			break
 		}
-		rows += len(b.rows)
 	}
-	return rows, out.Flush()
+	close(lines)
+	return rows, errors.Join(err, <-written)
+}
+
+// writeLines writes batches as CSV.
+func writeLines(csv io.Writer, findings []string, batches <-chan *cellBatch, free chan<- *cellBatch) error {
+	out := bufio.NewWriterSize(csv, 1<<16) // keeps its first error
+	line := appendCell(nil, "id")
+	for _, n := range findings {
+		line = appendCell(append(line, ','), n)
+	}
+	out.Write(append(line, '\n'))
+	for c := range batches {
+		for i, id := range c.ids {
+			line = appendLine(line[:0], id, c.cells[i*len(findings):][:len(findings)])
+			out.Write(line)
+		}
+		c.used(free)
+	}
+	return out.Flush()
 }
 
 // appendLine appends a row of CSV.
-func (f LabelForm) appendLine(line []byte, r LabelRow, findings int) []byte {
-	line = appendCell(line, r.ID)
-	for i := range findings {
+func appendLine(line, id []byte, cells []float32) []byte {
+	line = appendCell(line, string(id))
+	for _, v := range cells {
 		line = append(line, ',')
-		switch v, known := f.cell(r.Labels, i); {
-		case !known:
+		switch {
+		case v != v:
 		case v == float32(int8(v)):
 			line = strconv.AppendInt(line, int64(v), 10)
 		default:
@@ -126,12 +181,8 @@ func (f LabelForm) appendLine(line []byte, r LabelRow, findings int) []byte {
 	return append(line, '\n')
 }
 
-// cell is label i's value; not known is an empty cell.
-func (f LabelForm) cell(labels []taxonomy.Label, i int) (v float32, known bool) {
-	if labels == nil {
-		return 0, false
-	}
-	l := labels[i]
+// cell is a label's value; not known is an empty cell.
+func (f LabelForm) cell(l taxonomy.Label) (v float32, known bool) {
 	switch f.As {
 	case "binary":
 		b, known := taxonomy.Binary(l, f.Uncertain)
@@ -167,24 +218,55 @@ func (f LabelForm) fields(findings []string) []arrow.Field {
 
 // add appends a row of a label table.
 func (t *parquetTable) add(f LabelForm, r LabelRow) error {
-	fields := t.builder.Fields()
-	fields[0].(*array.StringBuilder).Append(r.ID)
-	for i, b := range fields[1:] {
-		v, known := f.cell(r.Labels, i)
-		switch b := b.(type) {
-		case *array.Int8Builder:
-			if known {
-				b.Append(int8(v))
-			} else {
-				b.AppendNull()
+	c := cellBatch{ids: [][]byte{[]byte(r.ID)}}
+	n := t.builder.Schema().NumFields() - 1
+	for i := range n {
+		v, known := float32(0), false
+		if r.Labels != nil {
+			v, known = f.cell(r.Labels[i])
+		}
+		if !known {
+			v = empty
+		}
+		c.cells = append(c.cells, v)
+	}
+	return t.addCells(&c, n)
+}
+
+// addCells appends rows of so many cells.
+func (t *parquetTable) addCells(c *cellBatch, columns int) error {
+	for from := 0; from < len(c.ids); {
+		n := min(len(c.ids)-from, groupRows-t.rows)
+		fields := t.builder.Fields()
+		for _, id := range c.ids[from:][:n] {
+			fields[0].(*array.StringBuilder).Append(string(id))
+		}
+		for i, b := range fields[1:] {
+			b.Reserve(n)
+			for at := from*columns + i; at < (from+n)*columns; at += columns {
+				v := c.cells[at]
+				switch b := b.(type) {
+				case *array.Int8Builder:
+					if v == v {
+						b.UnsafeAppend(int8(v))
+					} else {
+						b.UnsafeAppendBoolToBitmap(false)
+					}
+				case *array.Float32Builder:
+					if v == v {
+						b.UnsafeAppend(v)
+					} else {
+						b.UnsafeAppendBoolToBitmap(false)
+					}
+				}
 			}
-		case *array.Float32Builder:
-			if known {
-				b.Append(v)
-			} else {
-				b.AppendNull()
+		}
+		from += n
+		if t.rows += n; t.rows == groupRows {
+			if err := t.flush(); err != nil {
+				return err
 			}
 		}
 	}
-	return t.next()
+	return nil
 }

@@ -119,11 +119,11 @@ func (s *parquetSource) recovered(err *error) {
 
 func (s *parquetSource) place() (offset, line int64) { return 0, s.row + 1 }
 
-func (s *parquetSource) sum() string {
+func (s *parquetSource) sum() func() string {
 	d := hex.EncodeToString(s.h.Sum(nil))
 	s.h.Reset()
 	io.WriteString(s.h, s.prefix)
-	return d
+	return func() string { return d }
 }
 
 func (s *parquetSource) close() { s.file.Close() }

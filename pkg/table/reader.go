@@ -83,6 +83,8 @@ type unplaced struct {
 
 func (u *unplaced) place() (offset, line int64) { return 0, u.w.line }
 
+func (u *unplaced) hashAside() func() { return u.w.hashAside() }
+
 // Reader reads ranges. It keeps a few gzipped and Parquet files open where the last range ended, so that ranges read in
 // about their order cost one pass over the file. Safe for concurrent use; the zero value is ready.
 type Reader struct {

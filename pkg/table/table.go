@@ -61,7 +61,7 @@ type source interface {
 	// next reads one row into row, or only passes over it if row is nil. It returns io.EOF after the last.
 	next(row *Row) (*BadRow, error)
 	place() (offset, line int64) // of the next row
-	sum() string                 // digest of the rows passed since the last sum or the opening
+	sum() func() string          // digest of the rows passed since the last sum or the opening, which may take a moment yet
 	close()
 }
 
@@ -76,13 +76,17 @@ func Cut(path string, c Columns, rows int) ([]Range, error) {
 		return nil, err
 	}
 	defer s.close()
+	if w, ok := s.(interface{ hashAside() func() }); ok {
+		defer w.hashAside()()
+	}
 	var ranges []Range
+	var digests []func() string
 	r := Range{Path: path}
 	r.Offset, r.Line = s.place()
 	end := func() {
 		offset, line := s.place()
-		r.Length, r.Digest = offset-r.Offset, s.sum()
-		ranges = append(ranges, r)
+		r.Length = offset - r.Offset
+		ranges, digests = append(ranges, r), append(digests, s.sum())
 		r = Range{Path: path, Index: r.Index + 1, FirstRow: r.FirstRow + r.Rows, Offset: offset, Line: line}
 	}
 	for {
@@ -102,6 +106,9 @@ func Cut(path string, c Columns, rows int) ([]Range, error) {
 	}
 	if len(ranges) == 0 {
 		return nil, fmt.Errorf("table: %s: no rows after the header", path)
+	}
+	for i, digest := range digests {
+		ranges[i].Digest = digest()
 	}
 	return ranges, nil
 }
@@ -130,7 +137,7 @@ func readRange(s source, r Range) (rows []Row, bad []BadRow, err error) {
 			rows = append(rows, row)
 		}
 	}
-	if s.sum() != r.Digest {
+	if s.sum()() != r.Digest {
 		return nil, nil, changed(r)
 	}
 	return rows, bad, nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"runtime"
 )
 
 // window is the part of a text file in memory: whole rows are looked at in place, and what is taken is hashed.
@@ -20,6 +21,7 @@ type window struct {
 	eof    bool
 	h      hash.Hash
 	prefix []byte // hashed before each range: the header
+	aside  *aside // hashes instead of h, if not nil
 }
 
 var errFull = errors.New("table: row does not fit the window")
@@ -87,7 +89,11 @@ func (w *window) skipLine() error {
 }
 
 func (w *window) flush() {
-	w.h.Write(w.buf[w.hashed:w.lo])
+	if w.aside != nil {
+		w.aside.write(w.prefix, w.buf[w.hashed:w.lo])
+	} else {
+		w.h.Write(w.buf[w.hashed:w.lo])
+	}
 	w.hashed = w.lo
 }
 
@@ -100,10 +106,73 @@ func (w *window) begin(prefix []byte) {
 	w.h.Write(w.prefix)
 }
 
-func (w *window) sum() string {
+func (w *window) sum() func() string {
 	w.flush()
+	if w.aside != nil {
+		return w.aside.sum()
+	}
 	d := hex.EncodeToString(w.h.Sum(nil))
 	w.h.Reset()
 	w.h.Write(w.prefix)
-	return d
+	return func() string { return d }
+}
+
+// hashAside has other goroutines hash what is taken from here on, where a range starts: on one core that is most of the
+// work of cutting. stop ends them.
+func (w *window) hashAside() (stop func()) {
+	cores := runtime.GOMAXPROCS(0)
+	if cores == 1 {
+		return func() {}
+	}
+	w.aside = &aside{free: make(chan []byte, 4*cores)}
+	for range cap(w.aside.free) {
+		w.aside.free <- nil
+	}
+	return w.aside.end
+}
+
+// aside hashes each range in a goroutine of its own: they overlap, as many as there are buffers for.
+type aside struct {
+	free   chan []byte // buffers; nil: not made yet
+	pieces chan []byte // of the range that is being taken; nil: it has none yet
+	digest chan string // of it
+}
+
+const asidePiece = 256 << 10
+
+// write hashes b, which it copies, and before the first bytes of a range the prefix.
+func (a *aside) write(prefix, b []byte) {
+	if a.pieces == nil {
+		a.pieces, a.digest = make(chan []byte, cap(a.free)), make(chan string, 1)
+		go a.hash(prefix, a.pieces, a.digest)
+	}
+	for len(b) > 0 {
+		n := min(len(b), asidePiece)
+		a.pieces <- append((<-a.free)[:0], b[:n]...)
+		b = b[n:]
+	}
+}
+
+func (a *aside) hash(prefix []byte, pieces <-chan []byte, digest chan<- string) {
+	h := sha256.New()
+	h.Write(prefix)
+	for b := range pieces {
+		h.Write(b)
+		a.free <- b
+	}
+	digest <- hex.EncodeToString(h.Sum(nil))
+}
+
+// sum ends a range and gives its digest once it is there, once.
+func (a *aside) sum() func() string {
+	a.end()
+	digest := a.digest
+	return func() string { return <-digest }
+}
+
+func (a *aside) end() {
+	if a.pieces != nil {
+		close(a.pieces)
+		a.pieces = nil
+	}
 }
