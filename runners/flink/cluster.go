@@ -298,10 +298,33 @@ func rest(ctx context.Context, master, path string, into any) error {
 		return err
 	}
 	defer answer.Body.Close()
+	if answer.StatusCode >= 500 {
+		return fmt.Errorf("%s: %w", answer.Status, errBusy)
+	}
 	if answer.StatusCode != http.StatusOK {
 		return errors.New(answer.Status)
 	}
 	return json.NewDecoder(answer.Body).Decode(into)
+}
+
+// patience is how long whoever asks a JobManager once waits for its answer: one that has just started, or is busy, may take its time.
+const patience = 10 * time.Second
+
+var errBusy = errors.New("it is busy")
+
+// insist is rest, again and again while a JobManager that is there does not get to it.
+func insist(ctx context.Context, master, path string, into any) (err error) {
+	for end := time.Now().Add(patience); ; {
+		err = rest(ctx, master, path, into)
+		if !errors.Is(err, errBusy) && !errors.Is(err, context.DeadlineExceeded) || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func answers(endpoint string) bool {

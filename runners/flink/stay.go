@@ -188,8 +188,8 @@ func standing(word string) (c Cluster, err error) {
 
 // Ask fills in what the JobManager says.
 func (c *Cluster) Ask(ctx context.Context) error {
-	o, err := look(ctx, c.Master)
-	if err != nil {
+	var o overview
+	if err := insist(ctx, c.Master, "/overview", &o); err != nil {
 		return lost("the JobManager at %s does not answer: %w", c.Master, err)
 	}
 	var all struct {
@@ -198,7 +198,7 @@ func (c *Cluster) Ask(ctx context.Context) error {
 			Duration    float64 // ms
 		}
 	}
-	if err := rest(ctx, c.Master, "/jobs/overview", &all); err != nil {
+	if err := insist(ctx, c.Master, "/jobs/overview", &all); err != nil {
 		return lost("the JobManager at %s does not answer: %w", c.Master, err)
 	}
 	c.Version, c.TaskManagers, c.Free, c.Jobs = o.Version, o.TaskManagers, o.Free, []Job{}

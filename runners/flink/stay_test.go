@@ -85,6 +85,26 @@ func TestUnfitClusters(t *testing.T) {
 	}
 }
 
+// A JobManager that has just started says for a moment that it cannot serve: whoever asks it hears of the cluster all the same.
+func TestABusyJobManager(t *testing.T) {
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1)%2 == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte(`{"flink-version":"1.19.3","taskmanagers":2,"slots-total":4}`))
+	}))
+	defer server.Close()
+	c := Cluster{Master: server.Listener.Addr().String()}
+	if err := c.Ask(t.Context()); err != nil || c.TaskManagers != 2 || asked.Load() != 4 {
+		t.Errorf("%+v, %v, %d requests", c, err, asked.Load())
+	}
+	if err := fits(t.Context(), Options{Master: c.Master, Parallelism: 4}, "1.19.3"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOptions(t *testing.T) {
 	for option, want := range map[string]string{"object_reuse=true": "", "max_parallelism=128": "", "execution_mode_for_batch=BATCH_FORCED": "",
 		"object_reuse=yes": "one of true, false", "max_parallelism=0": "1 or more", "streaming=true": "runs as a batch job",

@@ -169,7 +169,8 @@ func prepare(ctx context.Context, o *Options) (c *cluster, err error) {
 // started before it, 1.19.3, of which major and minor must agree; "": the cluster has its own.
 func fits(ctx context.Context, o Options, version string) error {
 	speaks := strings.TrimSuffix(version, filepath.Ext(version))
-	v, err := look(ctx, o.Master)
+	var v overview
+	err := insist(ctx, o.Master, "/overview", &v)
 	switch {
 	case err != nil:
 		return lost("no JobManager answers at %s: %w", o.Master, err)

@@ -107,7 +107,7 @@ print("| | parallelism | rows/s, whole command | rows/s, the graph | of cores ×
 for p in parallel:
     subprocess.run([silverbeam, "flink", "up", "--slots", p], check=True, stdout=subprocess.DEVNULL)
     try:
-        status = json.loads(subprocess.run([silverbeam, "flink", "status", "--json"], check=True, capture_output=True).stdout)
+        status = json.loads(subprocess.run([silverbeam, "flink", "status", "--json"], check=True, stdout=subprocess.PIPE).stdout)
         pids, managers = java(status["pid"])
         run(files["nothing"], few, work / "few", "--runner", "flink", "--parallelism", p)  # a job in a cold JVM takes ten seconds more
         for name, file in files.items():
