@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"silverbeam/pkg/taxonomy"
@@ -167,34 +168,48 @@ func TestSettledOutlivesAKill(t *testing.T) {
 	}
 }
 
-// Sync leaves nothing that a power cut could take, and says when it cannot.
+// Sync leaves nothing that a power cut could take, and says when it cannot. In a bubble no second passes, after which all
+// would be in the tables.
 func TestSync(t *testing.T) {
-	b, err := OpenBook(filepath.Join(t.TempDir(), "ledger.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	j := b.d.journal
-	for range 3 {
-		pay(t, b, "A", 100)
-		if !j.unsynced {
-			t.Error("Settle has waited for the disk")
+	synctest.Test(t, func(t *testing.T) {
+		b, err := OpenBook(filepath.Join(t.TempDir(), "ledger.db"))
+		if err != nil {
+			t.Fatal(err)
 		}
-		if err := b.Sync(); err != nil || j.unsynced {
-			t.Errorf("%v, unsynced %v", err, j.unsynced)
+		j := b.d.journal
+		stands := func() (entries int, unsynced bool) {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			return len(j.entries), j.unsynced
 		}
-	}
-	pay(t, b, "B", 100)
-	if err := j.f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	n := len(j.entries)
-	if err := b.Sync(); err == nil || len(j.entries) != n {
-		t.Errorf("%d entries, %v", len(j.entries), err)
-	}
-	if _, err := b.Begin(t.Context(), Intent{Model: "m"}); err == nil || len(j.entries) != n {
-		t.Errorf("an intent that is not on the disk: %d entries, %v", len(j.entries), err)
-	}
-	_ = b.Close()
+		for range 3 {
+			pay(t, b, "A", 100)
+			if _, unsynced := stands(); !unsynced {
+				t.Error("Settle has waited for the disk")
+			}
+			if err := b.Sync(); err != nil {
+				t.Error(err)
+			}
+			if _, unsynced := stands(); unsynced {
+				t.Error("Sync has not")
+			}
+		}
+		pay(t, b, "B", 100)
+		if err := j.f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		want, _ := stands()
+		if err := b.Sync(); err == nil {
+			t.Error("it is on no disk")
+		}
+		if _, err := b.Begin(t.Context(), Intent{Model: "m"}); err == nil {
+			t.Error("an intent that is on no disk")
+		}
+		if n, unsynced := stands(); n != want || !unsynced {
+			t.Errorf("%d entries of %d, unsynced %v", n, want, unsynced)
+		}
+		_ = b.Close()
+	})
 }
 
 // A journal that is full goes into the tables, and entries longer than it do at once.

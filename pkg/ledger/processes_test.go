@@ -125,7 +125,7 @@ func spendUntil(t *testing.T, b *Book, workers int, capPico int64, end error) {
 				if err == nil {
 					_, err = fmt.Fprintln(bill, os.Getpid(), cost)
 				}
-				time.Sleep(time.Millisecond) // the answer is on its way
+				time.Sleep(20 * time.Millisecond) // the answer is on its way, most of the time
 				if err == nil {
 					err = b.Settle(id, in, Outcome{Kind: Answered, CostPico: &cost})
 				}
