@@ -51,11 +51,19 @@ type Stepper interface {
 	// Bind takes an optimiser into the program, whose moments begin as they are in its slots. From then on Step takes
 	// Run's place, and Params' values and gradients are no longer followed: Export and Gradients fetch them.
 	Bind(u Update)
+	// Stage copies a batch to the device, for one Step. It may be called while a Step runs.
+	Stage(in map[string]net.Tensor) (Staged, error)
 	// Step is Run and the optimiser's update number t, from 1, at learning rate lr. norm is the length of the gradient of
-	// all slots that are not frozen, before clipping; where it is not finite, nor are the weights.
-	Step(in map[string]net.Tensor, lr float64, t int64) (out map[string]net.Tensor, norm float64, err error)
+	// all slots that are not frozen, before clipping; where it is not finite, nor are the weights. It uses up the batch.
+	Step(b Staged, lr float64, t int64) (out map[string]net.Tensor, norm float64, err error)
 	// Sync copies the moments into the slots.
 	Sync() error
+}
+
+// Staged is a batch on a device.
+type Staged interface {
+	// Drop gives its memory back, if no Step has. It may be called twice.
+	Drop()
 }
 
 // Watcher is a Program that can look at its layers' results.

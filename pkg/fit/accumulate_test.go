@@ -139,7 +139,7 @@ func TestAccumulatedIsTheWholeBatch(t *testing.T) {
 			same(t, whole, p, in, bound)
 			same(t, whole, p, in, bound) // sums begin anew
 		}
-		if e := engines(t)["xla"]; e != nil { // beside its own whole: where a ReLU's input is near 0, engines part
+		if e := engines(t)["xla"]; e != nil { // beside its own whole: where a ReLU's input is near 0, engines part, and a GPU's algorithms for other batches (4e-4 on an H100)
 			whole, err := e.Compile(g, shapes, true)
 			whole = compiled(t, whole, err, first)
 			s, err := net.SplitCLIP(o, 6)
@@ -148,7 +148,7 @@ func TestAccumulatedIsTheWholeBatch(t *testing.T) {
 			}
 			p, err := Accumulate(e, s, shapes, 2)
 			p = compiled(t, p, err, first)
-			same(t, whole, p, in, 1e-4)
+			same(t, whole, p, in, 1e-3)
 			same(t, whole, p, in, 1e-4)
 		}
 	}

@@ -22,6 +22,7 @@ type Record struct {
 	PeakOf   string  `json:"peak_of,omitempty"`    // the layer that has it
 	Seconds  float64 `json:"seconds"`              // of training so far, over all its processes
 	CPU      float64 `json:"cpu_seconds"`          // likewise, of the whole process
+	Waited   float64 `json:"waited_seconds"`       // likewise, of those in which no batch was ready for the step
 }
 
 // finite says whether a step's loss and gradient are numbers.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"silverbeam/pkg/engine"
 	"silverbeam/pkg/net"
 )
 
@@ -15,7 +16,8 @@ type loader struct {
 	views   []view
 	seed    uint64
 	workers int
-	ahead   int // batches in memory, that of the step too
+	ahead   int            // batches in memory, that of the step too
+	stage   func(b *batch) // takes a batch to a device, where steps are taken on one; else nil
 }
 
 // newLoader has as many workers and batches as fit into o.Memory, at most maxAhead; without a bound two batches, so that while
@@ -50,8 +52,16 @@ func (l *loader) batchBytes() (n int64) {
 // batch is the inputs of one step.
 type batch struct {
 	step, epoch int
-	in          map[string]net.Tensor
-	err         error // a volume could not be read
+	in          map[string]net.Tensor // nil: staged holds it alone
+	staged      engine.Staged         // on the device; nil: it is not there
+	err         error                 // a volume could not be read
+}
+
+// drop gives back what is on the device.
+func (b *batch) drop() {
+	if b.staged != nil {
+		b.staged.Drop()
+	}
 }
 
 // inputs are the tensors of a batch.
@@ -74,18 +84,18 @@ func shapes(inputs []input) map[string][]int {
 // run sends the batches of steps from to to-1 in order and closes ready. The reader hands each back by done, to be filled
 // again. When ctx ends it stops, and ready is closed early.
 func (l *loader) run(ctx context.Context, from, to int) (ready <-chan *batch, done func(*batch)) {
-	free, out := make(chan *batch, l.ahead), make(chan *batch, l.ahead)
+	free, filled := make(chan *batch, l.ahead), make(chan *batch, l.ahead)
 	for range l.ahead {
 		free <- &batch{in: blank(l.inputs())}
 	}
 	go func() {
-		defer close(out)
+		defer close(filled)
 		for step := from; step < to; step++ {
 			select {
 			case b := <-free:
 				l.fill(b, step)
 				select {
-				case out <- b:
+				case filled <- b:
 				case <-ctx.Done():
 					return
 				}
@@ -94,7 +104,30 @@ func (l *loader) run(ctx context.Context, from, to int) (ready <-chan *batch, do
 			}
 		}
 	}()
-	return out, func(b *batch) { free <- b }
+	if l.stage == nil {
+		return filled, func(b *batch) { free <- b }
+	}
+	return l.stages(ctx, filled, free), (*batch).drop
+}
+
+// stages takes batches to the device while a step is taken on another there; each is free to be filled again at once.
+func (l *loader) stages(ctx context.Context, filled <-chan *batch, free chan<- *batch) <-chan *batch {
+	out := make(chan *batch)
+	go func() {
+		defer close(out)
+		for b := range filled {
+			there := *b
+			l.stage(&there)
+			there.in = nil
+			free <- b
+			select {
+			case out <- &there:
+			case <-ctx.Done():
+				there.drop()
+			}
+		}
+	}()
+	return out
 }
 
 // fill makes the batch of a step. Every row depends on its own study and epoch alone.

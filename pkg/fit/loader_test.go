@@ -11,7 +11,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"silverbeam/pkg/net"
 	"silverbeam/pkg/shard"
@@ -153,6 +157,85 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	if _, err := newLoader(c, &Config{Batch: 4}, []view{newImageView(c.preset, lightly)}, Options{Workers: 1, Memory: 1 << 20}); err == nil {
 		t.Error("1 MB is enough for a batch of 9 MB")
+	}
+}
+
+// onDevice is a batch that a fake device holds.
+type onDevice struct {
+	labels []int32
+	held   *atomic.Int64
+	once   sync.Once
+}
+
+func (b *onDevice) Drop() { b.once.Do(func() { b.held.Add(-1) }) }
+
+// TestStaged: where steps are taken on a device, batches come from there, the same in the same order, and their memory here is
+// filled again meanwhile; whenever the training ends, none is left there.
+func TestStaged(t *testing.T) {
+	d := stored(t, t.TempDir(), shard.Raw, [3]int{20, 40, 36}, 23)
+	var want [][]int32
+	ready, done := loaderOf(t, d, Config{}, Options{Workers: 2}).run(t.Context(), 0, 15)
+	for b := range ready {
+		want = append(want, slices.Clone(b.in["labels"].I32))
+		done(b)
+	}
+	for _, after := range []int{0, 1, 7, 15} {
+		var held atomic.Int64
+		l := loaderOf(t, d, Config{}, Options{Workers: 2})
+		l.stage = func(b *batch) {
+			held.Add(1)
+			b.staged = &onDevice{labels: slices.Clone(b.in["labels"].I32), held: &held}
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ready, done := l.run(ctx, 0, 15)
+		for step := range after {
+			b := <-ready
+			if b.in != nil || b.step != step || !slices.Equal(b.staged.(*onDevice).labels, want[step]) {
+				t.Fatalf("step %d is %d: %v, want %v", step, b.step, b.staged.(*onDevice).labels, want[step])
+			}
+			done(b)
+		}
+		stop()
+		for b := range ready {
+			b.drop()
+		}
+		if n := held.Load(); n != 0 {
+			t.Errorf("ended after %d steps: %d batches are left on the device", after, n)
+		}
+	}
+}
+
+// slowScan takes a second to be read.
+type slowScan struct{ scan }
+
+func (s slowScan) Crop(dst []int16, at, size [3]int) error {
+	time.Sleep(time.Second)
+	return s.scan.Crop(dst, at, size)
+}
+
+// TestWaited: the history tells how long steps waited for their batches: all the time where reading takes it, not at all where
+// the steps do, but for the first.
+func TestWaited(t *testing.T) {
+	for _, c := range []struct{ read, step, waited, seconds float64 }{{4, 0, 20, 20}, {0, 3, 0, 15}, {4, 1, 16, 21}, {4, 6, 4, 34}} {
+		synctest.Test(t, func(t *testing.T) {
+			data, dir := toy(4), t.TempDir()
+			for i := range data.studies {
+				for j := range data.studies[i].volumes {
+					if c.read > 0 {
+						data.studies[i].volumes[j] = slowScan{data.studies[i].volumes[j]}
+					}
+				}
+			}
+			o := Options{Recipe: Supervised, Epochs: 5, Batch: 4, Workers: 1}
+			slow := fakeEngine{func() { time.Sleep(time.Duration(c.step * float64(time.Second))) }}
+			if _, err := train(t.Context(), slow, data, nil, "t", dir, o, nil); err != nil {
+				t.Fatal(err)
+			}
+			h, err := ReadHistory(dir)
+			if err != nil || len(h) != 5 || h[4].Waited != c.waited || h[4].Seconds != c.seconds {
+				t.Errorf("a batch takes %v s, a step %v s: %+v: %v; want %v s waited of %v", c.read, c.step, h[len(h)-1], err, c.waited, c.seconds)
+			}
+		})
 	}
 }
 

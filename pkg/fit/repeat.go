@@ -130,7 +130,7 @@ func Repeat(ctx context.Context, p engine.Program, in map[string]net.Tensor, o O
 			key.I32[1] = int32(i)
 		}
 		r := Record{Step: i, LR: o.rate(i, steps)}
-		if err := d.step(in, &r); err != nil {
+		if err := d.step(&batch{in: in}, &r); err != nil {
 			return err
 		}
 		if err := told(r); err != nil {

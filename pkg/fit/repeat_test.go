@@ -131,7 +131,7 @@ func TestEnginesTakeTheSameSteps(t *testing.T) {
 			train := func(d *descent, in map[string]net.Tensor, from, to int) (norms []float32) {
 				for i := from; i < to; i++ {
 					r := Record{Step: i, LR: 1e-3 * float64(1+i)}
-					if err := d.step(in, &r); err != nil {
+					if err := d.step(&batch{in: in}, &r); err != nil {
 						t.Fatal(err)
 					}
 					norms = append(norms, float32(r.Loss), float32(r.GradNorm))
@@ -165,7 +165,7 @@ func TestEnginesTakeTheSameSteps(t *testing.T) {
 			steps := func(d *descent, in map[string]net.Tensor, from, to int) (losses []float32) {
 				for i := from; i < to; i++ {
 					r := Record{Step: i, LR: 5e-3}
-					if err := d.step(in, &r); err != nil {
+					if err := d.step(&batch{in: in}, &r); err != nil {
 						t.Fatal(err)
 					}
 					losses = append(losses, float32(r.Loss))

@@ -52,9 +52,19 @@ func newDescent(p engine.Program, by optimizer, rate func(name string) float64, 
 	return d
 }
 
-// step is one, at r's learning rate; it fills in r's loss and norm. Where they are no numbers it gives an error that says where
-// in the net.
-func (d *descent) step(in map[string]net.Tensor, r *Record) (err error) {
+// stage takes a batch to the program's device, if it takes its steps there. It may be called while a step is taken.
+func (d *descent) stage(b *batch) {
+	if d.stepper != nil && b.err == nil && b.staged == nil {
+		b.staged, b.err = d.stepper.Stage(b.in)
+	}
+}
+
+// step is one on a batch, which need not be staged, at r's learning rate; it fills in r's loss and norm. Where they are no numbers
+// it gives an error that says where in the net.
+func (d *descent) step(b *batch, r *Record) (err error) {
+	if d.stage(b); b.err != nil {
+		return fmt.Errorf("step %d: %w", r.Step, b.err)
+	}
 	look := d.watcher != nil && r.Step%watchSteps == 0
 	if look {
 		d.watcher.Watch(true)
@@ -62,8 +72,8 @@ func (d *descent) step(in map[string]net.Tensor, r *Record) (err error) {
 	}
 	var out map[string]net.Tensor
 	if d.stepper != nil {
-		out, r.GradNorm, err = d.stepper.Step(in, r.LR, d.by.count())
-	} else if out, err = d.program.Run(in); err == nil {
+		out, r.GradNorm, err = d.stepper.Step(b.staged, r.LR, d.by.count())
+	} else if out, err = d.program.Run(b.in); err == nil {
 		r.GradNorm = d.by.Norm()
 	}
 	if err != nil {
@@ -71,7 +81,7 @@ func (d *descent) step(in map[string]net.Tensor, r *Record) (err error) {
 	}
 	r.Loss = float64(out["loss"].F32[0])
 	if !r.finite() {
-		return fmt.Errorf("step %d: loss %v, gradient norm %v at learning rate %.3g: %s", r.Step, r.Loss, r.GradNorm, r.LR, d.cause(in))
+		return fmt.Errorf("step %d: loss %v, gradient norm %v at learning rate %.3g: %s", r.Step, r.Loss, r.GradNorm, r.LR, d.cause(b.in))
 	}
 	if look {
 		for _, p := range d.watcher.Peaks() {

@@ -70,7 +70,9 @@ type job struct {
 	step     int       // steps done
 	before   Record    // the last step of earlier processes
 	began    time.Time // of this process
+	warm     time.Time // its first step is done
 	beganCPU float64
+	waited   float64   // seconds of this process without a batch to take
 	first    int       // steps done when it began
 	saved    time.Time // last checkpoint
 	reported time.Time // last progress.json
@@ -137,6 +139,9 @@ func (j *job) prepare(e engine.Engine, c *corpus, start map[string]net.Tensor) (
 	j.adam = &AdamW{Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Eps, Decay: h.Decay}
 	j.descent = newDescent(j.program, j.adam, j.recipe.rate, h.MaxNorm)
 	j.descent.watcher, _ = j.program.(engine.Watcher)
+	if j.descent.stepper != nil {
+		j.loader.stage = j.descent.stage
+	}
 	j.schedule = Cosine{Peak: j.config.LR, Floor: h.Floor * j.config.LR, Warmup: int(h.Warmup * float64(j.config.Steps)), Steps: j.config.Steps}
 	if j.step, j.best, err = resume(j.dir, j.config.Identity, j.recipe.weights(j.config.Seed), j.program, j.adam); err != nil {
 		return err
@@ -155,10 +160,17 @@ func (j *job) run(ctx context.Context) error {
 	ready, done := j.loader.run(loading, j.step, j.config.Steps)
 	defer func() {
 		stop()
-		for range ready { // whoever called may close the data set, so nothing may be reading it
+		for b := range ready { // whoever called may close the data set, so nothing may be reading it
+			b.drop()
 		}
 	}()
-	for b := range ready {
+	for {
+		asked := time.Now()
+		b, more := <-ready
+		if !more {
+			return ctx.Err()
+		}
+		j.waited += time.Since(asked).Seconds()
 		err := j.take(ctx, b)
 		done(b)
 		if err != nil {
@@ -174,7 +186,6 @@ func (j *job) run(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	return ctx.Err()
 }
 
 // enough says that as many epochs as Patience has were not the best.
@@ -208,7 +219,7 @@ func (j *job) take(ctx context.Context, b *batch) error {
 		return fmt.Errorf("step %d: %w", b.step, b.err)
 	}
 	r := Record{Step: b.step, Epoch: b.epoch, LR: j.schedule.At(b.step)}
-	if err := j.descent.step(b.in, &r); err != nil {
+	if err := j.descent.step(b, &r); err != nil {
 		return err
 	}
 	if err := j.descent.watch(r, j.history); err != nil {
@@ -218,7 +229,7 @@ func (j *job) take(ctx context.Context, b *batch) error {
 		return err
 	}
 	j.step = b.step + 1
-	r.Seconds, r.CPU = j.seconds(), j.cpu()
+	r.Seconds, r.CPU, r.Waited = j.seconds(), j.cpu(), j.before.Waited+j.waited
 	return j.tell(r)
 }
 
@@ -237,14 +248,24 @@ func processCPU() float64 {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }
 
+// pace is the seconds that a step takes: of the steps after the first, in which a device's program is compiled, once there are any.
+func (j *job) pace() float64 {
+	if n := j.step - j.first - 1; n > 0 {
+		return time.Since(j.warm).Seconds() / float64(n)
+	}
+	return time.Since(j.began).Seconds()
+}
+
 // tell writes the history, and at most once a second progress.json.
 func (j *job) tell(r Record) error {
 	if err := j.history.add(r); err != nil {
 		return err
 	}
-	pace := time.Since(j.began).Seconds() / float64(j.step-j.first)
+	if j.step == j.first+1 {
+		j.warm = time.Now()
+	}
 	p := Progress{Recipe: j.config.Recipe, Epoch: r.Epoch + 1, Epochs: j.config.Epochs, Step: j.step, Steps: j.config.Steps,
-		Loss: j.history.loss(), LR: r.LR, Seconds: r.Seconds, ETA: pace * float64(j.config.Steps-j.step), Updated: time.Now().UTC(), Valid: r.Valid}
+		Loss: j.history.loss(), LR: r.LR, Seconds: r.Seconds, ETA: j.pace() * float64(j.config.Steps-j.step), Updated: time.Now().UTC(), Valid: r.Valid}
 	if p.Valid == 0 {
 		p.Valid = j.last.Valid
 	}

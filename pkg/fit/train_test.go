@@ -45,7 +45,7 @@ func losses(t *testing.T, dir string) []Record {
 		t.Fatal(err)
 	}
 	for i := range all {
-		all[i].Seconds, all[i].CPU = 0, 0
+		all[i].Seconds, all[i].CPU, all[i].Waited = 0, 0, 0
 	}
 	return all
 }

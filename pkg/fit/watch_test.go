@@ -50,7 +50,7 @@ func TestDivergenceNamesTheLayer(t *testing.T) {
 			if c.x != 0 {
 				in["x"].F32[100] = c.x
 			}
-			if err := d.step(in, &Record{Step: 7, LR: 0.002}); err == nil || !strings.Contains(err.Error(), c.want) {
+			if err := d.step(&batch{in: in}, &Record{Step: 7, LR: 0.002}); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v\nwant %s", err, c.want)
 			}
 		})
@@ -65,10 +65,10 @@ func TestPeaksAreNoted(t *testing.T) {
 		}
 	})
 	r := Record{Step: 2 * watchSteps, LR: 1e-6}
-	if err := d.step(in, &r); err != nil || r.PeakOf != "fc" || math.Abs(r.Peak-1e4) > 100 {
+	if err := d.step(&batch{in: in}, &r); err != nil || r.PeakOf != "fc" || math.Abs(r.Peak-1e4) > 100 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if r = (Record{Step: 2*watchSteps + 1}); d.step(in, &r) != nil || r.Peak != 0 || r.PeakOf != "" {
+	if r = (Record{Step: 2*watchSteps + 1}); d.step(&batch{in: in}, &r) != nil || r.Peak != 0 || r.PeakOf != "" {
 		t.Errorf("%+v", r)
 	}
 }
@@ -76,7 +76,7 @@ func TestPeaksAreNoted(t *testing.T) {
 // A gradient that stays far above what it was stops a training, and says where and what to do; one that comes back does not.
 func TestWildGradientsStop(t *testing.T) {
 	d, in := watched(t, nil)
-	if err := d.step(in, &Record{}); err != nil {
+	if err := d.step(&batch{in: in}, &Record{}); err != nil {
 		t.Fatal(err)
 	}
 	h := newHistory(5)

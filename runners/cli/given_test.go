@@ -54,7 +54,7 @@ func (l *lab) foretells() {
 			l.Errorf("%s: %v s, want %v", name, f.CPU.Low, alone)
 		}
 	}
-	if !strings.Contains(out, "training   vision: ") || !strings.Contains(out, "assumes    H100: not measured; 25 %") {
+	if !strings.Contains(out, "training   vision: ") || !strings.Contains(out, "assumes    H100: 35 % (20 to 37)") {
 		l.Error(out)
 	}
 }

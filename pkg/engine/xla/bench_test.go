@@ -2,19 +2,21 @@ package xla
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"silverbeam/pkg/engine"
 	"silverbeam/pkg/net"
 )
 
 // BenchmarkStep is what testdata/gpu.py runs beside PyTorch: a training step with AdamW of a CT r3d_18 at full width, in bf16,
-// on a batch of SILVERBEAM_BATCH (NxDxHxW; 10x96x192x192). It reports the median step, upload of the batch included, its
-// arithmetic and the device's largest memory.
+// on a batch of SILVERBEAM_BATCH (NxDxHxW; 10x96x192x192), the next one staged meanwhile. It reports the median step, its arithmetic,
+// the memory traffic that XLA counts for it, and the device's largest memory.
 func BenchmarkStep(b *testing.B) {
 	c := plugin(b)
 	shape := []int{10, 1, 96, 192, 192}
@@ -51,26 +53,46 @@ func BenchmarkStep(b *testing.B) {
 		}
 	}
 	p.Bind(u)
-	var seconds []float64 // by step
-	for i := int64(0); b.Loop(); i++ {
-		start := time.Now()
-		if _, _, err := p.Step(in, 1e-4, i+1); err != nil {
+	var stages, seconds []float64          // of a batch to the device, and of a step
+	stage := func() <-chan engine.Staged { // the next batch, while a step is taken, as a training does
+		out := make(chan engine.Staged, 1)
+		go func() {
+			start := time.Now()
+			s, err := p.Stage(in)
+			stages = append(stages, time.Since(start).Seconds())
+			if err != nil {
+				b.Error(err)
+			}
+			out <- s
+		}()
+		return out
+	}
+	next := stage()
+	for i, start := int64(0), time.Now(); b.Loop(); i++ {
+		batch := <-next
+		next = stage()
+		if _, _, err := p.Step(batch, 1e-4, i+1); err != nil {
 			b.Fatal(err)
 		}
 		if i > 1 { // the first compiles, the second warms up
 			seconds = append(seconds, time.Since(start).Seconds())
 		}
+		start = time.Now()
 	}
+	(<-next).Drop()
 	if slices.Sort(seconds); len(seconds) == 0 {
 		b.Fatal("want at least three steps: -benchtime 12x")
 	}
+	slices.Sort(stages)
 	median := seconds[len(seconds)/2]
 	flops, err := g.StepFLOPs(shapesOf(in))
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportMetric(1000*median, "ms/step")
+	b.ReportMetric(1000*stages[len(stages)/2], "ms/stage")
 	b.ReportMetric(flops/median/1e12, "TFLOP/s")
+	b.ReportMetric(p.step.compiled.cost("bytes accessed")/median/1e9, "GB/s")
 	b.ReportMetric(c.peakMemory()/1e9, "GB")
 	b.Logf("%s on %s", c.platform, c.path)
 }
@@ -83,4 +105,25 @@ func (c *client) peakMemory() float64 {
 		return 0
 	}
 	return float64(a.words[4])
+}
+
+// cost is a figure of the plugin's analysis of a module, 0 where it has none.
+func (x *executable) cost(name string) float64 {
+	const getExecutable, costAnalysis, executableFree, valueWords = 51, 46, 40, 7 // places in the table; words of a PJRT_NamedValue
+	a := newArgs(x.handle)
+	if x.c.call(getExecutable, a) != nil {
+		return 0
+	}
+	of := a.words[3]
+	defer func() { _ = x.c.call(executableFree, newArgs(of)) }()
+	if a = newArgs(of); x.c.call(costAnalysis, a) != nil {
+		return 0
+	}
+	for i := range a.words[3] {
+		v := unsafe.Slice((*uintptr)(at(a.words[4]+8*valueWords*i)), valueWords)
+		if text(v[2], v[3]) == name {
+			return float64(math.Float32frombits(uint32(v[5])))
+		}
+	}
+	return 0
 }

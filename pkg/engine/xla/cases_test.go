@@ -136,7 +136,7 @@ func layerAgainst(t *testing.T, c *client, one cases.Case, is map[string]map[str
 // execute compiles a module, runs it once and gives its results.
 func execute(t *testing.T, c *client, m *module, feeds []net.Tensor) (out [][]float32) {
 	t.Helper()
-	x, err := c.compile(m.text(), len(m.results))
+	x, err := c.compile(m.text(), len(m.results), m.half)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, m.text())
 	}

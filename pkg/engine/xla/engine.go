@@ -136,7 +136,7 @@ func (p *program) Gradients() map[string]net.Tensor {
 // ready compiles a module at its first run, and takes weights and moments to the device.
 func (p *program) ready(x *code) (err error) {
 	if x.compiled == nil {
-		if x.compiled, err = p.c.compile(x.text(), len(x.results)); err != nil {
+		if x.compiled, err = p.c.compile(x.text(), len(x.results), p.half); err != nil {
 			return fmt.Errorf("engine xla: compiling: %w", err)
 		}
 	}
@@ -172,8 +172,28 @@ func (p *program) enter(v []float32, shape []int) error {
 	return err
 }
 
-// inputs takes a batch to the device, in the order of the graph's inputs.
-func (p *program) inputs(in map[string]net.Tensor) (buffers []uintptr, err error) {
+// staged is a batch on the device, in the order of the graph's inputs.
+type staged struct {
+	c       *client
+	buffers []uintptr
+}
+
+func (b *staged) Drop() {
+	b.c.free(b.buffers...)
+	b.buffers = nil
+}
+
+// Stage reads nothing of the program that a step changes.
+func (p *program) Stage(in map[string]net.Tensor) (engine.Staged, error) {
+	b := &staged{c: p.c}
+	if err := p.stage(b, in); err != nil {
+		b.Drop()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (p *program) stage(to *staged, in map[string]net.Tensor) error {
 	for i, n := range p.g.Nodes {
 		o, ok := n.Op.(net.Input)
 		if !ok {
@@ -181,23 +201,24 @@ func (p *program) inputs(in map[string]net.Tensor) (buffers []uintptr, err error
 		}
 		t := in[n.Name]
 		if err := net.Check(n.Name, t, p.shapes[i], o.I32); err != nil {
-			return buffers, fmt.Errorf("engine: %w", err)
+			return fmt.Errorf("engine: %w", err)
 		}
 		if err := p.check(n, t); err != nil {
-			return buffers, fmt.Errorf("engine: %w", err)
+			return fmt.Errorf("engine: %w", err)
 		}
 		var b uintptr
+		var err error
 		if o.I32 {
 			b, err = upload(p.c, t.I32, t.Shape)
 		} else {
 			b, err = upload(p.c, t.F32, t.Shape)
 		}
-		buffers = append(buffers, b)
+		to.buffers = append(to.buffers, b)
 		if err != nil {
-			return buffers, fmt.Errorf("engine xla: %s: %w", n.Name, err)
+			return fmt.Errorf("engine xla: %s: %w", n.Name, err)
 		}
 	}
-	return buffers, nil
+	return nil
 }
 
 // check refuses ids outside of tables and classes that there are not: a device would take others for them.
@@ -230,24 +251,20 @@ func (p *program) check(input *net.Node, t net.Tensor) error {
 	return nil
 }
 
-// run executes a module on a batch; of the results it takes the outputs, the others are the caller's.
-func (p *program) run(x *code, in map[string]net.Tensor, more ...[]float32) (out map[string]net.Tensor, rest []uintptr, err error) {
-	batch, err := p.inputs(in)
-	defer func() { p.c.free(batch...) }()
-	if err != nil {
-		return nil, nil, err
-	}
+// run executes a module on a batch, which it drops; of the results it takes the outputs, the others are the caller's.
+func (p *program) run(x *code, batch *staged, more ...[]float32) (out map[string]net.Tensor, rest []uintptr, err error) {
+	defer batch.Drop()
 	if err := p.ready(x); err != nil {
 		return nil, nil, err
 	}
 	for _, v := range more {
 		b, err := upload(p.c, v, []int{len(v)})
-		batch = append(batch, b)
+		batch.buffers = append(batch.buffers, b)
 		if err != nil {
 			return nil, nil, err
 		}
 	}
-	results, err := x.compiled.run(slices.Concat(p.state, batch))
+	results, err := x.compiled.run(slices.Concat(p.state, batch.buffers))
 	if err != nil {
 		return nil, nil, fmt.Errorf("engine xla: %w", err)
 	}
@@ -287,7 +304,11 @@ func (p *program) follow(x *code, in map[string]net.Tensor) (map[string]net.Tens
 	if p.train {
 		p.drop()
 	}
-	out, rest, err := p.run(x, in)
+	batch, err := p.Stage(in)
+	if err != nil {
+		return nil, err
+	}
+	out, rest, err := p.run(x, batch.(*staged))
 	defer func() { p.c.free(rest...) }()
 	if err != nil {
 		return nil, err
@@ -311,8 +332,8 @@ func (p *program) Bind(u engine.Update) {
 	p.step.module = m
 }
 
-func (p *program) Step(in map[string]net.Tensor, lr float64, t int64) (out map[string]net.Tensor, norm float64, err error) {
-	out, rest, err := p.run(&p.step, in, ratesOf(p.u, lr, t))
+func (p *program) Step(b engine.Staged, lr float64, t int64) (out map[string]net.Tensor, norm float64, err error) {
+	out, rest, err := p.run(&p.step, b.(*staged), ratesOf(p.u, lr, t))
 	if err != nil {
 		p.c.free(rest...)
 		return nil, 0, err

@@ -504,6 +504,9 @@ func (b *builder) narrow(x, w *val) (*val, *val) {
 // conv is PyTorch's convolution [N, C, D, H, W] with [O, C, kD, kH, kW].
 func (b *builder) conv(x, w *val, o geometry) *val {
 	x, w = b.narrow(x, w)
+	if o.apart(x, w) {
+		return b.patches(x, w)
+	}
 	return b.took(b.convForward(x, w, o), func(g *val) {
 		if x.wanted {
 			b.give(x, b.convInput(g, w, x.shape, o))
@@ -512,6 +515,33 @@ func (b *builder) conv(x, w *val, o geometry) *val {
 			b.give(w, b.convWeight(x, g, w.shape, o))
 		}
 	}, x, w)
+}
+
+// apart says whether a kernel's windows lie side by side and fill the volume.
+func (o geometry) apart(x, w *val) bool {
+	for i := range 3 {
+		k := w.shape[2+i]
+		if k != o.stride[i] || o.pad[i] != 0 || x.shape[2+i]%k != 0 {
+			return false
+		}
+	}
+	return o.dilation == 1
+}
+
+// patches is a convolution whose windows lie side by side: one product of its windows as rows. On GPUs convolutions of one channel
+// are slow.
+func (b *builder) patches(x, w *val) *val {
+	n, c, o := x.shape[0], x.shape[1], w.shape[0]
+	var cells, kernel [3]int
+	for i := range 3 {
+		kernel[i] = w.shape[2+i]
+		cells[i] = x.shape[2+i] / kernel[i]
+	}
+	size := c * kernel[0] * kernel[1] * kernel[2]
+	rows := b.reshape(x, n, c, cells[0], kernel[0], cells[1], kernel[1], cells[2], kernel[2])
+	rows = b.reshape(b.transpose(rows, 0, 2, 4, 6, 1, 3, 5, 7), x.size()/size, size)
+	y := b.convert(b.dot(rows, 1, b.reshape(w, o, size), 1, x.of == "bf16"), x.of)
+	return b.transpose(b.reshape(y, n, cells[0], cells[1], cells[2], o), 0, 4, 1, 2, 3)
 }
 
 // convTranspose is PyTorch's, [N, C, D, H, W] with [C, O, kD, kH, kW], to a shape: the gradient of a convolution as a layer.

@@ -169,21 +169,58 @@ func (f *forward) basicBlock(o net.BasicBlock, x *val, p []*val) *val {
 
 // batchNorm normalises each channel, axis 1, over all other axes; p: weight, bias, running mean and variance, count.
 func (f *forward) batchNorm(x *val, p []*val, frozen bool) *val {
-	mean, variance := p[2], p[3]
-	axes := without(len(x.shape), []int{1})
-	if !frozen {
-		mean = f.mean(x, axes...)
+	if frozen {
+		scale := f.mul(f.rsqrt(f.plus(p[3], net.BNEps)), p[0])
+		centered := f.sub(x, f.spread(p[2], x.shape, 1))
+		return f.add(f.mul(centered, f.spread(scale, x.shape, 1)), f.spread(p[1], x.shape, 1))
 	}
-	centered := f.sub(x, f.spread(mean, x.shape, 1))
-	if !frozen {
-		variance = f.mean(f.mul(centered, centered), axes...)
-		n := float64(x.size() / x.shape[1])
-		f.move(p[2], mean, 1)
-		f.move(p[3], variance, n/max(1, n-1))
-		f.buffer[p[4]] = f.plain("add", p[4], f.like(p[4], 1))
+	mean, variance := f.moments(x, p[2])
+	n := float64(x.size() / x.shape[1])
+	f.move(p[2], mean, 1)
+	f.move(p[3], variance, n/max(1, n-1))
+	f.buffer[p[4]] = f.plain("add", p[4], f.like(p[4], 1))
+	// Written as the formulas below, and not by the tape, a step reads x and g twice each on the way back instead of three times.
+	all := func(v *val) *val { return f.spread(f.fixed(v), x.shape, 1) }
+	inv := f.plain("rsqrt", f.plain("add", variance, f.like(variance, net.BNEps)))
+	scale := f.plain("multiply", inv, p[0])
+	centered := f.plain("subtract", x, all(mean))
+	y := f.plain("add", f.plain("multiply", centered, all(scale)), all(p[1]))
+	return f.took(y, func(g *val) {
+		sum := f.channels(g)
+		along := f.channels(f.plain("multiply", g, centered))
+		f.give(p[1], sum)
+		f.give(p[0], f.plain("multiply", along, inv))
+		if x.wanted { // scale · (g - Σg/n - centered · inv² · Σ(g·centered)/n)
+			slope := f.plain("multiply", f.plain("multiply", along, f.plain("multiply", inv, inv)), f.like(along, 1/n))
+			level := f.plain("multiply", sum, f.like(sum, 1/n))
+			rest := f.plain("subtract", f.plain("subtract", g, all(level)), f.plain("multiply", centered, all(slope)))
+			f.give(x, f.plain("multiply", rest, all(scale)))
+		}
+	}, x, p[0], p[1])
+}
+
+// channels is the sum of each channel, without a gradient.
+func (f *forward) channels(x *val) *val {
+	return f.reduce(x, "add", 0, without(len(x.shape), []int{1}))
+}
+
+// moments are each channel's mean and variance. With half both are taken in one pass, of distances from the running mean,
+// which keeps the difference of two sums from eating up the variance (Chan, Golub, LeVeque 1983).
+func (f *forward) moments(x, running *val) (mean, variance *val) {
+	average := func(x *val) *val {
+		s := f.channels(x)
+		return f.plain("multiply", s, f.like(s, float64(s.size())/float64(x.size())))
 	}
-	scale := f.mul(f.rsqrt(f.plus(variance, net.BNEps)), p[0])
-	return f.add(f.mul(centered, f.spread(scale, x.shape, 1)), f.spread(p[1], x.shape, 1))
+	all := func(v *val) *val { return f.spread(f.fixed(v), x.shape, 1) }
+	if !f.half {
+		mean = average(x)
+		off := f.plain("subtract", x, all(mean))
+		return mean, average(f.plain("multiply", off, off))
+	}
+	off := f.plain("subtract", x, all(running))
+	shift, square := average(off), average(f.plain("multiply", off, off))
+	variance = f.plain("subtract", square, f.plain("multiply", shift, shift))
+	return f.plain("add", running, shift), f.plain("maximum", variance, f.like(variance, 0))
 }
 
 // move takes a running statistic a tenth of the way to the batch's, times a factor.

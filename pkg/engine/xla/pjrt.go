@@ -3,6 +3,7 @@ package xla
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"unsafe"
 
@@ -88,8 +89,15 @@ func (c *client) await(event uintptr) error {
 	return errors.Join(err, c.call(eventDestroy, newArgs(event)))
 }
 
-// open loads a plugin and starts its client.
+// logLevel is the environment variable of what XLA logs on standard error: from 0, everything, to 3, what ends the process.
+const logLevel = "TF_CPP_MIN_LOG_LEVEL"
+
+// open loads a plugin and starts its client. Unless the user has set it, XLA logs errors alone: what its compiler finds slow is no
+// concern of theirs.
 func open(path string) (*client, error) {
+	if os.Getenv(logLevel) == "" {
+		os.Setenv(logLevel, "2")
+	}
 	lib, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
 		return nil, fmt.Errorf("%s: not a library that loads here: %w", path, err)
@@ -134,7 +142,12 @@ func (c *client) start() error {
 }
 
 // compileOptions is a CompileOptionsProto: executable_build_options {device_ordinal: -1, num_replicas: 1, num_partitions: 1}.
-const compileOptions = "\x1a\x0f\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x20\x01\x28\x01"
+// channelsLast adds env_option_overrides {"xla_gpu_force_conv_nhwc": true}: XLA otherwise takes NCDHW for convolutions in three
+// dimensions, which cuDNN's kernels for bf16 turn about each time.
+const (
+	compileOptions = "\x1a\x0f\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x20\x01\x28\x01"
+	channelsLast   = "\x3a\x1d\x0a\x17xla_gpu_force_conv_nhwc\x12\x02\x10\x01"
+)
 
 // executable is a compiled module; it lives until it is destroyed.
 type executable struct {
@@ -143,12 +156,16 @@ type executable struct {
 	results int
 }
 
-// compile takes StableHLO text whose main has so many results.
-func (c *client) compile(module string, results int) (*executable, error) {
+// compile takes StableHLO text whose main has so many results. half: its convolutions are of bf16.
+func (c *client) compile(module string, results int, half bool) (*executable, error) {
+	options := compileOptions
+	if half && c.platform == "cuda" {
+		options += channelsLast
+	}
 	a := newArgs(c.handle)
 	program := newArgs(hold(a, []byte(module)), uintptr(len(module)), hold(a, []byte("mlir")), 4)
 	a.words[3] = hold(a, program.words)
-	a.words[4], a.words[5] = hold(a, []byte(compileOptions)), uintptr(len(compileOptions))
+	a.words[4], a.words[5] = hold(a, []byte(options)), uintptr(len(options))
 	if err := c.call(clientCompile, a); err != nil {
 		return nil, err
 	}

@@ -38,12 +38,18 @@ func find(env func(string) string) (string, error) {
 	return "", fmt.Errorf("%w: no PJRT plugin found: %s", ErrPlugin, hint)
 }
 
-// pythonFolders are where pip installs: the active environment's, the user's, the system's.
+// pythonFolders are where pip installs: the active environment's, that of the first python3 on the path, the user's, the system's.
 func pythonFolders(env func(string) string) (all []string) {
 	var roots []string
 	for _, name := range []string{"VIRTUAL_ENV", "CONDA_PREFIX"} {
 		if root := env(name); root != "" {
 			roots = append(roots, root)
+		}
+	}
+	for _, dir := range filepath.SplitList(env("PATH")) {
+		if _, err := os.Stat(filepath.Join(dir, "python3")); err == nil {
+			roots = append(roots, filepath.Dir(dir))
+			break
 		}
 	}
 	if home := env("HOME"); home != "" {

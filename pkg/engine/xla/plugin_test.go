@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
 )
 
 // environment is one of these variables alone.
@@ -32,6 +35,13 @@ func TestFind(t *testing.T) {
 	user := touch(t, home, ".local/lib/python3.13/site-packages/jax_plugins/xla_cuda12/xla_cuda_plugin.so")
 	if got, err := find(environment(vars)); got != user || err != nil {
 		t.Errorf("%s: %v, want %s", got, err, user)
+	}
+	other := t.TempDir()
+	touch(t, other, "bin/python3")
+	vars["PATH"] = t.TempDir() + ":" + filepath.Join(other, "bin")
+	onPath := touch(t, other, "lib/python3.12/site-packages/jax_plugins/xla_cuda12/xla_cuda_plugin.so")
+	if got, err := find(environment(vars)); got != onPath || err != nil {
+		t.Errorf("%s: %v, want %s", got, err, onPath)
 	}
 	touch(t, venv, "lib/python3.12/site-packages/jax_plugins/xla_cuda12/xla_cuda_plugin.so")
 	newest := touch(t, venv, "lib/python3.12/site-packages/jax_plugins/xla_cuda13/xla_cuda_plugin.so")
@@ -66,15 +76,35 @@ func TestNoPlugin(t *testing.T) {
 func TestBadModule(t *testing.T) {
 	c := plugin(t)
 	for range 3 {
-		if _, err := c.compile("module { func.func @main() -> tensor<1xf32> { return %nope : tensor<1xf32> } }", 1); err == nil {
+		if _, err := c.compile("module { func.func @main() -> tensor<1xf32> { return %nope : tensor<1xf32> } }", 1, false); err == nil {
 			t.Fatal("compiled")
 		}
 	}
 	m := &module{}
 	m.results = []*val{m.plus(m.arg("f32", 2), 1)}
-	x, err := c.compile(m.text(), 1)
+	x, err := c.compile(m.text(), 1, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	x.destroy()
+}
+
+// What XLA logs is bounded in the environment that its library reads, but for what the user has set.
+func TestLogLevel(t *testing.T) {
+	libc, err := purego.Dlopen("libc.so.6", purego.RTLD_NOW)
+	if err != nil {
+		t.Skip(err)
+	}
+	get, err := purego.Dlsym(libc, "getenv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for set, want := range map[string]string{"": "2", "0": "0"} {
+		t.Setenv(logLevel, set)
+		_, _ = open(filepath.Join(t.TempDir(), "none.so"))
+		name := []byte(logLevel + "\x00")
+		if v, _, _ := purego.SyscallN(get, uintptr(unsafe.Pointer(&name[0]))); v == 0 || text(v, 1) != want {
+			t.Errorf("set to %q: not %s", set, want)
+		}
+	}
 }
