@@ -31,8 +31,15 @@ type Model struct {
 	text    engine.Program
 }
 
-// LoadModel reads a finished model's folder, and checks its weights against config.json.
-func LoadModel(dir string) (*Model, error) { return loadModel(engine.Gorgonia(), dir) }
+// LoadModel reads a finished model's folder, and checks its weights against config.json. It runs in F32 on an engine by name, as
+// of NewEngine.
+func LoadModel(dir, name string) (*Model, error) {
+	e, err := NewEngine(name, "")
+	if err != nil {
+		return nil, err
+	}
+	return loadModel(e, dir)
+}
 
 func loadModel(e engine.Engine, dir string) (m *Model, err error) {
 	m = &Model{engine: e}

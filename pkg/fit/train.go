@@ -72,11 +72,12 @@ type job struct {
 	began    time.Time // of this process
 	warm     time.Time // its first step is done
 	beganCPU float64
-	waited   float64   // seconds of this process without a batch to take
-	first    int       // steps done when it began
-	saved    time.Time // last checkpoint
-	reported time.Time // last progress.json
-	last     Progress  // that was told
+	waited   float64       // seconds of this process without a batch to take
+	first    int           // steps done when it began
+	saved    time.Time     // last checkpoint
+	saving   time.Duration // that it took
+	reported time.Time     // last progress.json
+	last     Progress      // that was told
 }
 
 // train makes the model in dir, or finds it there. valid judges its epochs; nil: nothing does.
@@ -280,17 +281,27 @@ func (j *job) tell(r Record) error {
 	return p.write(j.dir)
 }
 
-// keep makes a checkpoint when one is due: at the end of an epoch, after a while, or now.
+// keep makes a checkpoint when one is due, or now.
 func (j *job) keep(now bool) error {
-	due := now || j.step%j.loader.order.steps() == 0 || time.Since(j.saved) >= j.options.Checkpoint
-	if !due || j.step == j.config.Steps {
+	start := time.Now()
+	if !now && !j.due(start.Sub(j.saved)) || j.step == j.config.Steps {
 		return nil
 	}
 	if err := saveCheckpoint(j.dir, j.config.Identity, j.step, j.program, j.adam, j.best); err != nil {
 		return err
 	}
 	j.saved = time.Now()
+	j.saving = j.saved.Sub(start)
 	return nil
+}
+
+// due says that a checkpoint is: at the end of an epoch, or so long after the last. One waits for 50 times what the last took, so
+// that beside a fast device they do not become the work.
+func (j *job) due(since time.Duration) bool {
+	if j.options.Checkpoint < 0 {
+		return true
+	}
+	return since >= 50*j.saving && (j.step%j.loader.order.steps() == 0 || since >= j.options.Checkpoint)
 }
 
 // finish writes the model, its configuration last, and drops the checkpoint.

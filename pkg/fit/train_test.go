@@ -193,6 +193,27 @@ func TestFinishedModelIsLeftAlone(t *testing.T) {
 	}
 }
 
+// TestDue: checkpoints are made after epochs and after a while, but take a fiftieth of the time at most.
+func TestDue(t *testing.T) {
+	j := &job{loader: &loader{order: order{studies: 40, batch: 4}}}
+	for _, c := range []struct {
+		step          int
+		every, saving time.Duration
+		since         time.Duration
+		want          bool
+	}{
+		{7, 30 * time.Second, 0, 29 * time.Second, false}, {7, 30 * time.Second, 0, 30 * time.Second, true},
+		{7, 30 * time.Second, time.Second, 49 * time.Second, false}, {7, 30 * time.Second, time.Second, 50 * time.Second, true},
+		{20, 30 * time.Second, 0, 0, true}, {20, 30 * time.Second, 100 * time.Millisecond, 4 * time.Second, false},
+		{20, 30 * time.Second, 100 * time.Millisecond, 5 * time.Second, true}, {7, -1, time.Second, 0, true},
+	} {
+		j.step, j.options.Checkpoint, j.saving = c.step, c.every, c.saving
+		if got := j.due(c.since); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
 func TestUnreadableCheckpointIsNone(t *testing.T) {
 	whole, dir := t.TempDir(), t.TempDir()
 	mustTrain(t, whole, toyOptions)

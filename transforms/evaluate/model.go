@@ -100,7 +100,7 @@ func (f *modelFn) prepare(m schemas.Model) (*pool, error) {
 
 // load reads the model, which must have been trained on volumes such as the split's.
 func (f *modelFn) load(m schemas.Model, p *pool) (*fit.Model, error) {
-	model, err := fit.LoadModel(filepath.Join(f.Run.Dir, m.Path))
+	model, err := fit.LoadModel(filepath.Join(f.Run.Dir, m.Path), f.Options.Engine)
 	if err == nil {
 		err = model.Accepts(p.data)
 	}

@@ -51,6 +51,8 @@ type ModelOptions struct {
 	Bootstrap int    `yaml:"bootstrap"` // resamples of patients for an interval; default 1000
 	Seed      uint64 `yaml:"seed"`      // of the resamples; default 0
 	Primary   bool   `yaml:"primary"`   // its macro AUC, or recall@10, is the primary endpoint of the run; of one step at most
+
+	Engine string `yaml:"engine" json:",omitempty"` // that runs the model: gorgonia, on the CPU, or xla, by a PJRT plugin on a GPU; default gorgonia
 }
 
 // Validate names every setting that cannot work.
@@ -58,6 +60,9 @@ func (o ModelOptions) Validate() error {
 	var errs []error
 	if !slices.Contains([]string{"", "train", "valid", "test"}, o.Split) {
 		errs = append(errs, schemas.FieldError{Field: "split", Value: o.Split, Bound: "one of train, valid, test"})
+	}
+	if !slices.Contains([]string{"", "gorgonia", "xla"}, o.Engine) {
+		errs = append(errs, schemas.FieldError{Field: "engine", Value: o.Engine, Bound: "one of gorgonia, xla"})
 	}
 	return errors.Join(append(errs, bootstrap(o.Bootstrap))...)
 }

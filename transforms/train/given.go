@@ -29,7 +29,7 @@ func (o Options) Ready([]string) error {
 
 // given reads a finished model's folder.
 func given(dir string) (*fit.Model, error) {
-	m, err := fit.LoadModel(dir)
+	m, err := fit.LoadModel(dir, "")
 	if err != nil {
 		return nil, fmt.Errorf("weights: %s: %w: %w", dir, ErrWeights, err)
 	}
