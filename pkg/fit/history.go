@@ -17,12 +17,13 @@ type Record struct {
 	Loss     float64 `json:"loss"`
 	GradNorm float64 `json:"grad_norm"` // before clipping
 	LR       float64 `json:"lr"`
-	Valid    float64 `json:"valid_loss,omitempty"` // after an epoch's last step, where studies validate
-	Peak     float64 `json:"peak,omitempty"`       // every watchSteps: the largest magnitude among the results of layers
-	PeakOf   string  `json:"peak_of,omitempty"`    // the layer that has it
-	Seconds  float64 `json:"seconds"`              // of training so far, over all its processes
-	CPU      float64 `json:"cpu_seconds"`          // likewise, of the whole process
-	Waited   float64 `json:"waited_seconds"`       // likewise, of those in which no batch was ready for the step
+	Valid    float64 `json:"valid_loss,omitempty"`  // after an epoch's last step, where studies validate
+	Peak     float64 `json:"peak,omitempty"`        // every watchSteps: the largest magnitude among the results of layers
+	PeakOf   string  `json:"peak_of,omitempty"`     // the layer that has it
+	Seconds  float64 `json:"seconds"`               // of training so far, over all its processes
+	CPU      float64 `json:"cpu_seconds"`           // likewise, of the whole process
+	GPU      float64 `json:"gpu_seconds,omitempty"` // likewise, in which it had a GPU
+	Waited   float64 `json:"waited_seconds"`        // likewise, of those in which no batch was ready for the step
 }
 
 // finite says whether a step's loss and gradient are numbers.
@@ -41,6 +42,7 @@ type Progress struct {
 	Seconds float64   `json:"seconds"`              // of training so far, over all its processes
 	ETA     float64   `json:"eta_seconds"`          // to the last step, at the pace of this process
 	Updated time.Time `json:"updated"`
+	Waits   string    `json:"waits,omitempty"` // what for, before its first step
 }
 
 const (
@@ -81,6 +83,13 @@ func (p Progress) write(dir string) error {
 		return err
 	}
 	return shard.WriteFile(filepath.Join(dir, progressFile), append(b, '\n'))
+}
+
+// waits tells in a model's folder that its training waits for the GPU.
+func waits(dir string) {
+	p, _ := ReadProgress(dir) // none yet, or that of an earlier process
+	p.Waits, p.ETA, p.Updated = "waits for the GPU, which another training has", 0, time.Now().UTC()
+	_ = p.write(dir)
 }
 
 // history appends records to a file.

@@ -1,6 +1,7 @@
 package fit
 
 import (
+	"context"
 	"fmt"
 
 	"silverbeam/pkg/engine"
@@ -22,6 +23,44 @@ func NewEngine(name, dtype string) (engine.Engine, error) {
 		return engine.BF16(), nil
 	}
 	return engine.Gorgonia(), nil
+}
+
+// queued is engine xla for one training: its first Compile waits until no other training uses the GPU.
+type queued struct {
+	ctx   context.Context
+	dtype string
+	told  func() // called each second while it waits
+
+	engine.Engine
+	leave func()
+}
+
+func (q *queued) Compile(g *net.Graph, shapes map[string][]int, train bool) (_ engine.Program, err error) {
+	if q.Engine == nil {
+		if q.leave, err = xla.Acquire(q.ctx, q.told); err != nil {
+			return nil, err
+		}
+		if q.Engine, err = NewEngine("xla", q.dtype); err != nil {
+			return nil, err
+		}
+	}
+	return q.Engine.Compile(g, shapes, train)
+}
+
+// done lets others use the GPU.
+func (q *queued) done() {
+	if q.leave != nil {
+		q.leave()
+	}
+}
+
+// onGPU says whether an engine's device is a GPU.
+func onGPU(e engine.Engine) bool {
+	if q, ok := e.(*queued); ok {
+		e = q.Engine
+	}
+	g, ok := e.(interface{ GPU() bool })
+	return ok && g.GPU()
 }
 
 // optimizer is what a step of training needs of AdamW or SGD.

@@ -35,8 +35,12 @@ func Train(ctx context.Context, data *shard.Dataset, t *taxonomy.Taxonomy, dir s
 	if err != nil {
 		return Result{}, fmt.Errorf("fit: %w", err)
 	}
-	e, err := NewEngine(o.Engine, o.DType)
-	if err != nil {
+	var e engine.Engine
+	if o.Engine == "xla" {
+		q := &queued{ctx: ctx, dtype: o.DType, told: func() { waits(dir) }}
+		defer q.done()
+		e = q
+	} else if e, err = NewEngine(o.Engine, o.DType); err != nil {
 		return Result{}, fmt.Errorf("fit: %w", err)
 	}
 	c, valid, err := c.hold(o, of)
@@ -72,6 +76,7 @@ type job struct {
 	began    time.Time // of this process
 	warm     time.Time // its first step is done
 	beganCPU float64
+	gpu      bool          // that it uses
 	waited   float64       // seconds of this process without a batch to take
 	first    int           // steps done when it began
 	saved    time.Time     // last checkpoint
@@ -147,6 +152,7 @@ func (j *job) prepare(e engine.Engine, c *corpus, start map[string]net.Tensor) (
 	if j.step, j.best, err = resume(j.dir, j.config.Identity, j.recipe.weights(j.config.Seed), j.program, j.adam); err != nil {
 		return err
 	}
+	j.gpu = onGPU(e)
 	j.history, j.before, err = openHistory(j.dir, j.step, j.loader.order.steps())
 	j.first, j.began, j.beganCPU, j.saved = j.step, time.Now(), processCPU(), time.Now()
 	return err
@@ -231,6 +237,9 @@ func (j *job) take(ctx context.Context, b *batch) error {
 	}
 	j.step = b.step + 1
 	r.Seconds, r.CPU, r.Waited = j.seconds(), j.cpu(), j.before.Waited+j.waited
+	if r.GPU = j.before.GPU; j.gpu {
+		r.GPU += r.Seconds - j.before.Seconds
+	}
 	return j.tell(r)
 }
 

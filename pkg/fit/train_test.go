@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"silverbeam/pkg/volume"
@@ -191,6 +192,34 @@ func TestFinishedModelIsLeftAlone(t *testing.T) {
 	if res := mustTrain(t, dir, toyOptions); res.Skipped || !bytes.Equal(model(t, dir), before) {
 		t.Errorf("damaged weights were taken: %+v", res)
 	}
+}
+
+// gpuEngine is a fakeEngine whose device is a GPU.
+type gpuEngine struct{ fakeEngine }
+
+func (gpuEngine) GPU() bool { return true }
+
+// TestGPUSeconds: the history has the time with a GPU, of all processes of a training that had one.
+func TestGPUSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, slow := t.TempDir(), fakeEngine{func() { time.Sleep(2 * time.Second) }}
+		ctx, stop := context.WithCancel(t.Context())
+		o := Options{Recipe: Supervised, Epochs: 5, Batch: 4, Workers: 1}
+		if _, err := train(ctx, gpuEngine{slow}, toy(4), nil, "t", dir, o, func(p Progress) {
+			if p.Step == 3 {
+				stop()
+			}
+		}); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		if _, err := train(t.Context(), slow, toy(4), nil, "t", dir, o, nil); err != nil {
+			t.Fatal(err)
+		}
+		h, err := ReadHistory(dir)
+		if err != nil || len(h) != 5 || h[0].GPU != 2 || h[2].GPU != 6 || h[4].GPU != 6 || h[4].Seconds != 10 {
+			t.Errorf("%+v: %v, want 6 of 10 s with a GPU", h, err)
+		}
+	})
 }
 
 // TestDue: checkpoints are made after epochs and after a while, but take a fiftieth of the time at most.

@@ -156,7 +156,7 @@ func (k *keeper) fill(t *publish.Tally, whole bool) {
 			s.Unit, s.In, s.Out = "results", 1, 1
 		}
 		if s.Type == train.Name {
-			s.Seconds, s.CPUSeconds = train.Spent(k.o.Dir, s.Name)
+			s.Seconds, s.CPUSeconds, _ = train.Spent(k.o.Dir, s.Name)
 		}
 	}
 	k.report.Escrow = publish.Escrows(k.o.Dir, k.report.Steps)
@@ -182,7 +182,8 @@ func (k *keeper) book(t *publish.Tally) error {
 	}
 	for _, s := range k.report.Steps {
 		if s.Type == train.Name {
-			t.Bookings = append(t.Bookings, ledger.Booking{Step: s.Name, CPUSeconds: s.CPUSeconds})
+			_, cpu, gpu := train.Spent(k.o.Dir, s.Name)
+			t.Bookings = append(t.Bookings, ledger.Booking{Step: s.Name, CPUSeconds: cpu, GPUSeconds: gpu})
 		}
 	}
 	return b.AddCompute(t.Bookings...)

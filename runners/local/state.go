@@ -132,12 +132,15 @@ func (s *State) training(dir string, r schemas.Report) {
 			Epoch       int
 			Loss        float64
 			ETASeconds  float64 `json:"eta_seconds"`
+			Waits       string
 			Finished    bool
 		}
 		b, err := os.ReadFile(filepath.Join(dir, "models", st.Name, "progress.json"))
 		if err == nil && json.Unmarshal(b, &p) == nil && !p.Finished {
 			s.Step, s.Done, s.Total, s.ETASeconds = st.Name, p.Step, p.Steps, p.ETASeconds
-			s.Detail = fmt.Sprintf("epoch %d, loss %.4f", p.Epoch, p.Loss)
+			if s.Detail = p.Waits; p.Waits == "" {
+				s.Detail = fmt.Sprintf("epoch %d, loss %.4f", p.Epoch, p.Loss)
+			}
 		}
 	}
 }

@@ -221,14 +221,15 @@ func (o Options) Fit() fit.Options {
 		Objectives: objectives(o.Objectives), Validate: o.Validation, Patience: o.Patience, Accumulate: o.Accumulate, Recompute: o.Recompute, FrozenBN: o.FrozenBN, Engine: o.Engine, DType: o.DType, Init: o.Init}
 }
 
-// Spent is the time that a step's model has taken so far, over all runs; zero before its first step.
-func Spent(dir, step string) (seconds, cpuSeconds float64) {
+// Spent is the time that a step's model has taken so far, over all runs, its processors' and that in which it had a GPU; zero
+// before its first step.
+func Spent(dir, step string) (seconds, cpuSeconds, gpuSeconds float64) {
 	all, err := fit.ReadHistory(filepath.Join(dir, "models", step))
 	if err != nil || len(all) == 0 {
-		return 0, 0
+		return 0, 0, 0
 	}
 	last := all[len(all)-1]
-	return last.Seconds, last.CPU
+	return last.Seconds, last.CPU, last.GPU
 }
 
 type onShards struct{ T trainer }

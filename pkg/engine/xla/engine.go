@@ -16,7 +16,8 @@ import (
 	"silverbeam/pkg/net"
 )
 
-// New is the engine of this process's plugin; ErrPlugin where there is none, or it has no device. half: convolutions and
+// New is the engine of this process's plugin; ErrPlugin where there is none, or it has no device, ErrInUse where another process
+// has it. half: convolutions and
 // products in bf16, volumes between layers too; weights, sums, norms, softmax and losses stay float32.
 func New(half bool) (engine.Engine, error) {
 	c, err := device()
@@ -30,6 +31,9 @@ type xla struct {
 	c    *client
 	half bool
 }
+
+// GPU says whether the device is one.
+func (e xla) GPU() bool { return e.c.platform != "cpu" }
 
 func (e xla) Compile(g *net.Graph, shapes map[string][]int, train bool) (engine.Program, error) {
 	inferred, err := g.Infer(shapes)

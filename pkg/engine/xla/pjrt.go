@@ -92,7 +92,7 @@ func (c *client) await(event uintptr) error {
 // logLevel is the environment variable of what XLA logs on standard error: from 0, everything, to 3, what ends the process.
 const logLevel = "TF_CPP_MIN_LOG_LEVEL"
 
-// open loads a plugin and starts its client. Unless the user has set it, XLA logs errors alone: what its compiler finds slow is no
+// open loads a plugin, whose client is yet to start. Unless the user has set it, XLA logs errors alone: what its compiler finds slow is no
 // concern of theirs.
 func open(path string) (*client, error) {
 	if os.Getenv(logLevel) == "" {
@@ -112,12 +112,10 @@ func open(path string) (*client, error) {
 	if major, minor := int32(c.api[4]), int32(c.api[4]>>32); major != 0 || size <= tableHeader+bufferToHost {
 		return nil, fmt.Errorf("%s: PJRT API %d.%d with %d functions: want 0.x with at least %d", path, major, minor, size-tableHeader, bufferToHost+1)
 	}
-	if err := c.start(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
 	return c, nil
 }
 
+// start starts the plugin's client, which takes the device.
 func (c *client) start() error {
 	if err := c.call(pluginInitialize, newArgs()); err != nil {
 		return err

@@ -64,8 +64,21 @@ func pythonFolders(env func(string) string) (all []string) {
 	return all
 }
 
-// device is the process's client: a GPU's memory is taken whole by the first.
-var device = sync.OnceValues(func() (*client, error) { return connect(os.Getenv) })
+// connected is the process's client: a GPU's memory is taken whole by the first.
+var connected struct {
+	sync.Mutex
+	c *client
+}
+
+// device connects, if no one has yet.
+func device() (c *client, err error) {
+	connected.Lock()
+	defer connected.Unlock()
+	if connected.c == nil {
+		connected.c, err = connect(os.Getenv)
+	}
+	return connected.c, err
+}
 
 // connect finds and starts a plugin.
 func connect(env func(string) string) (*client, error) {
@@ -79,6 +92,14 @@ func connect(env func(string) string) (*client, error) {
 	c, err := open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w: %s", ErrPlugin, err, hint)
+	}
+	if !shared(path) {
+		if err := ours.take(leaseFile(env)); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.start(); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w: %s", ErrPlugin, path, err, hint)
 	}
 	return c, nil
 }
