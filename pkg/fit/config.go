@@ -44,6 +44,9 @@ type Config struct {
 	Taxonomy     string        `json:"taxonomy"`       // digest
 	Dataset      string        `json:"dataset"`        // digest of the manifest
 	Init         string        `json:"init,omitempty"` // digest of the initial model's weights
+	VisionFrom   *Pretrained   `json:"vision_from,omitempty"`
+	TextFrom     *Pretrained   `json:"text_from,omitempty"`
+	Trainable    []string      `json:"trainable,omitempty"` // Options.Trainable
 
 	DType   string  `json:"dtype,omitempty"` // of products; left out: f32
 	Epochs  int     `json:"epochs"`
@@ -74,13 +77,14 @@ type Config struct {
 	Valid    float64 `json:"valid_loss,omitempty"`  // of that epoch, on what Validate names
 	Seconds  float64 `json:"seconds"`               // of training
 	CPU      float64 `json:"cpu_seconds"`
+	Frozen   *Frozen `json:"frozen,omitempty"` // what Trainable leaves out; left out: nothing was
 }
 
 // identify fills Identity.
 func (c *Config) identify() {
 	named := *c
 	named.Identity, named.Weights, named.Loss, named.Seconds, named.CPU = "", "", 0, 0, 0
-	named.Taken, named.Best, named.Valid = 0, 0, 0
+	named.Taken, named.Best, named.Valid, named.Frozen = 0, 0, 0, nil
 	b, err := json.Marshal(named)
 	if err != nil {
 		panic("fit: " + err.Error()) // numbers are checked to be finite

@@ -20,27 +20,44 @@ const (
 	vocabulary = 2048 // tokens at most, learned from the training split's reports
 	rarest     = 3    // times that the reports must hold a token
 	commonDim  = 128  // of the space that both towers project into
+
+	defaultWidth, defaultStem = 16, 4
 )
 
-// describe fills in the configuration, with the identity that it gives, and returns the initial model's weights if any.
-func (j *job) describe(c *corpus, taxonomy string) (start map[string]net.Tensor, err error) {
+// starts are weights that do not start at random, by the names that they have where they come from; nil: none.
+type starts struct{ init, vision, text map[string]net.Tensor }
+
+// describe fills in the configuration, with the identity that it gives, and returns the weights to start from.
+func (j *job) describe(c *corpus, taxonomy string) (start starts, err error) {
 	o := j.options
 	if o.Batch > len(c.studies) {
-		return nil, fmt.Errorf("batch %d: there are %d studies to train on", o.Batch, len(c.studies))
+		return start, fmt.Errorf("batch %d: there are %d studies to train on", o.Batch, len(c.studies))
 	}
-	j.config = &Config{Method: method, Recipe: o.Recipe, Width: cmp.Or(o.Width, 16), Stem: cmp.Or(o.Stem, 4),
+	j.config = &Config{Method: method, Recipe: o.Recipe, Width: cmp.Or(o.Width, defaultWidth), Stem: cmp.Or(o.Stem, defaultStem),
 		Preset: c.preset, PresetDigest: c.preset.Digest(), Findings: c.findings, Taxonomy: taxonomy, Dataset: c.digest,
 		Sample: o.Sample, Augment: o.Augment, Share: pick(o.Share < 1, o.Share, 0), Window: o.Window, Accumulate: pick(o.Accumulate > 1, o.Accumulate, 0), FrozenBN: o.FrozenBN, DType: pick(o.DType == "bf16", o.DType, ""),
-		Objectives: o.Objectives, Validate: o.Validate, Patience: o.Patience, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed, Studies: len(c.studies), Steps: o.Epochs * (len(c.studies) / o.Batch)}
+		Trainable: o.Trainable, Objectives: o.Objectives, Validate: o.Validate, Patience: o.Patience, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed, Studies: len(c.studies), Steps: o.Epochs * (len(c.studies) / o.Batch)}
 	if split, _, _ := ParseValidate(o.Validate); split != "" {
 		j.config.Chosen = []string{split}
 	}
 	if o.Init != "" {
-		if start, err = j.startFrom(o.Init); err != nil {
-			return nil, fmt.Errorf("init: %w", err)
+		if start.init, err = j.startFrom(o.Init); err != nil {
+			return start, fmt.Errorf("init: %w", err)
 		}
 	}
-	if o.Recipe == Clip {
+	if o.Vision != "" {
+		if j.config.VisionFrom, start.vision, err = visionFrom(o.Vision, j.config.visual(), o.Partial); err != nil {
+			return start, fmt.Errorf("vision: %w", err)
+		}
+	}
+	switch {
+	case o.Text != "":
+		j.config.Text, j.tokens, j.config.TextFrom, start.text, err = textFrom(o.Text)
+		if err != nil {
+			return start, fmt.Errorf("text: %w", err)
+		}
+		j.config.Tokens, j.config.Dim = min(textLength, j.config.Text.MaxPositions), commonDim
+	case o.Recipe == Clip:
 		j.tokens = net.LearnWordPiece(c.reports(), vocabulary).Used(c.reports(), rarest)
 		text := textTower
 		text.Vocab, text.MaxPositions = max(text.Vocab, j.tokens.Size()), textLength

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"time"
@@ -36,11 +38,22 @@ func Foresee(o Options, p volume.Preset, findings, studies int) (f Forecast, err
 	}
 	_, held, _ := ParseValidate(o.Validate)
 	studies = int(math.Ceil(o.Share * float64(studies-int(math.Ceil(held*float64(studies))))))
-	c := &Config{Recipe: o.Recipe, Width: cmp.Or(o.Width, 16), Stem: cmp.Or(o.Stem, 4), Preset: p, Findings: make([]string, findings), Batch: o.Batch, Objectives: o.Objectives}
+	c := &Config{Recipe: o.Recipe, Width: cmp.Or(o.Width, defaultWidth), Stem: cmp.Or(o.Stem, defaultStem), Preset: p, Findings: make([]string, findings), Batch: o.Batch, Objectives: o.Objectives}
 	if o.Recipe == Clip {
 		text := textTower
 		text.Vocab, text.MaxPositions = vocabulary, textLength
-		c.Text, c.Tokens, c.Dim = &text, textLength, commonDim
+		if o.Text != "" {
+			b, err := os.ReadFile(filepath.Join(o.Text, "config.json"))
+			if err != nil {
+				return f, fmt.Errorf("text: %w", err)
+			}
+			given, err := hfBert(b)
+			if err != nil {
+				return f, fmt.Errorf("text: %s: config.json: %w", o.Text, err)
+			}
+			text = *given
+		}
+		c.Text, c.Tokens, c.Dim = &text, min(textLength, text.MaxPositions), commonDim
 	}
 	f = Forecast{Studies: studies, Epochs: o.Epochs, Steps: o.Epochs * (studies / o.Batch), Batch: o.Batch, options: o, config: c}
 	f.StepFLOPs, err = f.flops(o.Batch, p.Shape, true)
@@ -52,7 +65,7 @@ func (f Forecast) graph(batch int, shape [3]int) (*net.Graph, map[string][]int, 
 	c := *f.config
 	c.Preset.Shape = shape
 	tokens := &net.WordPiece{}
-	r, err := newRecipe(&c, tokens, nil)
+	r, err := newRecipe(&c, tokens, starts{})
 	if err != nil {
 		return nil, nil, err
 	}

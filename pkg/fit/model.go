@@ -48,7 +48,7 @@ func loadModel(e engine.Engine, dir string) (m *Model, err error) {
 	}
 	if m.Config.Text != nil {
 		m.tokens, err = net.LoadWordPiece(filepath.Join(dir, vocabFile))
-		if err == nil && m.tokens.Size() != m.Config.Text.Vocab {
+		if err == nil && m.tokens.Size() > m.Config.Text.Vocab {
 			err = fmt.Errorf("%s: %d tokens, %s says %d", filepath.Join(dir, vocabFile), m.tokens.Size(), configFile, m.Config.Text.Vocab)
 		}
 	}

@@ -69,6 +69,11 @@ type Options struct {
 	DType      string      // bf16: of the products of convolutions and linear layers; "": f32
 	Init       string      // clip: folder of the model whose vision tower it starts from; "": from random weights
 
+	Vision    string   // file of weights under torchvision's names that the vision tower starts from; "": random ones, or Init's
+	Partial   bool     // Vision may lack some, which then start at random
+	Text      string   // clip: folder of Hugging Face's with the BERT that the text tower starts from; "": a small one, at random
+	Trainable []string // globs of the parameters that are trained; nil: all
+
 	Recompute  bool          // train in less memory and more time; changes no result
 	Workers    int           // goroutines that prepare batches; GOMAXPROCS; changes no result
 	Memory     int64         // bytes of prepared batches and of volumes that are read; 0: two batches; changes no result
@@ -105,6 +110,15 @@ func (o Options) defaults() (Options, error) {
 	}
 	if o.Recipe != Clip && o.Init != "" {
 		errs = append(errs, fmt.Errorf("init %q: only for recipe %s", o.Init, Clip))
+	}
+	if o.Vision != "" && o.Init != "" || o.Partial && o.Vision == "" {
+		errs = append(errs, fmt.Errorf("vision %q, init %q, partial %v: one of vision and init, and partial only with vision", o.Vision, o.Init, o.Partial))
+	}
+	if o.Text != "" && o.Recipe != Clip {
+		errs = append(errs, fmt.Errorf("text %q: only for recipe %s", o.Text, Clip))
+	}
+	if bad := BadGlobs(o.Trainable); bad != nil {
+		errs = append(errs, fmt.Errorf("trainable %q: want a parameter's name, in which * stands for any text", bad[0]))
 	}
 	clip := o.Recipe == Clip
 	o.Epochs = cmp.Or(o.Epochs, pick(clip, 8, 10))

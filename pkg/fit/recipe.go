@@ -3,6 +3,7 @@ package fit
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"silverbeam/pkg/engine"
@@ -37,14 +38,14 @@ var clipHyper = hyper{Beta1: 0.9, Beta2: 0.98, Eps: 1e-6, Decay: 0.2, MaxNorm: 1
 // took the macro AUC of held-out volumes from 0.70 to 0.74 in the same number of steps.
 const headRate = 10
 
-// In CLIP from trained vision weights, the vision tower waits for the rest, which starts at random and must catch up.
+// In CLIP from trained weights of a tower, that one waits for the rest, which starts at random and must catch up.
 const (
 	visualRate = 0.1
 	freshRate  = 3.0
 )
 
-// newRecipe makes the net and views that a configuration describes. start is the initial model's weights.
-func newRecipe(c *Config, tokens *net.WordPiece, start map[string]net.Tensor) (r *recipe, err error) {
+// newRecipe makes the net and views that a configuration describes.
+func newRecipe(c *Config, tokens *net.WordPiece, from starts) (r *recipe, err error) {
 	image := newImageView(c.Preset, pick(c.Augment == Strong, strongly, lightly))
 	switch c.Recipe {
 	case Supervised:
@@ -55,16 +56,15 @@ func newRecipe(c *Config, tokens *net.WordPiece, start map[string]net.Tensor) (r
 		} else {
 			r.graph, err = net.SupervisedBy(c.visual(), weighted(c.Objectives))
 		}
-		r.split = net.Split{Towers: r.graph}
+		r.split, r.start = net.Split{Towers: r.graph}, from.vision
 		r.rate = func(name string) float64 { return pick(strings.HasPrefix(name, "fc."), headRate, 1.0) }
 	case Clip:
-		r = &recipe{views: []view{image, textView{tokens, c.Tokens, true, hidden}}, hyper: clipHyper}
+		r = &recipe{views: []view{image, textView{tokens, c.Tokens, true, pick(c.TextFrom != nil, 0, hidden)}}, hyper: clipHyper}
 		if r.graph, err = net.NewCLIP(c.clip()); err == nil {
 			r.split, err = net.SplitCLIP(c.clip(), c.Batch)
 		}
-		if start != nil {
-			r.start, err = visualOf(r.graph, start)
-			r.rate = func(name string) float64 { return pick(strings.HasPrefix(name, "visual."), visualRate, freshRate) }
+		if err == nil {
+			err = r.begin(from)
 		}
 	default:
 		err = fmt.Errorf("recipe %q: want %s or %s", c.Recipe, Supervised, Clip)
@@ -72,7 +72,61 @@ func newRecipe(c *Config, tokens *net.WordPiece, start map[string]net.Tensor) (r
 	if err == nil && c.Objectives != nil {
 		r.views = append(r.views, viewsOf(c, r.graph)...)
 	}
+	if err == nil && c.Trainable != nil {
+		err = r.freeze(c.Trainable)
+	}
 	return r, err
+}
+
+// begin has the towers of a clip recipe start from weights, and learn at a lower rate then than what starts at random.
+func (r *recipe) begin(from starts) (err error) {
+	r.start = map[string]net.Tensor{}
+	var trained []string // the towers' prefixes
+	if from.init != nil {
+		if r.start, err = visualOf(r.graph, from.init); err != nil {
+			return err
+		}
+		trained = append(trained, "visual.")
+	}
+	for prefix, weights := range map[string]map[string]net.Tensor{"visual.": from.vision, "text.": from.text} {
+		if weights == nil {
+			continue
+		}
+		trained = append(trained, prefix)
+		for _, p := range r.graph.Params {
+			if name, ok := strings.CutPrefix(p.Name, prefix); ok {
+				if t, ok := weights[name]; ok {
+					r.start[p.Name] = t
+				}
+			}
+		}
+	}
+	if trained != nil {
+		r.rate = func(name string) float64 {
+			return pick(slices.ContainsFunc(trained, func(prefix string) bool { return strings.HasPrefix(name, prefix) }), visualRate, freshRate)
+		}
+	}
+	return nil
+}
+
+// freeze has the recipe train what globs name alone; each must name some parameter.
+func (r *recipe) freeze(globs []string) error {
+	for _, glob := range globs {
+		if !slices.ContainsFunc(r.graph.Params, func(p *net.Param) bool { return !p.Buffer && trains([]string{glob}, p.Name) }) {
+			return fmt.Errorf("trainable %q names no parameter: want one such as %s", glob, r.graph.Params[0].Name)
+		}
+	}
+	rate := r.rate
+	r.rate = func(name string) float64 {
+		switch {
+		case !trains(globs, name):
+			return 0
+		case rate == nil:
+			return 1
+		}
+		return rate(name)
+	}
+	return nil
 }
 
 // compile readies the net for batches of these shapes.

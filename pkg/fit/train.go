@@ -3,6 +3,7 @@ package fit
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -61,6 +62,7 @@ type job struct {
 	config   *Config
 	tokens   *net.WordPiece // nil without a text tower
 	recipe   *recipe
+	frozen   *Frozen // what the training is to leave as it is; nil: nothing
 	loader   *loader
 	program  engine.Program
 	adam     *AdamW
@@ -131,8 +133,11 @@ func (c *Config) result(skipped bool) Result {
 }
 
 // prepare compiles the net for the batch, and goes to where an earlier process left off.
-func (j *job) prepare(e engine.Engine, c *corpus, start map[string]net.Tensor) (err error) {
+func (j *job) prepare(e engine.Engine, c *corpus, start starts) (err error) {
 	if j.recipe, err = newRecipe(j.config, j.tokens, start); err != nil {
+		return err
+	}
+	if j.frozen, err = frozen(j.recipe.graph, j.config.Trainable, j.recipe.weights(j.config.Seed)); err != nil {
 		return err
 	}
 	if j.loader, err = newLoader(c, j.config, j.recipe.views, j.options); err != nil {
@@ -324,6 +329,10 @@ func (j *job) finish() error {
 	if err != nil {
 		return err
 	}
+	if now, err := frozen(j.recipe.graph, j.config.Trainable, weights); err != nil || j.frozen != nil && *now != *j.frozen {
+		return errors.Join(err, fmt.Errorf("%d parameters that were not to be trained have changed", j.frozen.Parameters))
+	}
+	j.config.Frozen = j.frozen
 	if j.tokens != nil {
 		if err := shard.WriteFile(filepath.Join(j.dir, vocabFile), j.tokens.Bytes()); err != nil {
 			return err

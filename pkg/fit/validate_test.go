@@ -122,7 +122,7 @@ func TestValidationLossIsTheGraphs(t *testing.T) {
 		if _, err := j.describe(c, "t"); err != nil {
 			t.Fatal(err)
 		}
-		r, err := newRecipe(j.config, j.tokens, nil)
+		r, err := newRecipe(j.config, j.tokens, starts{})
 		if err != nil {
 			t.Fatal(err)
 		}

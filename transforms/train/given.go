@@ -12,8 +12,12 @@ import (
 	"silverbeam/schemas"
 )
 
-// ErrWeights says that a folder that was given does not hold a finished model.
-var ErrWeights = errors.New("no finished model")
+// ErrWeights says that a folder that was given does not hold a finished model, ErrStart that what was given to start from does not
+// fit.
+var (
+	ErrWeights = errors.New("no finished model")
+	ErrStart   = errors.New("no weights to start from")
+)
 
 // modelFiles are what a model is, without the history of its training; config.json last, as in training.
 var modelFiles = []string{"model.safetensors", "vocab.txt", "config.json"}
@@ -21,6 +25,9 @@ var modelFiles = []string{"model.safetensors", "vocab.txt", "config.json"}
 // Ready looks at the weights that are given, if there are any.
 func (o Options) Ready([]string) error {
 	if o.Weights == "" {
+		if err := fit.CheckPretrained(o.Fit()); err != nil {
+			return fmt.Errorf("%w: %w", ErrStart, err)
+		}
 		return nil
 	}
 	_, err := given(o.Weights)

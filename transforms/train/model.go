@@ -42,6 +42,11 @@ type Options struct {
 	Seed   uint64  `yaml:"seed"`   // of weights, order and augmentation; default 1
 	Init   string  `yaml:"init"`   // clip: the step whose vision encoder it starts from
 
+	Vision    string   `yaml:"vision"`    // a .safetensors file with weights under torchvision's names that the vision encoder starts from; default: random ones, or init's
+	Partial   bool     `yaml:"partial"`   // vision may lack some of the encoder's weights, which then start at random
+	Text      string   `yaml:"text"`      // clip: a folder of Hugging Face's with the BERT that the text encoder starts from: config.json, vocab.txt, model.safetensors; default: a small one, at random
+	Trainable []string `yaml:"trainable"` // the parameters that are trained, by name, in which * stands for any text; the others stay as they are; default: all are
+
 	Sample     string      `yaml:"sample"`     // balanced: studies of rare findings have more turns in an epoch, others fewer; default: each has one
 	Augment    string      `yaml:"augment"`    // strong: volumes are also turned, scaled and made noisy; default: shifted and recalibrated a little
 	Share      float64     `yaml:"share"`      // of the training patients, the first by a hash, so that a share holds all smaller ones; default 1
@@ -97,6 +102,18 @@ func (o Options) Validate() error {
 	}
 	if !slices.Contains(Recipes, o.Recipe) {
 		bad("recipe", o.Recipe, "one of "+strings.Join(Recipes, ", "))
+	}
+	if o.Vision != "" && o.Init != "" {
+		bad("vision", o.Vision, "not with init, which gives the vision encoder")
+	}
+	if o.Partial && o.Vision == "" {
+		bad("partial", o.Partial, "only with vision")
+	}
+	if o.Text != "" && o.Recipe != fit.Clip {
+		bad("text", o.Text, "only for recipe clip")
+	}
+	for _, glob := range fit.BadGlobs(o.Trainable) {
+		bad("trainable", glob, "a parameter's name, in which * stands for any text")
 	}
 	if o.Width != 0 && (o.Width < 8 || o.Width > 128 || o.Width%8 != 0) {
 		bad("width", o.Width, "a multiple of 8 from 8 to 128")
@@ -218,7 +235,8 @@ func objectives(all []Objective) (out []fit.Objective) {
 func (o Options) Fit() fit.Options {
 	return fit.Options{Recipe: o.Recipe, Width: o.Width, Stem: o.Stem, Epochs: o.Epochs, Batch: o.Batch, LR: o.LR, Seed: o.Seed,
 		Sample: o.Sample, Augment: o.Augment, Share: o.Share, Window: o.Window, Memory: int64(o.MemoryMB) << 20,
-		Objectives: objectives(o.Objectives), Validate: o.Validation, Patience: o.Patience, Accumulate: o.Accumulate, Recompute: o.Recompute, FrozenBN: o.FrozenBN, Engine: o.Engine, DType: o.DType, Init: o.Init}
+		Objectives: objectives(o.Objectives), Validate: o.Validation, Patience: o.Patience, Accumulate: o.Accumulate, Recompute: o.Recompute, FrozenBN: o.FrozenBN, Engine: o.Engine, DType: o.DType, Init: o.Init,
+		Vision: o.Vision, Partial: o.Partial, Text: o.Text, Trainable: o.Trainable}
 }
 
 // Spent is the time that a step's model has taken so far, over all runs, its processors' and that in which it had a GPU; zero
