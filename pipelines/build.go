@@ -161,6 +161,8 @@ func (g *Graph) Build(run schemas.Run) (*beam.Pipeline, error) {
 			cols[i], err = dataset.Shards(s, sinks[st.Name], *o, g.Names, !hasTable, run, in, done)
 		case *train.Options:
 			cols[i] = train.Model(s, st.Name, *o, g.Findings, run, in)
+		case *train.CommandOptions:
+			cols[i] = train.Command(s, st.Name, *o, g.Findings, run, in)
 		case *evaluate.LabelsOptions:
 			cols[i], err = evaluate.Labels(s, sinks[st.Name], *o, g.Names, run, in, done)
 		case *evaluate.ScoreOptions:

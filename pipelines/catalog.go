@@ -21,6 +21,8 @@ var Catalog = []Type{
 		Doc: "makes training data: one Arrow file a batch of volumes with their labels, and a manifest"},
 	{Type: train.Name, Takes: []Kind{Shards, Weights}, Gives: Weights, New: func() Options { return new(train.Options) },
 		Names: map[string]Kind{"init": Weights}, Doc: "trains a model on the run's data set"},
+	{Type: train.CommandName, Takes: []Kind{Shards, Weights}, Gives: Weights, New: func() Options { return new(train.CommandOptions) },
+		Names: map[string]Kind{"init": Weights}, Doc: "has another program train a model on the run's data set"},
 	{Type: evaluate.LabelsName, Takes: []Kind{Batches}, Gives: Figures, New: func() Options { return new(evaluate.LabelsOptions) },
 		Doc: "compares labels with a truth, finding by finding"},
 	{Type: evaluate.ClassifierName, Takes: []Kind{Weights}, Gives: Figures, New: func() Options { return new(evaluate.ScoreOptions) },

@@ -49,6 +49,8 @@ func (p *Plan) Trainings(g *Graph) error {
 			if o.Preset != "" {
 				preset = o.Preset
 			}
+		case *train.CommandOptions:
+			models[s.Name] = &train.Options{Width: o.Width, Stem: o.Stem}
 		case *train.Options:
 			models[s.Name] = o
 			if o.Weights != "" {

@@ -48,6 +48,9 @@ type Config struct {
 	TextFrom     *Pretrained   `json:"text_from,omitempty"`
 	Trainable    []string      `json:"trainable,omitempty"` // Options.Trainable
 
+	Command []string          `json:"command,omitempty"` // of a model that another program made: Command.Args
+	Files   map[string]string `json:"files,omitempty"`   // likewise, Command.Files: name → hex SHA-256
+
 	DType   string  `json:"dtype,omitempty"` // of products; left out: f32
 	Epochs  int     `json:"epochs"`
 	Batch   int     `json:"batch"`
@@ -77,6 +80,7 @@ type Config struct {
 	Valid    float64 `json:"valid_loss,omitempty"`  // of that epoch, on what Validate names
 	Seconds  float64 `json:"seconds"`               // of training
 	CPU      float64 `json:"cpu_seconds"`
+	GPU      float64 `json:"gpu_seconds,omitempty"`
 	Frozen   *Frozen `json:"frozen,omitempty"` // what Trainable leaves out; left out: nothing was
 }
 
@@ -84,7 +88,7 @@ type Config struct {
 func (c *Config) identify() {
 	named := *c
 	named.Identity, named.Weights, named.Loss, named.Seconds, named.CPU = "", "", 0, 0, 0
-	named.Taken, named.Best, named.Valid, named.Frozen = 0, 0, 0, nil
+	named.Taken, named.Best, named.Valid, named.Frozen, named.GPU = 0, 0, 0, nil, 0
 	b, err := json.Marshal(named)
 	if err != nil {
 		panic("fit: " + err.Error()) // numbers are checked to be finite

@@ -74,6 +74,9 @@ func (j *job) startFrom(dir string) (map[string]net.Tensor, error) {
 		return nil, err
 	}
 	c, o := j.config, j.options
+	if old.Recipe == commandRecipe {
+		return nil, fmt.Errorf("%s was made by %s: its net is not known here", dir, filepath.Base(old.Command[0]))
+	}
 	if old.PresetDigest != c.PresetDigest {
 		return nil, fmt.Errorf("%s was trained on volumes of preset %s (%.12s), the data set has %s (%.12s)",
 			dir, old.Preset.Name, old.PresetDigest, c.Preset.Name, c.PresetDigest)

@@ -42,7 +42,7 @@ type Progress struct {
 	Seconds float64   `json:"seconds"`              // of training so far, over all its processes
 	ETA     float64   `json:"eta_seconds"`          // to the last step, at the pace of this process
 	Updated time.Time `json:"updated"`
-	Waits   string    `json:"waits,omitempty"` // what for, before its first step
+	Says    string    `json:"says,omitempty"` // where it takes no steps: what it waits for, or what program runs
 }
 
 const (
@@ -88,7 +88,7 @@ func (p Progress) write(dir string) error {
 // waits tells in a model's folder that its training waits for the GPU.
 func waits(dir string) {
 	p, _ := ReadProgress(dir) // none yet, or that of an earlier process
-	p.Waits, p.ETA, p.Updated = "waits for the GPU, which another training has", 0, time.Now().UTC()
+	p.Says, p.ETA, p.Updated = "waits for the GPU, which another training has", 0, time.Now().UTC()
 	_ = p.write(dir)
 }
 

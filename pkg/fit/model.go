@@ -46,6 +46,9 @@ func loadModel(e engine.Engine, dir string) (m *Model, err error) {
 	if m.Config, m.weights, err = loadWeights(dir); err != nil {
 		return nil, err
 	}
+	if m.Config.Recipe == commandRecipe {
+		return nil, fmt.Errorf("%s: made by %s: its net is not known here (recipe: supervised says that it is that of a supervised model)", dir, filepath.Base(m.Config.Command[0]))
+	}
 	if m.Config.Text != nil {
 		m.tokens, err = net.LoadWordPiece(filepath.Join(dir, vocabFile))
 		if err == nil && m.tokens.Size() > m.Config.Text.Vocab {

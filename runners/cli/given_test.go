@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,7 @@ func TestTrained(t *testing.T) {
 	t.Run("evaluate-only", func(t *testing.T) { l.with(t).evaluatesOnly() })
 	t.Run("escrow", func(t *testing.T) { l.with(t).settlesFirst() })
 	t.Run("validate", func(t *testing.T) { l.with(t).validates() })
+	t.Run("command", func(t *testing.T) { l.with(t).commands() })
 	t.Run("compare", func(t *testing.T) { l.with(t).compares() }) // with evaluate-only's run
 }
 
@@ -55,6 +57,41 @@ func (l *lab) foretells() {
 		}
 	}
 	if !strings.Contains(out, "training   vision: ") || !strings.Contains(out, "assumes    H100: 35 % (20 to 37)") {
+		l.Error(out)
+	}
+}
+
+// A model that another program made in a run is evaluated and started from as one that was trained here, and booked; a
+// program that fails, or that there is none of, ends the run.
+func (l *lab) commands() {
+	file := regexp.MustCompile(`(?m)^.*name: vision, type: train.Model.*$`).ReplaceAllLiteralString(strings.ReplaceAll(smallDemo(l.T), "batch: 8", "batch: 4"),
+		`  - {name: vision, type: train.Command, config: {command: [sh, -ec, "cp $FROM/model.safetensors {out}/; cat $FROM/history.jsonl > {out}/history.jsonl"], recipe: supervised, width: 8}}`)
+	l.write("command.yaml", file)
+	l.Setenv("FROM", filepath.Join(l.dir, "trained/models/vision"))
+	l.succeed("run", "command.yaml", "--set", "data=data", "--run", "by-command")
+	var scores [2]string
+	for i, run := range []string{"trained", "by-command"} {
+		b, err := os.ReadFile(filepath.Join(l.dir, run, "eval", evaluate.ClassifierName+".scores.csv"))
+		if err != nil {
+			l.Fatal(err)
+		}
+		scores[i] = string(b)
+	}
+	if scores[0] != scores[1] || scores[0] == "" {
+		l.Error("the same weights give other scores")
+	}
+	var c fit.Config
+	l.read("by-command/models/clip/config.json", &c)
+	var of fit.Config
+	if l.read("by-command/models/vision/config.json", &of); c.Init != of.Weights || of.Steps == 0 || of.CPU <= 0 {
+		l.Errorf("clip starts from %.12s; %+v", c.Init, of)
+	}
+	l.write("fails.yaml", strings.Replace(file, `"cp $FROM`, `"exit 3; cp $FROM`, 1))
+	if out := l.exits(codeUsage, "run", "fails.yaml", "--set", "data=data", "--run", "fails"); !strings.Contains(out, "vision: sh: exit status 3; what it printed is in") {
+		l.Error(out)
+	}
+	l.write("none.yaml", strings.Replace(file, "command: [sh,", "command: [no-such-program,", 1))
+	if out := l.exits(codeUsage, "run", "none.yaml", "--set", "data=data", "--run", "none-such"); !strings.Contains(out, `command: exec: "no-such-program"`) {
 		l.Error(out)
 	}
 }

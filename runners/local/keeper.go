@@ -96,7 +96,7 @@ func (k *keeper) tell(due bool) {
 // firstPage writes the page once every batch is done, for the time that trainings take: Beam hands a fused stage's results
 // on only when the stage ends. What stands in its way will be told by the page at the end.
 func (k *keeper) firstPage() {
-	if trains := func(s schemas.StepReport) bool { return s.Type == train.Name }; k.early || !slices.ContainsFunc(k.report.Steps, trains) {
+	if trains := func(s schemas.StepReport) bool { return train.Trains(s.Type) }; k.early || !slices.ContainsFunc(k.report.Steps, trains) {
 		return
 	}
 	t, err := k.counter.Count()
@@ -155,7 +155,7 @@ func (k *keeper) fill(t *publish.Tally, whole bool) {
 		if s.Unit == "" && whole {
 			s.Unit, s.In, s.Out = "results", 1, 1
 		}
-		if s.Type == train.Name {
+		if train.Trains(s.Type) {
 			s.Seconds, s.CPUSeconds, _ = train.Spent(k.o.Dir, s.Name)
 		}
 	}
@@ -181,7 +181,7 @@ func (k *keeper) book(t *publish.Tally) error {
 		}
 	}
 	for _, s := range k.report.Steps {
-		if s.Type == train.Name {
+		if train.Trains(s.Type) {
 			_, cpu, gpu := train.Spent(k.o.Dir, s.Name)
 			t.Bookings = append(t.Bookings, ledger.Booking{Step: s.Name, CPUSeconds: cpu, GPUSeconds: gpu})
 		}

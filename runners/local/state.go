@@ -132,13 +132,13 @@ func (s *State) training(dir string, r schemas.Report) {
 			Epoch       int
 			Loss        float64
 			ETASeconds  float64 `json:"eta_seconds"`
-			Waits       string
+			Says        string
 			Finished    bool
 		}
 		b, err := os.ReadFile(filepath.Join(dir, "models", st.Name, "progress.json"))
 		if err == nil && json.Unmarshal(b, &p) == nil && !p.Finished {
 			s.Step, s.Done, s.Total, s.ETASeconds = st.Name, p.Step, p.Steps, p.ETASeconds
-			if s.Detail = p.Waits; p.Waits == "" {
+			if s.Detail = p.Says; p.Says == "" {
 				s.Detail = fmt.Sprintf("epoch %d, loss %.4f", p.Epoch, p.Loss)
 			}
 		}

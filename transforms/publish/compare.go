@@ -316,7 +316,7 @@ func changes(a, b *source) (out []html.Change) {
 			facts["version of "+k] = v
 		}
 		for _, step := range r.Steps {
-			if step.Type == "train.Model" {
+			if step.Type == "train.Model" || step.Type == "train.Command" {
 				maps.Copy(facts, s.modelFacts(step.Name))
 			}
 		}

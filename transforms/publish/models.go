@@ -20,7 +20,7 @@ const curvePoints = 200
 // training reads the history of every model.
 func (src *source) training() (out []html.Training) {
 	for _, s := range src.report.Steps {
-		if s.Type != "train.Model" {
+		if s.Type != "train.Model" && s.Type != "train.Command" {
 			continue
 		}
 		dir := filepath.Join(src.dir, "models", s.Name)

@@ -239,10 +239,17 @@ func (o Options) Fit() fit.Options {
 		Vision: o.Vision, Partial: o.Partial, Text: o.Text, Trainable: o.Trainable}
 }
 
+// Trains says whether a step of a type trains a model.
+func Trains(stepType string) bool { return stepType == Name || stepType == CommandName }
+
 // Spent is the time that a step's model has taken so far, over all runs, its processors' and that in which it had a GPU; zero
 // before its first step.
 func Spent(dir, step string) (seconds, cpuSeconds, gpuSeconds float64) {
-	all, err := fit.ReadHistory(filepath.Join(dir, "models", step))
+	dir = filepath.Join(dir, "models", step)
+	all, err := fit.ReadHistory(dir)
+	if c, bad := fit.ReadConfig(dir); bad == nil && c.Command != nil { // whose history is its own
+		return c.Seconds, c.CPU, c.GPU
+	}
 	if err != nil || len(all) == 0 {
 		return 0, 0, 0
 	}

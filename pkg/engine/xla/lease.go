@@ -86,6 +86,34 @@ func Acquire(ctx context.Context, told func()) (leave func(), err error) {
 	return ours.acquire(ctx, library, leaseFile(os.Getenv), told)
 }
 
+// Reserve is Acquire for another program that uses the GPU: it needs no plugin, and lets other processes have the GPU after leave.
+func Reserve(ctx context.Context, told func()) (leave func(), err error) {
+	connected.Lock()
+	used := connected.c != nil && connected.c.platform != "cpu"
+	connected.Unlock()
+	if used {
+		return nil, fmt.Errorf("%w by this process, whose engine xla has its memory: another run of the same file does what is left", ErrInUse)
+	}
+	leave, err = ours.acquire(ctx, "", leaseFile(os.Getenv), told)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		ours.give()
+		leave()
+	}, nil
+}
+
+// give gives the lease back.
+func (l *lease) give() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held != nil {
+		l.held.Close()
+		l.held = nil
+	}
+}
+
 func (l *lease) acquire(ctx context.Context, library, path string, told func()) (leave func(), err error) {
 	wait := func() error {
 		if told != nil {
