@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"silverbeam/schemas"
+	"silverbeam/transforms/evaluate"
+	"silverbeam/transforms/train"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -31,6 +33,7 @@ func (r *reader) steps(nodes []ast.Node) []Step {
 	for i, d := range drafts {
 		d.Input = r.input(drafts, i)
 		r.named(drafts[:i], d)
+		r.evaluates(drafts, d)
 		out[i] = d.Step
 	}
 	return out
@@ -215,6 +218,24 @@ func (r *reader) named(above []*draft, d *draft) {
 			r.unknownStep(d, key, d.config[key].value, s.text, above, []*draft{d})
 		} else if t := above[i].typ; t != nil && t.Gives != kind {
 			r.bad(d.config[key].value, d.Name, "", "%s: wants a step that gives a %s, and %s gives %s", key, kind, s.text, t.Gives)
+		} else if _, trains := d.Options.(*train.Options); trains && foreign(above[i]) {
+			r.bad(d.config[key].value, d.Name, "", "%s: %s gives a model of another net: with recipe: supervised it gives one of a supervised train.Model's", key, s.text)
+		}
+	}
+}
+
+// foreign says whether a step gives a model whose net is not known here.
+func foreign(d *draft) bool {
+	o, ok := d.Options.(*train.CommandOptions)
+	return ok && o.Recipe == ""
+}
+
+// evaluates says of a step that evaluates a model that it has one that can be.
+func (r *reader) evaluates(drafts []*draft, d *draft) {
+	switch d.Options.(type) {
+	case *evaluate.ScoreOptions, *evaluate.ZeroShotOptions, *evaluate.RetrievalOptions:
+		if d.Input >= 0 && foreign(drafts[d.Input]) {
+			r.bad(d.at, d.Name, "", "%s gives a model of another net, which cannot be evaluated here: with recipe: supervised it gives one of a supervised train.Model's", drafts[d.Input].Name)
 		}
 	}
 }

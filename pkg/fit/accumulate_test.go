@@ -149,7 +149,7 @@ func TestAccumulatedIsTheWholeBatch(t *testing.T) {
 			p, err := Accumulate(e, s, shapes, 2)
 			p = compiled(t, p, err, first)
 			same(t, whole, p, in, 1e-3)
-			same(t, whole, p, in, 1e-4)
+			same(t, whole, p, in, 1e-3)
 		}
 	}
 	t.Run("pairs", func(t *testing.T) { pairs(t, nil) })

@@ -39,8 +39,39 @@ const (
 	outputFile  = "output.log"   // of the program: it may hold what the program prints of reports
 )
 
-// grace is how long a program has to end that is asked to.
-const grace = 20 * time.Second
+// grace is how long a program has to end that is asked to: less than a run waits for its steps.
+const grace = 15 * time.Second
+
+// underWay is command.json.
+type underWay struct {
+	Identity string  `json:"identity"`
+	Seconds  float64 `json:"seconds"` // of the programs that have ended, however, as are the others
+	CPU      float64 `json:"cpu_seconds"`
+	GPU      float64 `json:"gpu_seconds,omitempty"`
+}
+
+func readUnderWay(dir string) (u underWay, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, commandFile))
+	if err == nil {
+		err = json.Unmarshal(b, &u)
+	}
+	return u, err
+}
+
+func (u underWay) write(dir string) error {
+	b, err := json.Marshal(u)
+	if err != nil {
+		return err
+	}
+	return shard.WriteFile(filepath.Join(dir, commandFile), append(b, '\n'))
+}
+
+// CommandSpent is what the programs of a model's folder have taken so far, but for one that was killed with its run; ok is false
+// where no Command works there.
+func CommandSpent(dir string) (seconds, cpu, gpu float64, ok bool) {
+	u, err := readUnderWay(dir)
+	return u.Seconds, u.CPU, u.GPU, err == nil
+}
 
 // Train runs the program on the data set in folder data, as Train does with a net of this program's: a finished model of the
 // same command, files and data is given at once; what was ended is run again in the folder as it left it; another command
@@ -64,14 +95,16 @@ func (o Command) Train(ctx context.Context, data *shard.Dataset, folder string, 
 	if err := clearOthers(dir, c.Identity); err != nil {
 		return Result{}, err
 	}
+	hold := []*os.File{held}
 	if o.GPU {
-		leave, err := xla.Reserve(ctx, func() { waits(dir) })
+		gpu, leave, err := xla.Reserve(ctx, func() { waits(dir) })
 		if err != nil {
 			return Result{}, err
 		}
 		defer leave()
+		hold = append(hold, gpu)
 	}
-	if err := o.run(ctx, c, folder, dir, held); err != nil {
+	if err := o.run(ctx, c, folder, dir, hold); err != nil {
 		return Result{}, err
 	}
 	if err := o.take(c, dir); err != nil {
@@ -110,10 +143,11 @@ const commandRecipe = "command"
 
 // clearOthers empties a model's folder of what another command left there, and notes whose it is.
 func clearOthers(dir, identity string) error {
-	var under struct{ Identity string }
-	path := filepath.Join(dir, commandFile)
-	if b, err := os.ReadFile(path); err == nil && json.Unmarshal(b, &under) == nil && under.Identity == identity {
+	if u, err := readUnderWay(dir); err == nil && u.Identity == identity {
 		return nil
+	}
+	if err := os.Remove(filepath.Join(dir, commandFile)); err != nil && !errors.Is(err, fs.ErrNotExist) { // first: half a folder is nobody's
+		return err
 	}
 	files, err := os.ReadDir(dir)
 	if err != nil {
@@ -127,17 +161,12 @@ func clearOthers(dir, identity string) error {
 			return err
 		}
 	}
-	under.Identity = identity
-	b, err := json.Marshal(under)
-	if err != nil {
-		return err
-	}
-	return shard.WriteFile(path, append(b, '\n'))
+	return underWay{Identity: identity}.write(dir)
 }
 
-// run runs the program to its end. It holds the folder's lock too, so that it keeps out others should this process die before
-// it; where the system can, it dies with this process.
-func (o Command) run(ctx context.Context, c *Config, folder, dir string, held *os.File) error {
+// run runs the program to its end, and ends what it has started and left. It holds the locks of the folder and of the GPU too, so
+// that it keeps out others should this process die before it; where the system can, it dies with this process.
+func (o Command) run(ctx context.Context, c *Config, folder, dir string, hold []*os.File) error {
 	out, err := os.OpenFile(filepath.Join(dir, outputFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -158,9 +187,12 @@ func (o Command) run(ctx context.Context, c *Config, folder, dir string, held *o
 		args = append(args, strings.NewReplacer("{data}", places["data"], "{out}", places["out"], "{init}", places["init"]).Replace(a))
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles, cmd.SysProcAttr, cmd.WaitDelay = append(os.Environ(), env...), out, out, []*os.File{held}, bound(), grace
+	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles, cmd.SysProcAttr, cmd.WaitDelay = append(os.Environ(), env...), out, out, hold, bound(), grace
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	before, _ := ReadProgress(dir)
+	spent, err := readUnderWay(dir)
+	if err != nil {
+		return err
+	}
 	began, ended := time.Now(), make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // a program ends with the thread that started it
@@ -168,33 +200,34 @@ func (o Command) run(ctx context.Context, c *Config, folder, dir string, held *o
 		err := cmd.Start()
 		if err == nil {
 			err = cmd.Wait()
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // workers of its own that have not ended with it
 		}
 		ended <- err
 	}()
 	p := Progress{Recipe: c.Recipe}
 	for {
-		p.Seconds, p.Updated = before.Seconds+time.Since(began).Seconds(), time.Now().UTC()
+		p.Seconds, p.Updated = spent.Seconds+time.Since(began).Seconds(), time.Now().UTC()
 		p.Says = fmt.Sprintf("%s has run for %v", filepath.Base(args[0]), time.Since(began).Round(time.Second))
-		if err := p.write(dir); err != nil {
-			return err
-		}
+		_ = p.write(dir) // for people alone
 		select {
 		case err := <-ended:
-			if ctx.Err() != nil {
-				if cmd.Process != nil { // what of its group has not ended with it
-					_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-				}
-				return ctx.Err()
+			took := time.Since(began).Seconds()
+			spent.Seconds += took
+			if s := cmd.ProcessState; s != nil {
+				spent.CPU += (s.UserTime() + s.SystemTime()).Seconds()
 			}
-			if err != nil {
+			if o.GPU {
+				spent.GPU += took
+			}
+			c.Seconds, c.CPU, c.GPU = spent.Seconds, spent.CPU, spent.GPU
+			kept := spent.write(dir)
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err != nil:
 				return fmt.Errorf("%s: %w; what it printed is in %s", filepath.Base(args[0]), err, out.Name())
 			}
-			c.Seconds = p.Seconds
-			c.CPU = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
-			if o.GPU {
-				c.GPU = c.Seconds
-			}
-			return nil
+			return kept
 		case <-time.After(time.Second):
 		}
 	}

@@ -51,7 +51,7 @@ func loadModel(e engine.Engine, dir string) (m *Model, err error) {
 	}
 	if m.Config.Text != nil {
 		m.tokens, err = net.LoadWordPiece(filepath.Join(dir, vocabFile))
-		if err == nil && m.tokens.Size() > m.Config.Text.Vocab {
+		if n := m.Config.Text.Vocab; err == nil && m.tokens.Size() != n && (m.Config.TextFrom == nil || m.tokens.Size() > n) {
 			err = fmt.Errorf("%s: %d tokens, %s says %d", filepath.Join(dir, vocabFile), m.tokens.Size(), configFile, m.Config.Text.Vocab)
 		}
 	}

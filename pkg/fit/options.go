@@ -117,6 +117,9 @@ func (o Options) defaults() (Options, error) {
 	if o.Text != "" && o.Recipe != Clip {
 		errs = append(errs, fmt.Errorf("text %q: only for recipe %s", o.Text, Clip))
 	}
+	if o.Trainable != nil && len(o.Trainable) == 0 {
+		errs = append(errs, errors.New("trainable: nothing would be trained"))
+	}
 	if bad := BadGlobs(o.Trainable); bad != nil {
 		errs = append(errs, fmt.Errorf("trainable %q: want a parameter's name, in which * stands for any text", bad[0]))
 	}

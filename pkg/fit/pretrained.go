@@ -69,6 +69,9 @@ func visionFrom(file string, o net.ResNet3D, partial bool) (*Pretrained, map[str
 		for _, prefix := range []string{"visual.", "module.", "model."} {
 			name = strings.TrimPrefix(name, prefix)
 		}
+		if _, twice := named[name]; twice {
+			return nil, nil, fmt.Errorf("%s: it has %s twice, behind different prefixes: keep one", file, name)
+		}
 		named[name] = t
 	}
 	g, err := net.Supervised(o, false, false)

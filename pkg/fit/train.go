@@ -242,14 +242,20 @@ func (j *job) take(ctx context.Context, b *batch) error {
 	}
 	j.step = b.step + 1
 	r.Seconds, r.CPU, r.Waited = j.seconds(), j.cpu(), j.before.Waited+j.waited
-	if r.GPU = j.before.GPU; j.gpu {
-		r.GPU += r.Seconds - j.before.Seconds
-	}
+	r.GPU = j.gpuSeconds()
 	return j.tell(r)
 }
 
 // seconds is the time of training so far.
 func (j *job) seconds() float64 { return j.before.Seconds + time.Since(j.began).Seconds() }
+
+// gpuSeconds is that part of seconds in which the training had a GPU.
+func (j *job) gpuSeconds() float64 {
+	if j.gpu {
+		return j.before.GPU + time.Since(j.began).Seconds()
+	}
+	return j.before.GPU
+}
 
 // cpu is the processor time of training so far, with whatever else the process did meanwhile.
 func (j *job) cpu() float64 { return j.before.CPU + processCPU() - j.beganCPU }
@@ -341,7 +347,7 @@ func (j *job) finish() error {
 	if err := shard.WriteFile(filepath.Join(j.dir, weightsFile), b); err != nil {
 		return err
 	}
-	j.config.Weights, j.config.Loss, j.config.Seconds, j.config.CPU = hexDigest(b), j.history.loss(), j.seconds(), j.cpu()
+	j.config.Weights, j.config.Loss, j.config.Seconds, j.config.CPU, j.config.GPU = hexDigest(b), j.history.loss(), j.seconds(), j.cpu(), j.gpuSeconds()
 	j.config.Best, j.config.Valid = j.best.epoch, j.best.loss
 	if j.step < j.config.Steps {
 		j.config.Taken = j.step

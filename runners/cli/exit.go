@@ -14,6 +14,7 @@ import (
 	"silverbeam/pipelines"
 	"silverbeam/pkg/bucket"
 	"silverbeam/pkg/engine/xla"
+	"silverbeam/pkg/fit"
 	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/llm"
 	"silverbeam/pkg/shard"
@@ -70,7 +71,7 @@ var classes = []struct {
 	code int
 	is   func(error) bool
 }{
-	{codeTemporary, is(syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, local.ErrBusy, ledger.ErrBusy, ledger.ErrLost, xla.ErrInUse)},
+	{codeTemporary, is(syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, local.ErrBusy, ledger.ErrBusy, ledger.ErrLost, fit.ErrBusy, xla.ErrInUse)},
 	{codeTemporary, is(syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ENOTCONN)},
 	{codeTemporary, as[flink.Lost]},
 	{codeUsage, as[pipelines.Problems]},

@@ -11,7 +11,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"silverbeam/pipelines"
 	"silverbeam/pkg/fit"
@@ -85,6 +87,31 @@ func (l *lab) commands() {
 	var of fit.Config
 	if l.read("by-command/models/vision/config.json", &of); c.Init != of.Weights || of.Steps == 0 || of.CPU <= 0 {
 		l.Errorf("clip starts from %.12s; %+v", c.Init, of)
+	}
+	for _, s := range l.report("by-command").Steps {
+		if s.Name == "vision" && (s.CPUSeconds != of.CPU || s.Seconds != of.Seconds) {
+			l.Errorf("booked %v s and %v CPU-s, took %v and %v", s.Seconds, s.CPUSeconds, of.Seconds, of.CPU)
+		}
+	}
+	l.write("slow.yaml", strings.Replace(file, `"cp $FROM`, `"trap 'touch {out}/asked; exit 1' TERM; touch {out}/begun; sleep 1000 & wait; cp $FROM`, 1))
+	slow := l.command("run", "slow.yaml", "--set", "data=data", "--run", "slow")
+	if err := slow.Start(); err != nil {
+		l.Fatal(err)
+	}
+	l.Cleanup(func() { slow.Process.Kill(); slow.Wait() })
+	has := func(name string) bool {
+		_, err := os.Stat(filepath.Join(l.dir, "slow/models/vision", name))
+		return err == nil
+	}
+	for range 3000 {
+		if has("begun") {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	_ = slow.Process.Signal(syscall.SIGTERM)
+	if _ = slow.Wait(); slow.ProcessState.ExitCode() != codeSignal+int(syscall.SIGTERM) || !has("asked") {
+		l.Errorf("a run that was told to end: %v; its program was asked to: %v", slow.ProcessState, has("asked"))
 	}
 	l.write("fails.yaml", strings.Replace(file, `"cp $FROM`, `"exit 3; cp $FROM`, 1))
 	if out := l.exits(codeUsage, "run", "fails.yaml", "--set", "data=data", "--run", "fails"); !strings.Contains(out, "vision: sh: exit status 3; what it printed is in") {

@@ -30,11 +30,16 @@ func (src *source) training() (out []html.Training) {
 		}
 		t := html.Training{Name: s.Name, Steps: points[len(points)-1].Step + 1, Seconds: seconds, Points: thin(points)}
 		var c struct {
-			Recipe string
-			Epochs int
+			Recipe  string
+			Epochs  int
+			Seconds float64
+			Command []string
 		}
 		if p, err := os.ReadFile(filepath.Join(dir, "config.json")); err == nil && json.Unmarshal(p, &c) == nil {
 			t.Recipe, t.Epochs, t.Parameters = c.Recipe, c.Epochs, parameters(filepath.Join(dir, "model.safetensors"))
+			if c.Command != nil { // whose history is its own
+				t.Seconds = c.Seconds
+			}
 		}
 		out = append(out, t)
 	}

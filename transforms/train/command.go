@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 
 	"silverbeam/pkg/fit"
 	"silverbeam/pkg/shard"
@@ -40,6 +43,17 @@ func (o CommandOptions) Validate() error {
 	if len(o.Command) == 0 || o.Command[0] == "" {
 		bad("command", fmt.Sprint(o.Command), "a list of a program and its arguments")
 	}
+	names := map[string]bool{}
+	for _, file := range o.Files {
+		if name := filepath.Base(file); names[name] {
+			bad("files", file, "files of different names")
+		} else {
+			names[name] = true
+		}
+	}
+	if o.Init == "" && slices.ContainsFunc(o.Command, func(a string) bool { return strings.Contains(a, "{init}") }) {
+		bad("init", "", "a step, where the command has {init}")
+	}
 	if o.Recipe != "" && o.Recipe != fit.Supervised {
 		bad("recipe", o.Recipe, "supervised, or none")
 	}
@@ -55,8 +69,13 @@ func (o CommandOptions) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Ready looks for the program.
+// Ready looks for the program and the files that it depends on.
 func (o CommandOptions) Ready([]string) error {
+	for _, file := range o.Files {
+		if _, err := os.Stat(file); err != nil {
+			return fmt.Errorf("files: %w", err)
+		}
+	}
 	if _, err := exec.LookPath(o.Command[0]); err != nil {
 		return fmt.Errorf("command: %w", err)
 	}
@@ -81,6 +100,8 @@ type commander struct {
 }
 
 func (t commander) emit(ctx context.Context, emit func(schemas.Model)) error {
+	ctx, leave := batch.Enter(ctx, t.Run.Dir)
+	defer leave()
 	m, err := t.train(ctx)
 	if err != nil {
 		return batch.Stop(t.Run, fmt.Errorf("%s: %w", t.Name, err))

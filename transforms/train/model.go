@@ -112,6 +112,9 @@ func (o Options) Validate() error {
 	if o.Text != "" && o.Recipe != fit.Clip {
 		bad("text", o.Text, "only for recipe clip")
 	}
+	if o.Trainable != nil && len(o.Trainable) == 0 {
+		bad("trainable", "[]", "at least one parameter, or no such key")
+	}
 	for _, glob := range fit.BadGlobs(o.Trainable) {
 		bad("trainable", glob, "a parameter's name, in which * stands for any text")
 	}
@@ -247,8 +250,8 @@ func Trains(stepType string) bool { return stepType == Name || stepType == Comma
 func Spent(dir, step string) (seconds, cpuSeconds, gpuSeconds float64) {
 	dir = filepath.Join(dir, "models", step)
 	all, err := fit.ReadHistory(dir)
-	if c, bad := fit.ReadConfig(dir); bad == nil && c.Command != nil { // whose history is its own
-		return c.Seconds, c.CPU, c.GPU
+	if seconds, cpu, gpu, ok := fit.CommandSpent(dir); ok { // whose history is its own
+		return seconds, cpu, gpu
 	}
 	if err != nil || len(all) == 0 {
 		return 0, 0, 0
@@ -270,6 +273,8 @@ func (f *onModel) ProcessElement(ctx context.Context, _ schemas.Model, emit func
 }
 
 func (t trainer) emit(ctx context.Context, emit func(schemas.Model)) error {
+	ctx, leave := batch.Enter(ctx, t.Run.Dir)
+	defer leave()
 	m, err := t.train(ctx)
 	if err != nil {
 		return batch.Stop(t.Run, fmt.Errorf("%s: %w", t.Name, err))

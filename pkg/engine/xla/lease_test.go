@@ -107,6 +107,61 @@ func TestLeaseWithinAProcess(t *testing.T) {
 	})
 }
 
+// While another program has the GPU by this process, the plugin may not take it; afterwards the lease is free for other processes.
+func TestReserved(t *testing.T) {
+	if connected.c != nil {
+		t.Skip("the plugin of these tests has the device")
+	}
+	t.Cleanup(ours.give)
+	t.Setenv(visibleGPUs, "test-"+filepath.Base(t.TempDir()))
+	path := leaseFile(os.Getenv)
+	t.Cleanup(func() { os.Remove(path) })
+	held, leave, err := Reserve(t.Context(), nil)
+	if err != nil || held == nil || len(busy) != 1 {
+		t.Fatal(held, err)
+	}
+	if err := ours.connects(path); !errors.Is(err, ErrInUse) {
+		t.Errorf("%v, want that a program has the GPU", err)
+	}
+	var other lease
+	if err := other.take(path); !errors.Is(err, ErrInUse) {
+		t.Errorf("%v: another has it too", err)
+	}
+	leave()
+	if err := other.take(path); err != nil || len(busy) != 0 {
+		t.Errorf("%v, %d use it", err, len(busy))
+	}
+	if err := ours.connects(path); !errors.Is(err, ErrInUse) {
+		t.Errorf("%v, want that another process has the GPU", err)
+	}
+	other.give()
+	if err := ours.connects(path); err != nil {
+		t.Error(err)
+	}
+	link := path + ".link"
+	if err := os.Symlink(filepath.Join(t.TempDir(), "victim"), link); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(link) })
+	if err := other.take(link); err == nil {
+		t.Error("a link was followed")
+	}
+}
+
+// This process shows the plugin the GPU that its lease is of, and no other.
+func TestOneGPU(t *testing.T) {
+	for was, want := range map[string]string{"2,3": "2", "GPU-1": "GPU-1", "": ""} {
+		t.Setenv(visibleGPUs, was)
+		if oneGPU(); os.Getenv(visibleGPUs) != want {
+			t.Errorf("%q became %q, want %q", was, os.Getenv(visibleGPUs), want)
+		}
+	}
+	os.Unsetenv(visibleGPUs)
+	if oneGPU(); os.Getenv(visibleGPUs) != "0" {
+		t.Errorf("none became %q", os.Getenv(visibleGPUs))
+	}
+}
+
 // A GPU has one file, by what a process can name first.
 func TestLeaseFile(t *testing.T) {
 	for visible, want := range map[string]string{"": "0", "0": "0", "3,4": "3", "GPU-5d1a/x,1": "GPU-5d1a_x", "MIG-../..": "MIG-_____"} {

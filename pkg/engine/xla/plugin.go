@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -75,30 +76,50 @@ func device() (c *client, err error) {
 	connected.Lock()
 	defer connected.Unlock()
 	if connected.c == nil {
+		oneGPU()
 		connected.c, err = connect(os.Getenv)
 	}
 	return connected.c, err
 }
 
-// connect finds and starts a plugin.
-func connect(env func(string) string) (*client, error) {
+// plugged is find's library, which is there.
+func plugged(env func(string) string) (string, error) {
 	path, err := find(env)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s: %s names no file: %s", ErrPlugin, path, Library, hint)
+		return "", fmt.Errorf("%w: %s: %s names no file: %s", ErrPlugin, path, Library, hint)
+	}
+	return path, nil
+}
+
+// oneGPU leaves this process the GPU that its lease is of: a plugin takes memory of all that it sees.
+func oneGPU() {
+	if all, set := os.LookupEnv(visibleGPUs); !set {
+		os.Setenv(visibleGPUs, "0")
+	} else if first, _, more := strings.Cut(all, ","); more {
+		os.Setenv(visibleGPUs, first)
+	}
+}
+
+// connect finds and starts a plugin.
+func connect(env func(string) string) (*client, error) {
+	path, err := plugged(env)
+	if err != nil {
+		return nil, err
 	}
 	c, err := open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w: %s", ErrPlugin, err, hint)
 	}
 	if !shared(path) {
-		if err := ours.take(leaseFile(env)); err != nil {
+		if err := ours.connects(leaseFile(env)); err != nil {
 			return nil, err
 		}
 	}
 	if err := c.start(); err != nil {
+		ours.give()
 		return nil, fmt.Errorf("%w: %s: %w: %s", ErrPlugin, path, err, hint)
 	}
 	return c, nil
