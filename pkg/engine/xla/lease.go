@@ -125,6 +125,16 @@ func (l *lease) give() {
 	l.held, l.reserved = nil, false
 }
 
+// unused gives back what was to be the plugin's, which has not connected.
+func (l *lease) unused() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held != nil && !l.reserved {
+		l.held.Close()
+		l.held = nil
+	}
+}
+
 // connects is take for the plugin of this process, which may not have what another program uses.
 func (l *lease) connects(path string) error {
 	l.mu.Lock()

@@ -123,6 +123,7 @@ func TestReserved(t *testing.T) {
 	if err := ours.connects(path); !errors.Is(err, ErrInUse) {
 		t.Errorf("%v, want that a program has the GPU", err)
 	}
+	ours.unused() // nor is it given away where the plugin fails
 	var other lease
 	if err := other.take(path); !errors.Is(err, ErrInUse) {
 		t.Errorf("%v: another has it too", err)
@@ -138,12 +139,15 @@ func TestReserved(t *testing.T) {
 	if err := ours.connects(path); err != nil {
 		t.Error(err)
 	}
+	if ours.unused(); other.take(path) != nil {
+		t.Error("a plugin that has failed keeps the GPU")
+	}
 	link := path + ".link"
 	if err := os.Symlink(filepath.Join(t.TempDir(), "victim"), link); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.Remove(link) })
-	if err := other.take(link); err == nil {
+	if err := new(lease).take(link); err == nil {
 		t.Error("a link was followed")
 	}
 }
