@@ -236,16 +236,12 @@ func (o Command) run(ctx context.Context, c *Config, folder, dir string, hold []
 // take checks what the program has left.
 func (o Command) take(c *Config, dir string) error {
 	path := filepath.Join(dir, weightsFile)
-	b, err := os.ReadFile(path)
+	all, digest, err := tensorsOf(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s ended and left no %s in the folder that {out} and SILVERBEAM_OUT name", filepath.Base(o.Args[0]), weightsFile)
 	}
 	if err != nil {
 		return err
-	}
-	all, _, err := net.DecodeSafetensors(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
 	}
 	if o.Recipe == Supervised {
 		g, err := net.Supervised(c.visual(), false, false)
@@ -256,7 +252,7 @@ func (o Command) take(c *Config, dir string) error {
 			return fmt.Errorf("%s: it lacks %s of a supervised model of width %d and stem %d", path, some(p.Missing), c.Width, c.Stem)
 		}
 	}
-	c.Weights = hexDigest(b)
+	c.Weights = digest
 	if h, err := ReadHistory(dir); err == nil && len(h) > 0 {
 		c.Loss, c.Steps = h[len(h)-1].Loss, h[len(h)-1].Step+1
 	}

@@ -53,16 +53,24 @@ func some(all []string) string {
 	return strings.Join(all, ", ")
 }
 
+// tensorsOf reads a file of weights, and gives its hex SHA-256.
+func tensorsOf(file string) (all map[string]net.Tensor, digest string, err error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, "", err
+	}
+	if all, _, err = net.DecodeSafetensors(b); err != nil {
+		return nil, "", fmt.Errorf("%s: %w", file, err)
+	}
+	return all, hexDigest(b), nil
+}
+
 // visionFrom reads the weights of a 3D ResNet-18 under torchvision's names, with or without a prefix such as "visual.". What the
 // tower has and the file has not is an error, unless partial. The classifier may always be another.
 func visionFrom(file string, o net.ResNet3D, partial bool) (*Pretrained, map[string]net.Tensor, error) {
-	b, err := os.ReadFile(file)
+	all, digest, err := tensorsOf(file)
 	if err != nil {
 		return nil, nil, err
-	}
-	all, _, err := net.DecodeSafetensors(b)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
 	named := map[string]net.Tensor{}
 	for name, t := range all {
@@ -78,7 +86,7 @@ func visionFrom(file string, o net.ResNet3D, partial bool) (*Pretrained, map[str
 	if err != nil {
 		return nil, nil, err
 	}
-	p, taken := match(g.Params, named, hexDigest(b))
+	p, taken := match(g.Params, named, digest)
 	lacking := slices.DeleteFunc(slices.Clone(p.Missing), func(s string) bool { return strings.HasPrefix(s, "fc.") })
 	switch {
 	case p.Matched == 0:

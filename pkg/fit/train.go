@@ -137,7 +137,8 @@ func (j *job) prepare(e engine.Engine, c *corpus, start starts) (err error) {
 	if j.recipe, err = newRecipe(j.config, j.tokens, start); err != nil {
 		return err
 	}
-	if j.frozen, err = frozen(j.recipe.graph, j.config.Trainable, j.recipe.weights(j.config.Seed)); err != nil {
+	first := j.recipe.weights(j.config.Seed)
+	if j.frozen, err = frozen(j.recipe.graph, j.config.Trainable, first); err != nil {
 		return err
 	}
 	if j.loader, err = newLoader(c, j.config, j.recipe.views, j.options); err != nil {
@@ -154,7 +155,7 @@ func (j *job) prepare(e engine.Engine, c *corpus, start starts) (err error) {
 		j.loader.stage = j.descent.stage
 	}
 	j.schedule = Cosine{Peak: j.config.LR, Floor: h.Floor * j.config.LR, Warmup: int(h.Warmup * float64(j.config.Steps)), Steps: j.config.Steps}
-	if j.step, j.best, err = resume(j.dir, j.config.Identity, j.recipe.weights(j.config.Seed), j.program, j.adam); err != nil {
+	if j.step, j.best, err = resume(j.dir, j.config.Identity, first, j.program, j.adam); err != nil {
 		return err
 	}
 	j.gpu = onGPU(e)

@@ -316,7 +316,7 @@ func changes(a, b *source) (out []html.Change) {
 			facts["version of "+k] = v
 		}
 		for _, step := range r.Steps {
-			if step.Type == "train.Model" || step.Type == "train.Command" {
+			if trains(step.Type) {
 				maps.Copy(facts, s.modelFacts(step.Name))
 			}
 		}

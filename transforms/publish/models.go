@@ -17,10 +17,13 @@ import (
 // curvePoints bounds a loss curve on the page.
 const curvePoints = 200
 
+// trains says whether a step of a type trains a model.
+func trains(stepType string) bool { return stepType == "train.Model" || stepType == "train.Command" }
+
 // training reads the history of every model.
 func (src *source) training() (out []html.Training) {
 	for _, s := range src.report.Steps {
-		if s.Type != "train.Model" && s.Type != "train.Command" {
+		if !trains(s.Type) {
 			continue
 		}
 		dir := filepath.Join(src.dir, "models", s.Name)

@@ -15,7 +15,6 @@ import (
 	"silverbeam/pkg/shard"
 	"silverbeam/pkg/taxonomy"
 	"silverbeam/schemas"
-	"silverbeam/transforms/internal/batch"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 )
@@ -60,12 +59,7 @@ func (o CommandOptions) Validate() error {
 	if o.Recipe == "" && (o.Width != 0 || o.Stem != 0) {
 		bad("recipe", o.Recipe, "supervised, where width or stem is given")
 	}
-	if o.Width != 0 && (o.Width < 8 || o.Width > 128 || o.Width%8 != 0) {
-		bad("width", o.Width, "a multiple of 8 from 8 to 128")
-	}
-	if o.Stem != 0 && o.Stem != 2 && o.Stem != 4 {
-		bad("stem", o.Stem, "2 or 4")
-	}
+	checkTower(o.Width, o.Stem, bad)
 	return errors.Join(errs...)
 }
 
@@ -100,14 +94,7 @@ type commander struct {
 }
 
 func (t commander) emit(ctx context.Context, emit func(schemas.Model)) error {
-	ctx, leave := batch.Enter(ctx, t.Run.Dir)
-	defer leave()
-	m, err := t.train(ctx)
-	if err != nil {
-		return batch.Stop(t.Run, fmt.Errorf("%s: %w", t.Name, err))
-	}
-	emit(m)
-	return nil
+	return emitted(ctx, t.Run, t.Name, t.train, emit)
 }
 
 func (t commander) train(ctx context.Context) (m schemas.Model, err error) {

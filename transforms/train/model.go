@@ -118,12 +118,7 @@ func (o Options) Validate() error {
 	for _, glob := range fit.BadGlobs(o.Trainable) {
 		bad("trainable", glob, "a parameter's name, in which * stands for any text")
 	}
-	if o.Width != 0 && (o.Width < 8 || o.Width > 128 || o.Width%8 != 0) {
-		bad("width", o.Width, "a multiple of 8 from 8 to 128")
-	}
-	if o.Stem != 0 && o.Stem != 2 && o.Stem != 4 {
-		bad("stem", o.Stem, "2 or 4")
-	}
+	checkTower(o.Width, o.Stem, bad)
 	if o.Epochs < 0 || o.Epochs > 1000 {
 		bad("epochs", o.Epochs, "1 to 1000")
 	}
@@ -179,6 +174,16 @@ func (o Options) Validate() error {
 		bad("init", o.Init, "only for recipe clip")
 	}
 	return errors.Join(errs...)
+}
+
+// checkTower names what is wrong with a vision encoder's sizes; 0 is the default.
+func checkTower(width, stem int, bad func(field string, value any, bound string)) {
+	if width != 0 && (width < 8 || width > 128 || width%8 != 0) {
+		bad("width", width, "a multiple of 8 from 8 to 128")
+	}
+	if stem != 0 && stem != 2 && stem != 4 {
+		bad("stem", stem, "2 or 4")
+	}
 }
 
 // Model trains on the data set of the run: PCollection<Shard> of the manifest, or PCollection<Model> → PCollection<Model>.
@@ -273,11 +278,16 @@ func (f *onModel) ProcessElement(ctx context.Context, _ schemas.Model, emit func
 }
 
 func (t trainer) emit(ctx context.Context, emit func(schemas.Model)) error {
-	ctx, leave := batch.Enter(ctx, t.Run.Dir)
+	return emitted(ctx, t.Run, t.Name, t.train, emit)
+}
+
+// emitted has a step of a run train a model, which ends with the run, and emits it.
+func emitted(ctx context.Context, run schemas.Run, step string, train func(context.Context) (schemas.Model, error), emit func(schemas.Model)) error {
+	ctx, leave := batch.Enter(ctx, run.Dir)
 	defer leave()
-	m, err := t.train(ctx)
+	m, err := train(ctx)
 	if err != nil {
-		return batch.Stop(t.Run, fmt.Errorf("%s: %w", t.Name, err))
+		return batch.Stop(run, fmt.Errorf("%s: %w", step, err))
 	}
 	emit(m)
 	return nil

@@ -110,28 +110,18 @@ func Reserve(ctx context.Context, told func()) (held *os.File, leave func(), err
 	defer ours.mu.Unlock()
 	ours.reserved = true
 	return ours.held, func() {
-		ours.give()
+		ours.give(true)
 		free()
 	}, nil
 }
 
-// give gives the lease back.
-func (l *lease) give() {
+// give gives the lease back: what is reserved for another program, or what is not.
+func (l *lease) give(reserved bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.held != nil {
+	if l.held != nil && l.reserved == reserved {
 		l.held.Close()
-	}
-	l.held, l.reserved = nil, false
-}
-
-// unused gives back what was to be the plugin's, which has not connected.
-func (l *lease) unused() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.held != nil && !l.reserved {
-		l.held.Close()
-		l.held = nil
+		l.held, l.reserved = nil, false
 	}
 }
 

@@ -112,7 +112,7 @@ func TestReserved(t *testing.T) {
 	if connected.c != nil {
 		t.Skip("the plugin of these tests has the device")
 	}
-	t.Cleanup(ours.give)
+	t.Cleanup(func() { ours.give(true); ours.give(false) })
 	t.Setenv(visibleGPUs, "test-"+filepath.Base(t.TempDir()))
 	path := leaseFile(os.Getenv)
 	t.Cleanup(func() { os.Remove(path) })
@@ -123,7 +123,7 @@ func TestReserved(t *testing.T) {
 	if err := ours.connects(path); !errors.Is(err, ErrInUse) {
 		t.Errorf("%v, want that a program has the GPU", err)
 	}
-	ours.unused() // nor is it given away where the plugin fails
+	ours.give(false) // nor is it given away where the plugin fails
 	var other lease
 	if err := other.take(path); !errors.Is(err, ErrInUse) {
 		t.Errorf("%v: another has it too", err)
@@ -135,11 +135,11 @@ func TestReserved(t *testing.T) {
 	if err := ours.connects(path); !errors.Is(err, ErrInUse) {
 		t.Errorf("%v, want that another process has the GPU", err)
 	}
-	other.give()
+	other.give(false)
 	if err := ours.connects(path); err != nil {
 		t.Error(err)
 	}
-	if ours.unused(); other.take(path) != nil {
+	if ours.give(false); other.take(path) != nil {
 		t.Error("a plugin that has failed keeps the GPU")
 	}
 	link := path + ".link"

@@ -111,7 +111,7 @@ func connect(env func(string) string) (*client, error) {
 	}
 	c, err := open(path)
 	if err != nil {
-		ours.unused()
+		ours.give(false)
 		return nil, fmt.Errorf("%w: %w: %s", ErrPlugin, err, hint)
 	}
 	if !shared(path) {
@@ -120,7 +120,7 @@ func connect(env func(string) string) (*client, error) {
 		}
 	}
 	if err := c.start(); err != nil {
-		ours.unused()
+		ours.give(false)
 		return nil, fmt.Errorf("%w: %s: %w: %s", ErrPlugin, path, err, hint)
 	}
 	return c, nil
