@@ -153,7 +153,7 @@ func (a *attention) backward(gy, gq, gk, gv []float32) {
 		p := a.p[job*score:][:score]
 		in, out, vt, ds := buf[:row], buf[row:2*row], buf[2*row:len(buf)-score], buf[len(buf)-score:]
 		a.wide(in, gy[query:], a.t)
-		simd.Cols(out, a.dp, p, a.sp, oneBlock, in, a.dp, oneBlock, a.sp, a.dp, a.t, false)
+		simd.Cols(out, a.dp, p, a.sp, oneBlock, in, a.dp, oneBlock, a.sp, a.dp, a.t, false, false)
 		a.narrow(gv[key:], out, a.s)
 		a.flat(vt, a.v[key:])
 		simd.Rows(ds, a.sp, gy[query:], a.ep, oneBlock, plain(vt, a.sp), oneBlock, a.t, a.sp, a.d, false)
@@ -162,7 +162,7 @@ func (a *attention) backward(gy, gq, gk, gv []float32) {
 		simd.Rows(out, a.dp, ds, a.sp, oneBlock, plain(in, a.dp), oneBlock, a.t, a.dp, a.s, false)
 		a.narrow(gq[query:], out, a.t)
 		a.wide(in, a.q[query:], a.t)
-		simd.Cols(out, a.dp, ds, a.sp, oneBlock, in, a.dp, oneBlock, a.sp, a.dp, a.t, false)
+		simd.Cols(out, a.dp, ds, a.sp, oneBlock, in, a.dp, oneBlock, a.sp, a.dp, a.t, false, false)
 		a.narrow(gk[key:], out, a.s)
 	})
 }

@@ -44,22 +44,23 @@ func TestBF16AgainstPyTorch(t *testing.T) {
 	})
 }
 
-// A convolution in bf16 is the one in float32 of numbers rounded to bf16, forward and for the gradient of its input.
+// A convolution in bf16 is the one in float32 of numbers rounded to bf16, forward and for the gradients of its input and weight.
 func TestConvolutionInBF16(t *testing.T) {
 	atEveryLevel(t, func(t *testing.T) {
-		for _, c := range []struct{ i, o, k, s int }{{16, 32, 3, 1}, {6, 20, 3, 2}, {3, 8, 3, 1}, {34, 64, 1, 2}, {32, 2, 3, 1}} {
+		for _, c := range []struct{ i, o, k, s, w int }{{16, 32, 3, 1, 5}, {16, 32, 3, 1, 6}, {6, 20, 3, 2, 5}, {6, 20, 3, 2, 8}, {3, 8, 3, 1, 5}, {34, 64, 1, 2, 5}, {34, 64, 1, 1, 3}, {32, 2, 3, 1, 5},
+			{64, 64, 3, 1, 2}, {64, 32, 3, 2, 1}} {
 			r := rand.New(rand.NewPCG(4, 5))
-			x, g := randomF32(r, 2, c.i, 3, 4, 5), geometry{c.k, c.s, c.k / 2}
+			x, g := randomF32(r, 2, c.i, 3, 4, c.w), geometry{c.k, c.s, c.k / 2}
 			w := randomF32(r, c.o, c.i, c.k, c.k, c.k)
 			simd.Round(x.F32, x.F32)
 			simd.Round(w.F32, w.F32)
-			results := func(half bool) (y, gx []float32) {
+			results := func(half bool) (y, gx, gw []float32) {
 				p := newParam(&net.Param{Name: "w", Shape: w.Shape}, true)
 				if err := p.Load(map[string]net.Tensor{"w": w}); err != nil {
 					t.Fatal(err)
 				}
 				in := newValue(x.Shape)
-				out := newValue([]int{2, c.o, convExtent(3, c.s), convExtent(4, c.s), convExtent(5, c.s)})
+				out := newValue([]int{2, c.o, convExtent(3, c.s), convExtent(4, c.s), convExtent(c.w, c.s)})
 				in.data, in.grad, out.grad = make([]float32, in.size()), make([]float32, in.size()), make([]float32, out.size())
 				in.enter(in.data, x.F32)
 				k := newConv(g, newWeight(p, true, true, half), in, out, "", mode{grads: true})
@@ -76,12 +77,47 @@ func TestConvolutionInBF16(t *testing.T) {
 				for nd := range in.n * in.d {
 					k.gradPlane(nd, in.grad, false)
 				}
-				return k.raw, in.grad
+				k.gradWeight()
+				return k.raw, in.grad, p.Grad
 			}
-			y, gx := results(true)
-			wantY, wantGX := results(false)
+			y, gx, gw := results(true)
+			wantY, wantGX, wantGW := results(false)
 			near(t, "result", y, wantY, 1e-6)
 			near(t, "gradient", gx, wantGX, 1e-6)
+			near(t, "weight's gradient", gw, wantGW, 1e-6)
+		}
+	})
+}
+
+// So is a linear layer, for rows odd and even in number.
+func TestLinearInBF16(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		for _, c := range []struct{ i, o, rows int }{{32, 48, 6}, {34, 18, 7}, {70, 130, 301}, {16, 6, 1}} {
+			r := rand.New(rand.NewPCG(4, 6))
+			w, x, up := randomF32(r, c.o, c.i), randomF32(r, c.rows, c.i), randomF32(r, c.rows, c.o)
+			for _, v := range []net.Tensor{w, x, up} {
+				simd.Round(v.F32, v.F32)
+			}
+			results := func(half bool) [3][]float32 {
+				p := newParam(&net.Param{Name: "w", Shape: w.Shape}, true)
+				if err := p.Load(map[string]net.Tensor{"w": w}); err != nil {
+					t.Fatal(err)
+				}
+				in, out := newValue(x.Shape), newValue(up.Shape)
+				for _, v := range []*value{in, out} {
+					v.data, v.grad = make([]float32, v.size()), make([]float32, v.size())
+				}
+				in.enter(in.data, x.F32)
+				out.enter(out.grad, up.F32)
+				k := &linearNode{newLinear(p, nil, c.rows, true, true, half), in, out}
+				k.forward()
+				k.backward()
+				return [3][]float32{out.data, in.grad, p.Grad}
+			}
+			got, want := results(true), results(false)
+			for i, name := range []string{"result", "gradient", "weight's gradient"} {
+				near(t, name, got[i], want[i], 1e-6)
+			}
 		}
 	})
 }

@@ -16,6 +16,10 @@ type conv struct {
 	plan  *plan
 	parts []float32 // weight gradients by sample, where they are summed that way
 	low   []float32 // x in the weight's form, then y.grad, where that is not float32
+	// What a weight's gradient sums over, places in pairs where products are of bf16: x's lines, y.grad's, and how many.
+	left, right columns
+	places      int
+	pairs       [2]placePairs // where there are such
 }
 
 func newConv(g geometry, w *weight, x, y *value, role string, m mode) *conv {
@@ -27,6 +31,17 @@ func newConv(g geometry, w *weight, x, y *value, role string, m mode) *conv {
 	}
 	if n := len(w.grad); m.grads && n <= partLimit && x.n > 1 {
 		c.parts = make([]float32, x.n*n)
+	}
+	c.left, c.right, c.places = columns{data: x.data, line: x.line(), step: g.s * x.cp}, columns{data: y.grad, line: y.line(), step: y.cp}, y.w
+	if paired := w.form == paired && m.grads; paired {
+		c.places = (y.w + 1) / 2
+		c.pairs = [2]placePairs{newPlacePairs(role+" x", x, g.s, c.places, g.k-g.p, m), newPlacePairs(role+" y", y, 1, c.places, 1, m)}
+		c.left, c.right = c.pairs[0].columns(), c.pairs[1].columns()
+	}
+	for kw := range g.k {
+		if c.left.from[kw], c.right.from[kw] = (kw-g.p+1)*x.cp, y.cp; c.pairs[0].n > 0 {
+			c.left.from[kw], c.right.from[kw] = c.pairs[0].at(kw-g.p+1), c.pairs[1].at(1)
+		}
 	}
 	return c
 }
@@ -122,8 +137,68 @@ const (
 	gradPlaces = 96
 )
 
+// columns is one factor of a weight's gradient: lines of places, step apart, those that tap kw meets from from[kw] on.
+type columns struct {
+	data       []float32
+	line, step int
+	from       [3]int
+}
+
+// placePairs are v's places in pairs along W, step apart and rounded to bf16. A line is held once for each way of pairing that
+// taps need: those that are a multiple of two steps apart meet the same pairs.
+type placePairs struct {
+	v     *value
+	step  int
+	ways  int // in which the first pair starts at column first, first + 1 ... of a line with its zeros
+	first int
+	n     int // pairs of a way
+	data  []float32
+}
+
+// newPlacePairs has room for so many places of every tap up to the one that starts at column last.
+func newPlacePairs(role string, v *value, step, places, last int, m mode) placePairs {
+	p := placePairs{v: v, step: step, ways: min(last+1, 2*step), n: places + last/(2*step)}
+	if last == 1 { // a kernel of 1, or the result's own places
+		p.ways, p.first = 1, 1
+	}
+	p.data = m.rooms.take(role+" pairs", &value{rows: v.rows * p.ways * p.n, c: v.c, cp: v.cp})
+	return p
+}
+
+func (p *placePairs) columns() columns {
+	return columns{data: p.data, line: p.ways * p.n * p.v.cp, step: p.v.cp}
+}
+
+// at is where the pairs from a column of a line start.
+func (p *placePairs) at(col int) int {
+	return ((col%(2*p.step)-p.first)*p.n + col/(2*p.step)) * p.v.cp
+}
+
+// fill takes the places of data, laid out like v. What would lie beyond a line is a place of its zeros.
+func (p *placePairs) fill(data []float32) {
+	v := p.v
+	eachPlane(v, func(_, first, end int) {
+		dst := p.data[first*p.ways*p.n*v.cp:]
+		for r := first; r < end; r++ {
+			line := data[r*v.line():][:v.line()]
+			place := func(col int) []float32 { return line[min(col, v.w+1)*v.cp:][:v.cp] }
+			for way := range p.ways {
+				for i := range p.n {
+					col := p.first + way + 2*p.step*i
+					simd.PairRows(dst[:v.cp], place(col), place(col+p.step))
+					dst = dst[v.cp:]
+				}
+			}
+		}
+	})
+}
+
 // gradWeight computes the weight's gradient from y.grad and x.
 func (c *conv) gradWeight() {
+	if c.pairs[0].n > 0 {
+		c.pairs[0].fill(c.x.data)
+		c.pairs[1].fill(c.y.grad)
+	}
 	jobs := c.k * c.k * ((c.w.ip + gradBlock - 1) / gradBlock) * panels(c.w.op)
 	if n := len(c.w.grad); c.parts == nil {
 		parallel(jobs, func(job int) { c.gradJob(c.w.grad, job, 0, c.x.n) })
@@ -139,7 +214,7 @@ func (c *conv) gradJob(grad []float32, job, first, end int) {
 	tap, job := job%(c.k*c.k), job/(c.k*c.k)
 	o, i := job%panels(c.w.op)*simd.Panel, job/panels(c.w.op)*gradBlock
 	m, n := min(gradBlock, c.w.ip-i), min(simd.Panel, c.w.op-o)
-	chunk := (gradPlaces + c.y.w - 1) / c.y.w
+	chunk := (gradPlaces + c.places - 1) / c.places
 	var buf [2][64]int64
 	add := false
 	for s := first; s < end; s++ {
@@ -148,8 +223,8 @@ func (c *conv) gradJob(grad []float32, job, first, end int) {
 			for len(oa) > 0 {
 				rows := min(chunk, len(oa))
 				for kw := range c.k {
-					simd.Cols(c.w.gradAt(grad, tap*c.k+kw, i, o), simd.Panel, c.x.data[(kw-c.p+1)*c.x.cp+i:], c.s*c.x.cp, oa[:rows],
-						c.y.grad[o:], c.y.cp, ob[:rows], m, n, c.y.w, add)
+					simd.Cols(c.w.gradAt(grad, tap*c.k+kw, i, o), simd.Panel, c.left.data[c.left.from[kw]+i:], c.left.step, oa[:rows],
+						c.right.data[c.right.from[kw]+o:], c.right.step, ob[:rows], m, n, c.places, add, c.pairs[0].n > 0)
 				}
 				oa, ob, add = oa[rows:], ob[rows:], true
 			}
@@ -169,8 +244,8 @@ func (c *conv) rows(oa, ob []int64, s, d, kd, kh int) ([]int64, []int64) {
 	}
 	for h := range y.h {
 		if xh := h*c.s + kh - c.p; xh >= 0 && xh < x.h {
-			oa = append(oa, int64(((s*x.d+xd)*x.h+xh)*x.line()))
-			ob = append(ob, int64(((s*y.d+d)*y.h+h)*y.line()+y.cp))
+			oa = append(oa, int64(((s*x.d+xd)*x.h+xh)*c.left.line))
+			ob = append(ob, int64(((s*y.d+d)*y.h+h)*c.right.line))
 		}
 	}
 	return oa, ob

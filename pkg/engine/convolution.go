@@ -104,7 +104,7 @@ func (k *convolution) gradWeight() {
 		for r := range y.rows {
 			k.row(r, func(t meet) {
 				for o := 0; t.tap == tap && o < w.op; o += simd.Panel {
-					simd.Cols(w.gradAt(w.grad, tap, 0, o), simd.Panel, x.data[t.x:], k.op.Stride[2]*x.cp, oneBlock, y.grad[t.out+o:], y.cp, oneBlock, w.ip, min(simd.Panel, w.op-o), t.m, true)
+					simd.Cols(w.gradAt(w.grad, tap, 0, o), simd.Panel, x.data[t.x:], k.op.Stride[2]*x.cp, oneBlock, y.grad[t.out+o:], y.cp, oneBlock, w.ip, min(simd.Panel, w.op-o), t.m, true, false)
 				}
 			})
 		}

@@ -90,19 +90,42 @@ func (l *linear) gradRows(gx, gy []float32, chunk, first, end int, add bool) {
 // gradWeight computes the gradients of weight and bias, after gradRows of all chunks.
 func (l *linear) gradWeight(gy, x []float32, rows int) {
 	ip, op := l.w.ip, l.w.op
+	if l.bias != nil {
+		foldChunks(l.bias.Grad, l.sums, op, chunks(rows))
+	}
+	pairs := l.w.form == paired
+	if pairs {
+		a, b := scratches.Get().(*scratch), scratches.Get().(*scratch)
+		defer scratches.Put(a)
+		defer scratches.Put(b)
+		x, gy = rowPairs(a, x, rows, ip), rowPairs(b, gy, rows, op)
+		rows = (rows + 1) / 2
+	}
 	parallel((ip+weightBlock-1)/weightBlock, func(job int) {
 		i := job * weightBlock
 		for r := 0; r < rows; r += weightChunk {
 			k := min(weightChunk, rows-r)
 			for o := 0; o < op; o += simd.Panel {
-				simd.Cols(l.w.gradAt(l.w.grad, 0, i, o), simd.Panel, x[r*ip+i:], ip, oneBlock, gy[r*op+o:], op, oneBlock, min(weightBlock, ip-i), min(simd.Panel, op-o), k, r > 0)
+				simd.Cols(l.w.gradAt(l.w.grad, 0, i, o), simd.Panel, x[r*ip+i:], ip, oneBlock, gy[r*op+o:], op, oneBlock, min(weightBlock, ip-i), min(simd.Panel, op-o), k, r > 0, pairs)
 			}
 		}
 	})
 	l.w.unpack()
-	if l.bias != nil {
-		foldChunks(l.bias.Grad, l.sums, l.w.op, chunks(rows))
-	}
+}
+
+// rowPairs gives rows of a width in pairs of neighbours as bf16, an odd one out with zeros.
+func rowPairs(s *scratch, x []float32, rows, width int) []float32 {
+	dst := s.take((rows + 1) / 2 * width)
+	parallel((rows+1)/2, func(p int) {
+		d, a := dst[p*width:][:width], x[2*p*width:]
+		if 2*p+1 == rows {
+			clear(d)
+			simd.PairRows(d, a, d)
+			return
+		}
+		simd.PairRows(d, a, a[width:])
+	})
+	return dst
 }
 
 // foldChunks sets dst to the sum of so many parts of a width, in order.

@@ -125,7 +125,7 @@ func (s *stem) backward() {
 				at := r * len(g)
 				simd.GradInput(s.raw[at:at+len(g)], g, s.raw[at:at+len(g)], s.bn.ga, s.bn.gb, s.bn.gc)
 			}
-			simd.Cols(part, y.cp, s.patches[p*rows*s.kp:], s.kp, oneBlock, s.raw[p*rows*y.cp:], y.cp, oneBlock, s.kp, y.cp, rows, d > 0)
+			simd.Cols(part, y.cp, s.patches[p*rows*s.kp:], s.kp, oneBlock, s.raw[p*rows*y.cp:], y.cp, oneBlock, s.kp, y.cp, rows, d > 0, false)
 		}
 	})
 	s.sum(n)

@@ -39,3 +39,30 @@ func TestPairs(t *testing.T) {
 		same(t, got, want)
 	}
 }
+
+// Columns of pairs are those of numbers rounded to bf16.
+func TestColsOfPairs(t *testing.T) {
+	if !HasPairs() {
+		t.Skip("this machine lacks AVX512_BF16")
+	}
+	r := rand.New(rand.NewPCG(3, 5))
+	for range 200 {
+		m, n, k, add := Lanes*(1+r.IntN(6)), Lanes*(1+r.IntN(4)), 1+r.IntN(20), r.IntN(2) == 0
+		a, b, got := random(r, 2*k*m), random(r, 2*k*n), random(r, m*n)
+		want, oa, ob := append([]float32(nil), got...), []int64{0, int64(m)}, []int64{0, int64(n)}
+		paired := func(x []float32, w int) []float32 { // rows 0 and 1, 2 and 3 ... and one of zeros, so that two blocks fit
+			dst := make([]float32, (k+1)*w)
+			for i := range k {
+				PairRows(dst[i*w:][:w], x[2*i*w:], x[(2*i+1)*w:])
+			}
+			return dst
+		}
+		lowA, lowB := paired(a, m), paired(b, n)
+		Round(a, a)
+		Round(b, b)
+		Cols(got, n, lowA, m, oa, lowB, n, ob, m, n, k, add, true)
+		zeros := func(x []float32, w int) []float32 { return append(x, make([]float32, 2*w)...) }
+		colsGo(want, n, zeros(a, m), m, []int64{0, int64(2 * m)}, zeros(b, n), n, []int64{0, int64(2 * n)}, m, n, 2*k, add)
+		same(t, got, want)
+	}
+}

@@ -466,7 +466,7 @@ func main() {
 		nv   int
 		rows int   // row kernels of 1 to rows
 		cols []int // column kernels of these heights, in a table from the first on
-	}{{avx512, 1, 14, []int{16}}, {avx512, 2, 14, []int{8, 9, 10, 11, 12, 13}}, {bf16, 1, 14, nil}, {bf16, 2, 14, nil}, {avx2, 2, 6, []int{4}}} {
+	}{{avx512, 1, 14, []int{16}}, {avx512, 2, 14, []int{8, 9, 10, 11, 12, 13}}, {bf16, 1, 14, []int{16}}, {bf16, 2, 14, []int{8, 9, 10, 11, 12, 13}}, {avx2, 2, 6, []int{4}}} {
 		declare := func(kind string, m int) {
 			fmt.Fprintf(&d, "//go:noescape\nfunc %s%s_%dx%d(t *tile)\n\n", kind, x.s.name, m, x.nv)
 		}

@@ -18,11 +18,15 @@ func shape(left, done int, pairs bool) (nv, tall int, kernels []func(*tile)) {
 }
 
 // column is shape for columns kernels: the lowest, and all from it on. Every multiple of Lanes is cut into such heights.
-func column(left int) (nv, low int, kernels []func(*tile)) {
-	switch {
+func column(left int, pairs bool) (nv, low int, kernels []func(*tile)) {
+	switch wide := left >= 2*Lanes; {
+	case pairs && wide:
+		return 2, 8, colsBF16_2[:]
+	case pairs:
+		return 1, 16, colsBF16_1[:]
 	case Level == "avx2":
 		return 1, 4, cols256_2[:]
-	case left >= 2*Lanes:
+	case wide:
 		return 2, 8, cols512_2[:]
 	}
 	return 1, 16, cols512_1[:]

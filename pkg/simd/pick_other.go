@@ -3,4 +3,4 @@
 package simd
 
 func shape(int, int, bool) (int, int, []func(*tile)) { panic("simd: no kernels on this machine") }
-func column(int) (int, int, []func(*tile))           { panic("simd: no kernels on this machine") }
+func column(int, bool) (int, int, []func(*tile))     { panic("simd: no kernels on this machine") }

@@ -157,6 +157,11 @@ func rowsBF16_13x1(t *tile)
 //go:noescape
 func rowsBF16_14x1(t *tile)
 
+//go:noescape
+func colsBF16_16x1(t *tile)
+
+var colsBF16_1 = [...]func(*tile){colsBF16_16x1}
+
 var rowsBF16_1 = [...]func(*tile){nil, rowsBF16_1x1, rowsBF16_2x1, rowsBF16_3x1, rowsBF16_4x1, rowsBF16_5x1, rowsBF16_6x1, rowsBF16_7x1, rowsBF16_8x1, rowsBF16_9x1, rowsBF16_10x1, rowsBF16_11x1, rowsBF16_12x1, rowsBF16_13x1, rowsBF16_14x1}
 
 //go:noescape
@@ -200,6 +205,26 @@ func rowsBF16_13x2(t *tile)
 
 //go:noescape
 func rowsBF16_14x2(t *tile)
+
+//go:noescape
+func colsBF16_8x2(t *tile)
+
+//go:noescape
+func colsBF16_9x2(t *tile)
+
+//go:noescape
+func colsBF16_10x2(t *tile)
+
+//go:noescape
+func colsBF16_11x2(t *tile)
+
+//go:noescape
+func colsBF16_12x2(t *tile)
+
+//go:noescape
+func colsBF16_13x2(t *tile)
+
+var colsBF16_2 = [...]func(*tile){colsBF16_8x2, colsBF16_9x2, colsBF16_10x2, colsBF16_11x2, colsBF16_12x2, colsBF16_13x2}
 
 var rowsBF16_2 = [...]func(*tile){nil, rowsBF16_1x2, rowsBF16_2x2, rowsBF16_3x2, rowsBF16_4x2, rowsBF16_5x2, rowsBF16_6x2, rowsBF16_7x2, rowsBF16_8x2, rowsBF16_9x2, rowsBF16_10x2, rowsBF16_11x2, rowsBF16_12x2, rowsBF16_13x2, rowsBF16_14x2}
 

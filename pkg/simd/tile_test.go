@@ -133,13 +133,12 @@ func TestCols(t *testing.T) {
 					want[i*ldC+j] = float32(s)
 				}
 			}
-			Cols(c, ldC, a, ldA, oa, b, ldB, ob, m, n, k, add)
+			Cols(c, ldC, a, ldA, oa, b, ldB, ob, m, n, k, add, false)
 			same(t, c, want)
 		}
 	})
 }
 
-// BenchmarkConvolution times a 3×3×3 convolution's row as an engine calls it, and its weight's gradient.
 // A kernel moves a pointer on from block to block, in memory that is kept: it must not end behind the last one, where the
 // garbage collector finds a neighbour that may be free ("found pointer to free object" ends the program).
 func TestNoPointerIsLeftBehindTheOffsets(t *testing.T) {
@@ -153,6 +152,7 @@ func TestNoPointerIsLeftBehindTheOffsets(t *testing.T) {
 	})
 }
 
+// BenchmarkConvolution times a 3×3×3 convolution's row as an engine calls it, and its weight's gradient.
 func BenchmarkConvolution(b *testing.B) {
 	for _, s := range []struct{ ch, w int }{{16, 24}, {32, 12}, {64, 6}, {128, 3}} {
 		r := rand.New(rand.NewPCG(5, 6))
@@ -179,7 +179,7 @@ func BenchmarkConvolution(b *testing.B) {
 		b.Run(fmt.Sprintf("cols/%dch", s.ch), func(b *testing.B) {
 			for b.Loop() {
 				for t := range 27 {
-					Cols(w[t*s.ch*s.ch:], s.ch, a[off[t]:], s.ch, oa, c, s.ch, ob, s.ch, s.ch, s.w, true)
+					Cols(w[t*s.ch*s.ch:], s.ch, a[off[t]:], s.ch, oa, c, s.ch, ob, s.ch, s.ch, s.w, true, false)
 				}
 			}
 			b.ReportMetric(flop*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
