@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"fmt"
+
 	"silverbeam/pkg/net"
 	"silverbeam/pkg/simd"
 )
@@ -68,7 +70,7 @@ type bertLayer struct {
 
 func newBertLayer(o net.BertLayer, ps []*param, x, mask, out *value, m mode) *bertLayer {
 	rows, e := x.rows, x.cp
-	lin := func(i int) *linear { return newLinear(ps[i], ps[i+1], rows, m.grads, true, m.half) }
+	lin := func(i int) *linear { return newLinear(ps[i], ps[i+1], rows, true, fmt.Sprint("bert ", i), m) }
 	k := &bertLayer{x: x, out: out, recompute: m.again, att: newAttention(x.shape[0], x.shape[1], x.shape[1], o.Heads, x.c, e, mask, false, m),
 		q: lin(0), k: lin(2), v: lin(4), attOut: lin(6), ln1: newLayerNorm(ps[8:10], rows, e, o.Eps, m.grads),
 		up: lin(10), down: lin(12), ln2: newLayerNorm(ps[14:16], rows, e, o.Eps, m.grads)}
@@ -85,8 +87,8 @@ func newBertLayer(o net.BertLayer, ps []*param, x, mask, out *value, m mode) *be
 }
 
 func (k *bertLayer) forward() {
-	for _, l := range []*linear{k.q, k.k, k.v, k.attOut, k.up, k.down} {
-		l.pack()
+	for _, l := range k.linears() {
+		l.packForward()
 	}
 	e, wide := k.x.cp, k.up.w.op
 	eachChunk(k.x.rows, func(_, first, end int) {
@@ -111,9 +113,16 @@ func (k *bertLayer) forward() {
 	})
 }
 
+func (k *bertLayer) linears() [6]*linear {
+	return [...]*linear{k.q, k.k, k.v, k.attOut, k.up, k.down}
+}
+
 func (k *bertLayer) backward() {
 	if k.recompute {
 		k.forward()
+	}
+	for _, l := range k.linears() {
+		l.w.packBackward()
 	}
 	e, wide, rows := k.x.cp, k.up.w.op, k.x.rows
 	g := k.out.grad // from here the gradient of sum2, then by parts

@@ -63,22 +63,29 @@ func TestConvolutionInBF16(t *testing.T) {
 				out := newValue([]int{2, c.o, convExtent(3, c.s), convExtent(4, c.s), convExtent(c.w, c.s)})
 				in.data, in.grad, out.grad = make([]float32, in.size()), make([]float32, in.size()), make([]float32, out.size())
 				in.enter(in.data, x.F32)
-				k := newConv(g, newWeight(p, true, true, half), in, out, "", mode{grads: true})
-				k.w.pack()
+				m, f := mode{grads: true}, formOf(half, c.i, c.o)
+				k := newConv(g, newWeight(p, f, true, "", m), in, out, "", m)
+				k.w.packForward()
 				k.lower(in, in.data)
+				y = make([]float32, out.places()*out.cp)
 				for nd := range out.n * out.d {
-					k.plane(nd)
+					k.plane(nd, y[nd*out.h*out.w*out.cp:])
 				}
 				seed := rand.New(rand.NewPCG(6, 7))
-				up := randomF32(seed, out.shape...)
-				simd.Round(up.F32, up.F32)
-				out.enter(out.grad, up.F32)
-				k.lower(out, out.grad)
+				grad := randomF32(seed, out.shape...)
+				simd.Round(grad.F32, grad.F32)
+				out.enter(out.grad, grad.F32)
+				if k.up != nil {
+					simd.Pairs(k.up, out.grad)
+				} else {
+					k.lower(out, out.grad)
+				}
+				k.w.packBackward()
 				for nd := range in.n * in.d {
 					k.gradPlane(nd, in.grad, false)
 				}
 				k.gradWeight()
-				return k.raw, in.grad, p.Grad
+				return y, in.grad, p.Grad
 			}
 			y, gx, gw := results(true)
 			wantY, wantGX, wantGW := results(false)
@@ -109,7 +116,7 @@ func TestLinearInBF16(t *testing.T) {
 				}
 				in.enter(in.data, x.F32)
 				out.enter(out.grad, up.F32)
-				k := &linearNode{newLinear(p, nil, c.rows, true, true, half), in, out}
+				k := &linearNode{newLinear(p, nil, c.rows, true, "", mode{grads: true, half: half}), in, out}
 				k.forward()
 				k.backward()
 				return [3][]float32{out.data, in.grad, p.Grad}

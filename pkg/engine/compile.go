@@ -13,8 +13,9 @@ import (
 func Gorgonia() Engine { return gorgonia{} }
 
 // BF16 is Gorgonia with bf16 where most of the work is: the blocks' convolutions and the linear layers multiply numbers
-// rounded to it, forward and for the gradient of inputs. Sums, weights, their gradients, norms, attention's products and
-// losses are float32. Where the processor has no products of bf16, numbers are rounded and it is no quicker.
+// rounded to it, forward and for gradients, and blocks keep results as such. Sums, weights, norms, attention's products and
+// losses are float32. Where the processor has no products of bf16, numbers are rounded, those for gradients of weights are
+// not, and it is no quicker.
 func BF16() Engine { return gorgonia{half: true} }
 
 type gorgonia struct{ half bool }
@@ -32,6 +33,7 @@ func (e gorgonia) Compile(g *net.Graph, shapes map[string][]int, train bool) (Pr
 			c.readers[x.Index]++
 		}
 	}
+	c.halved = c.halves(inferred)
 	for i, n := range g.Nodes {
 		if err := c.add(n, inferred[i]); err != nil {
 			return nil, fmt.Errorf("engine: %s (%s): %w", n.Name, n.Op.Kind(), err)
@@ -58,6 +60,7 @@ type compiler struct {
 	nodes   []*G.Node    // by node
 	readers []int        // by node: how many layers read it
 	chains  []chainPlace // by node
+	halved  []bool       // by node: its result is kept as pairs of bf16
 	params  map[string]*G.Node
 	wrt     G.Nodes
 }
@@ -97,10 +100,32 @@ type mode struct {
 // kept is memory of what the backward pass reads, laid out like v: the layer's own, or shared where there is no such pass
 // or it is computed again.
 func (m mode) kept(role string, v *value) []float32 {
-	if m.again || !m.grads {
+	if m.shares() {
 		return m.rooms.take(role, v)
 	}
 	return make([]float32, v.size())
+}
+
+func (m mode) shares() bool { return m.again || !m.grads }
+
+// halves says of each node whether its result is kept as pairs of bf16: a stem's or block's that blocks alone read, who all
+// multiply pairs.
+func (c *compiler) halves(shapes [][]int) []bool {
+	yes := make([]bool, len(c.g.Nodes))
+	for i, n := range c.g.Nodes {
+		switch n.Op.(type) {
+		case net.ConvBN, net.BasicBlock:
+			yes[i] = c.readers[i] > 0
+		}
+		_, block := n.Op.(net.BasicBlock)
+		for _, x := range n.In {
+			yes[x.Index] = yes[x.Index] && block && formOf(c.mode.half, shapes[x.Index][1], shapes[i][1]) == paired
+		}
+	}
+	for _, o := range c.g.Outputs {
+		yes[o.Node.Index] = false
+	}
+	return yes
 }
 
 func (c *compiler) add(n *net.Node, shape []int) error {
@@ -111,7 +136,12 @@ func (c *compiler) add(n *net.Node, shape []int) error {
 		c.nodes = append(c.nodes, c.inputNode(n, op, out))
 		return nil
 	}
-	out.data, out.shared = make([]float32, out.size()), c.grads && len(shape) > 0 && c.readers[n.Index] > 1
+	out.shared = c.grads && len(shape) > 0 && c.readers[n.Index] > 1
+	if c.halved[n.Index] {
+		out.half = make([]float32, out.size()/2)
+	} else {
+		out.data = make([]float32, out.size())
+	}
 	l := &layer{name: n.Name, id: n.Index, out: out, result: view(shapeOf(out), out.data), watch: &c.p.watch}
 	c.p.layers = append(c.p.layers, l)
 	var in G.Nodes
@@ -189,7 +219,7 @@ func (c *compiler) input(l *layer, reader net.Op, x *net.Node) (*value, error) {
 	in := input{t: typeOf(shapeOf(v).Dims(), tensor.Float32), s: shapeOf(v)}
 	if c.grads {
 		if p := c.chains[x.Index]; c.readers[x.Index] == 1 && len(v.shape) > 0 {
-			v.grad = c.rooms.gradient(p.chain, p.turn, v)
+			v.grad = c.rooms.gradient(p.chain, p.turn, v, blocks(x.Op) && blocks(reader))
 		} else {
 			v = v.reader()
 		}
@@ -212,6 +242,15 @@ func (c *compiler) param(l *layer, p *param) *G.Node {
 	return node
 }
 
+// blocks says whether an operation's kernel keeps to a volume's rows, in what it reads of gradients and writes to them.
+func blocks(op net.Op) bool {
+	switch op.(type) {
+	case net.ConvBN, net.BasicBlock, net.AvgPool:
+		return true
+	}
+	return false
+}
+
 // newKernel is the layer for an operation.
 func newKernel(op net.Op, ps []*param, in []*value, out *value, m mode) (kernel, error) {
 	var x *value
@@ -225,7 +264,7 @@ func newKernel(op net.Op, ps []*param, in []*value, out *value, m mode) (kernel,
 			return nil, fmt.Errorf("only as the first layer") // net.BasicBlock has the others
 		}
 		o.FrozenBN = o.FrozenBN || !train
-		return newStem(o, ps, x, out, grads), nil
+		return newStem(o, ps, x, out, m), nil
 	case net.BasicBlock:
 		o.FrozenBN = o.FrozenBN || !train
 		return newBasicBlock(o, ps, x, out, m)
@@ -236,7 +275,7 @@ func newKernel(op net.Op, ps []*param, in []*value, out *value, m mode) (kernel,
 		if o.Bias {
 			bias = ps[1]
 		}
-		return &linearNode{newLinear(ps[0], bias, x.rows, grads, x.grad != nil, m.half), x, out}, nil
+		return &linearNode{newLinear(ps[0], bias, x.rows, x.grad != nil, "linear", m), x, out}, nil
 	case net.BertEmbedding:
 		return newBertEmbedding(o, ps, x, out, grads), nil
 	case net.BertLayer:
@@ -246,7 +285,7 @@ func newKernel(op net.Op, ps []*param, in []*value, out *value, m mode) (kernel,
 	case net.MeanPool:
 		return &meanPool{x, in[1], out}, nil
 	case net.Conv:
-		return newConvolution(o, ps, x, out, grads), nil
+		return newConvolution(o, ps, x, out, m), nil
 	case net.BatchNorm:
 		return newFeatureNorm(ps, x, out, !train), nil
 	case net.GroupNorm:
@@ -306,7 +345,7 @@ func newKernel(op net.Op, ps []*param, in []*value, out *value, m mode) (kernel,
 	case net.Upsample:
 		return newUpsample(o, x, out), nil
 	case net.ConvTranspose:
-		return newConvTranspose(o, ps, x, out), nil
+		return newConvTranspose(o, ps, x, out, m), nil
 	}
 	return nil, fmt.Errorf("no kernel for %T", op)
 }

@@ -11,43 +11,40 @@ type conv struct {
 	geometry
 	w     *weight
 	x     *value // read
-	y     *value // shape of the result, and with y.grad its gradient; y.data is not used
-	raw   []float32
+	y     *value // shape of the result, and with y.grad or up its gradient; y.data is not used
 	plan  *plan
 	parts []float32 // weight gradients by sample, where they are summed that way
-	low   []float32 // x in the weight's form, then y.grad, where that is not float32
-	// What a weight's gradient sums over, places in pairs where products are of bf16: x's lines, y.grad's, and how many.
-	left, right columns
-	places      int
-	pairs       [2]placePairs // where there are such
+	low   []float32 // x, or what the weight's form is rounded of y.grad, as products read it where that is neither x.data nor x.half
+	up    []float32 // y's gradient as pairs, laid out like y; nil where it is y.grad
+
+	left, right columns // what the weight's gradient sums over: x's places and the gradient's
 }
 
 func newConv(g geometry, w *weight, x, y *value, role string, m mode) *conv {
-	c := &conv{geometry: g, w: w, x: x, y: y, raw: m.kept(role+" raw", plainRows(y))}
-	per := w.form.per()
-	c.plan = newPlan(g, x, y, w.p.i*simd.Panel, w.p.o*simd.Panel, per)
-	if w.form != full {
-		c.low = m.rooms.take(role+" low", pick(x.size() > y.size(), x, y))[:max(x.size(), y.size())/per]
+	c := &conv{geometry: g, w: w, x: x, y: y}
+	c.plan = newPlan(g, x, y, w.p.i*simd.Panel, w.p.o*simd.Panel, w.form.per())
+	switch {
+	case w.form == rounded:
+		c.low = m.rooms.plain("low", max(x.size(), y.size()))
+	case w.form == paired && x.half == nil:
+		c.low = m.rooms.plain("low", x.size()/2)
 	}
-	if n := len(w.grad); m.grads && n <= partLimit && x.n > 1 {
-		c.parts = make([]float32, x.n*n)
-	}
-	c.left, c.right, c.places = columns{data: x.data, line: x.line(), step: g.s * x.cp}, columns{data: y.grad, line: y.line(), step: y.cp}, y.w
-	if paired := w.form == paired && m.grads; paired {
-		c.places = (y.w + 1) / 2
-		c.pairs = [2]placePairs{newPlacePairs(role+" x", x, g.s, c.places, g.k-g.p, m), newPlacePairs(role+" y", y, 1, c.places, 1, m)}
-		c.left, c.right = c.pairs[0].columns(), c.pairs[1].columns()
-	}
-	for kw := range g.k {
-		if c.left.from[kw], c.right.from[kw] = (kw-g.p+1)*x.cp, y.cp; c.pairs[0].n > 0 {
-			c.left.from[kw], c.right.from[kw] = c.pairs[0].at(kw-g.p+1), c.pairs[1].at(1)
+	switch {
+	case !m.grads:
+	case w.form == paired:
+		c.up = m.rooms.take(pick(role == "down", "up of down", "up"), y.halved())
+		c.inPairs(m)
+	default:
+		c.left, c.right = columns{data: x.data, line: x.line(), step: g.s * x.cp, n: y.w}, columns{data: y.grad, line: y.line(), step: y.cp, n: y.w}
+		for kw := range g.k {
+			c.left.from[kw], c.right.from[kw] = (kw-g.p+1)*x.cp, y.cp
+		}
+		if n := len(w.grad); n <= partLimit && x.n > 1 {
+			c.parts = make([]float32, x.n*n)
 		}
 	}
 	return c
 }
-
-// plainRows is v without the columns of zeros.
-func plainRows(v *value) *value { return &value{rows: v.rows * v.w, c: v.c, cp: v.cp} }
 
 func pick[T any](yes bool, a, b T) T {
 	if yes {
@@ -62,21 +59,31 @@ const partLimit = 32 << 10
 
 // lower readies data, laid out like v, for plane or gradPlane.
 func (c *conv) lower(v *value, data []float32) {
-	if c.low != nil {
-		eachPlane(v, func(_, first, end int) {
-			from, to := first*v.line(), end*v.line()
-			c.w.form.take(c.low[from/c.w.form.per():], data[from:to])
-		})
+	if c.low == nil || data == nil {
+		return
 	}
+	per := c.w.form.per()
+	eachPlane(v, func(_, first, end int) {
+		from, to := first*v.line(), end*v.line()
+		c.w.form.take(c.low[from/per:], data[from:to])
+	})
 }
 
-// plane computes raw for all rows of one sample and depth of the result, those of the same taps at once.
-func (c *conv) plane(nd int) {
-	x, y, per := c.x, c.y, c.w.form.per()
-	data, k := x.data, c.w.p.i/per
-	if c.low != nil {
-		data = c.low
+// input is x as products read it, after lower.
+func (c *conv) input() []float32 {
+	switch {
+	case c.low != nil:
+		return c.low
+	case c.w.form == paired:
+		return c.x.half
 	}
+	return c.x.data
+}
+
+// plane computes the rows of one sample and depth of the result, those of the same taps at once.
+func (c *conv) plane(nd int, raw []float32) {
+	x, y, per := c.x, c.y, c.w.form.per()
+	data, k := c.input(), c.w.p.i/per
 	sd := c.forward(nd%y.d, x.d)
 	for h := 0; h < y.h; {
 		sh, lines := c.geometry.forward(h, x.h), 1
@@ -85,7 +92,7 @@ func (c *conv) plane(nd int) {
 		}
 		off := &c.plan.forward[sd.taps][sh.taps]
 		src := data[((nd/y.d*x.d+sd.first)*x.h+sh.first)*x.line()/per:]
-		simd.Convolve(c.raw[(nd*y.h+h)*y.w*y.cp:], simd.Lines{N: y.w, Ld: y.cp, Lines: lines, Next: y.w * y.cp},
+		simd.Convolve(raw[h*y.w*y.cp:], simd.Lines{N: y.w, Ld: y.cp, Lines: lines, Next: y.w * y.cp},
 			src, simd.Lines{N: y.w, Ld: c.s * x.cp / per, Lines: lines, Next: c.s * x.line() / per}, off.a, c.w.fwd, off.b, c.w.op, k, false)
 		h += lines
 	}
@@ -95,7 +102,10 @@ func (c *conv) plane(nd int) {
 func (c *conv) gradPlane(nd int, dst []float32, add bool) {
 	x, y, per := c.x, c.y, c.w.form.per()
 	data, k := y.grad, c.w.p.o/per
-	if c.low != nil {
+	switch {
+	case c.up != nil:
+		data = c.up
+	case c.low != nil:
 		data = c.low
 	}
 	sd := c.backward(nd%x.d, y.d)
@@ -137,55 +147,66 @@ const (
 	gradPlaces = 96
 )
 
-// columns is one factor of a weight's gradient: lines of places, step apart, those that tap kw meets from from[kw] on.
+// columns is one factor of a weight's gradient: lines of places, step apart, of which tap kw meets n from from[kw] on.
 type columns struct {
-	data       []float32
-	line, step int
-	from       [3]int
+	data          []float32
+	line, step, n int
+	from          [3]int
+	first         int // plane with which data begins
+
+	// Where places are in pairs along W, as bf16: step apart; a line is held once for each way of pairing that taps need, which
+	// begin at columns way, way + 1 ... of a line with its zeros. Taps that are a multiple of two steps apart meet the same pairs.
+	of         *value
+	apart      int
+	way, ways  int
+	pairs      int // of a way
+	planesHeld int
 }
 
-// placePairs are v's places in pairs along W, step apart and rounded to bf16. A line is held once for each way of pairing that
-// taps need: those that are a multiple of two steps apart meet the same pairs.
-type placePairs struct {
-	v     *value
-	step  int
-	ways  int // in which the first pair starts at column first, first + 1 ... of a line with its zeros
-	first int
-	n     int // pairs of a way
-	data  []float32
-}
-
-// newPlacePairs has room for so many places of every tap up to the one that starts at column last.
-func newPlacePairs(role string, v *value, step, places, last int, m mode) placePairs {
-	p := placePairs{v: v, step: step, ways: min(last+1, 2*step), n: places + last/(2*step)}
-	if last == 1 { // a kernel of 1, or the result's own places
-		p.ways, p.first = 1, 1
+// inPairs sets up columns of pairs, for as many planes of the gradient at a time as slabLimit allows.
+func (c *conv) inPairs(m mode) {
+	n := (c.y.w + 1) / 2
+	c.left = newPairs(c.x, c.s, n, 1-c.p, c.k-c.p)
+	c.right = newPairs(c.y, 1, n, 1, 1)
+	for kw := range c.k {
+		c.left.from[kw], c.right.from[kw] = c.left.at(kw-c.p+1), c.right.at(1)
 	}
-	p.data = m.rooms.take(role+" pairs", &value{rows: v.rows * p.ways * p.n, c: v.c, cp: v.cp})
+	l, r := c.x.h*c.left.line, c.y.h*c.right.line
+	c.right.planesHeld = min(c.y.d, max(1, (slabLimit-c.k*l)/(c.s*l+r)))
+	c.left.planesHeld = min(c.x.d, c.s*(c.right.planesHeld-1)+c.k)
+	c.left.data, c.right.data = m.rooms.plain("left pairs", c.left.planesHeld*l), m.rooms.plain("right pairs", c.right.planesHeld*r)
+}
+
+// slabLimit is how many numbers, about, columns of pairs hold at a time.
+const slabLimit = 4 << 20
+
+// newPairs lays out pairs of which n are met by taps that begin at columns first to last.
+func newPairs(v *value, apart, n, first, last int) columns {
+	period := 2 * apart
+	p := columns{of: v, apart: apart, n: n, way: first, ways: min(last-first+1, period), pairs: n + last/period, step: v.cp}
+	p.line = p.ways * p.pairs * v.cp
 	return p
 }
 
-func (p *placePairs) columns() columns {
-	return columns{data: p.data, line: p.ways * p.n * p.v.cp, step: p.v.cp}
-}
-
 // at is where the pairs from a column of a line start.
-func (p *placePairs) at(col int) int {
-	return ((col%(2*p.step)-p.first)*p.n + col/(2*p.step)) * p.v.cp
+func (p *columns) at(col int) int {
+	return ((col%(2*p.apart)-p.way)*p.pairs + col/(2*p.apart)) * p.of.cp
 }
 
-// fill takes the places of data, laid out like v. What would lie beyond a line is a place of its zeros.
-func (p *placePairs) fill(data []float32) {
-	v := p.v
-	eachPlane(v, func(_, first, end int) {
-		dst := p.data[first*p.ways*p.n*v.cp:]
-		for r := first; r < end; r++ {
-			line := data[r*v.line():][:v.line()]
-			place := func(col int) []float32 { return line[min(col, v.w+1)*v.cp:][:v.cp] }
+// fill takes the places of planes first to end from pairs of channels, laid out like the value. What would lie beyond a line is a
+// place of its zeros.
+func (p *columns) fill(half []float32, first, end int) {
+	v := p.of
+	p.first = first
+	parallel(end-first, func(plane int) {
+		dst := p.data[plane*v.h*p.line:]
+		for r := range v.h {
+			line := half[((first+plane)*v.h+r)*v.line()/2:][:v.line()/2]
+			place := func(col int) []float32 { return line[min(col, v.w+1)*v.cp/2:][:v.cp/2] }
 			for way := range p.ways {
-				for i := range p.n {
-					col := p.first + way + 2*p.step*i
-					simd.PairRows(dst[:v.cp], place(col), place(col+p.step))
+				for i := range p.pairs {
+					col := p.way + way + 2*p.apart*i
+					simd.Weave(dst[:v.cp], place(col), place(col+p.apart))
 					dst = dst[v.cp:]
 				}
 			}
@@ -193,41 +214,47 @@ func (p *placePairs) fill(data []float32) {
 	})
 }
 
-// gradWeight computes the weight's gradient from y.grad and x.
+// gradWeight computes the weight's gradient from the result's and x.
 func (c *conv) gradWeight() {
-	if c.pairs[0].n > 0 {
-		c.pairs[0].fill(c.x.data)
-		c.pairs[1].fill(c.y.grad)
-	}
+	x, y := c.x, c.y
 	jobs := c.k * c.k * ((c.w.ip + gradBlock - 1) / gradBlock) * panels(c.w.op)
-	if n := len(c.w.grad); c.parts == nil {
-		parallel(jobs, func(job int) { c.gradJob(c.w.grad, job, 0, c.x.n) })
-	} else {
-		parallel(jobs*c.x.n, func(j int) { c.gradJob(c.parts[j/jobs*n:][:n], j%jobs, j/jobs, j/jobs+1) })
+	switch n := len(c.w.grad); {
+	case c.up != nil:
+		c.lower(x, x.data)
+		clear(c.w.grad)
+		for s := range x.n {
+			for d := 0; d < y.d; d += c.right.planesHeld {
+				end := min(y.d, d+c.right.planesHeld)
+				c.left.fill(c.input(), s*x.d+max(0, d*c.s-c.p), s*x.d+min(x.d, (end-1)*c.s-c.p+c.k))
+				c.right.fill(c.up, s*y.d+d, s*y.d+end)
+				parallel(jobs, func(job int) { c.gradJob(c.w.grad, job, s*y.d+d, s*y.d+end, true) })
+			}
+		}
+	case c.parts == nil:
+		parallel(jobs, func(job int) { c.gradJob(c.w.grad, job, 0, y.n*y.d, false) })
+	default:
+		parallel(jobs*x.n, func(j int) { c.gradJob(c.parts[j/jobs*n:][:n], j%jobs, j/jobs*y.d, (j/jobs+1)*y.d, false) })
 		sumParts(c.w.grad, c.parts)
 	}
 	c.w.unpack()
 }
 
-// gradJob sets one job's share of a gradient from some samples.
-func (c *conv) gradJob(grad []float32, job, first, end int) {
+// gradJob sets one job's share of a gradient from some planes of the result, or with add adds to it.
+func (c *conv) gradJob(grad []float32, job, first, end int, add bool) {
 	tap, job := job%(c.k*c.k), job/(c.k*c.k)
 	o, i := job%panels(c.w.op)*simd.Panel, job/panels(c.w.op)*gradBlock
 	m, n := min(gradBlock, c.w.ip-i), min(simd.Panel, c.w.op-o)
-	chunk := (gradPlaces + c.places - 1) / c.places
+	chunk := (gradPlaces + c.left.n - 1) / c.left.n
 	var buf [2][64]int64
-	add := false
-	for s := first; s < end; s++ {
-		for d := range c.y.d {
-			oa, ob := c.rows(buf[0][:0], buf[1][:0], s, d, tap/c.k, tap%c.k)
-			for len(oa) > 0 {
-				rows := min(chunk, len(oa))
-				for kw := range c.k {
-					simd.Cols(c.w.gradAt(grad, tap*c.k+kw, i, o), simd.Panel, c.left.data[c.left.from[kw]+i:], c.left.step, oa[:rows],
-						c.right.data[c.right.from[kw]+o:], c.right.step, ob[:rows], m, n, c.places, add, c.pairs[0].n > 0)
-				}
-				oa, ob, add = oa[rows:], ob[rows:], true
+	for nd := first; nd < end; nd++ {
+		oa, ob := c.rows(buf[0][:0], buf[1][:0], nd, tap/c.k, tap%c.k)
+		for len(oa) > 0 {
+			rows := min(chunk, len(oa))
+			for kw := range c.k {
+				simd.Cols(c.w.gradAt(grad, tap*c.k+kw, i, o), simd.Panel, c.left.data[c.left.from[kw]+i:], c.left.step, oa[:rows],
+					c.right.data[c.right.from[kw]+o:], c.right.step, ob[:rows], m, n, c.left.n, add, c.up != nil)
 			}
+			oa, ob, add = oa[rows:], ob[rows:], true
 		}
 	}
 	for kw := 0; !add && kw < c.k; kw++ { // no row meets this tap
@@ -235,17 +262,17 @@ func (c *conv) gradJob(grad []float32, job, first, end int) {
 	}
 }
 
-// rows lists where the rows of x and y start that meet at a depth of the result and two taps.
-func (c *conv) rows(oa, ob []int64, s, d, kd, kh int) ([]int64, []int64) {
+// rows lists where the rows of x and y start that meet at a plane of the result and two taps.
+func (c *conv) rows(oa, ob []int64, nd, kd, kh int) ([]int64, []int64) {
 	x, y := c.x, c.y
-	xd := d*c.s + kd - c.p
+	xd := nd%y.d*c.s + kd - c.p
 	if xd < 0 || xd >= x.d {
 		return oa, ob
 	}
 	for h := range y.h {
 		if xh := h*c.s + kh - c.p; xh >= 0 && xh < x.h {
-			oa = append(oa, int64(((s*x.d+xd)*x.h+xh)*c.left.line))
-			ob = append(ob, int64(((s*y.d+d)*y.h+h)*c.right.line))
+			oa = append(oa, int64(((nd/y.d*x.d+xd-c.left.first)*x.h+xh)*c.left.line))
+			ob = append(ob, int64(((nd-c.right.first)*y.h+h)*c.right.line))
 		}
 	}
 	return oa, ob

@@ -15,9 +15,9 @@ type convolution struct {
 	sums   []float32
 }
 
-func newConvolution(o net.Conv, ps []*param, x, out *value, train bool) *convolution {
+func newConvolution(o net.Conv, ps []*param, x, out *value, m mode) *convolution {
 	o.Dilation = max(1, o.Dilation)
-	k := &convolution{op: o, x: x, out: out, w: newWeight(ps[0], train, x.grad != nil, false)}
+	k := &convolution{op: o, x: x, out: out, w: newWeight(ps[0], full, x.grad != nil, "convolution", m)}
 	if o.Bias {
 		k.bias, k.sums = ps[1], make([]float32, out.n*out.cp)
 	}
@@ -51,7 +51,7 @@ func (k *convolution) row(r int, f func(meet)) {
 }
 
 func (k *convolution) forward() {
-	k.w.pack()
+	k.w.packForward()
 	x, y, w := k.x, k.out, k.w
 	eachPlane(y, func(_, first, end int) {
 		for r := first; r < end; r++ {
@@ -79,6 +79,7 @@ func (k *convolution) backward() {
 
 func (k *convolution) gradInput() {
 	x, y, w := k.x, k.out, k.w
+	w.packBackward()
 	parallel(y.n, func(n int) {
 		rows := y.d * y.h
 		clear(x.grad[n*x.d*x.h*x.line():][:x.d*x.h*x.line()])

@@ -12,10 +12,11 @@ type convTranspose struct {
 	sums   []float32
 }
 
-func newConvTranspose(o net.ConvTranspose, ps []*param, x, out *value) *convTranspose {
+func newConvTranspose(o net.ConvTranspose, ps []*param, x, out *value, m mode) *convTranspose {
+	m.grads = true // it is a convolution run backward
 	from, to := *out, *x
 	op := net.Conv{Out: x.c, Kernel: o.Kernel, Stride: o.Stride, Pad: o.Pad, Dilation: 1}
-	k := &convTranspose{x: x, out: out, conv: &convolution{op: op, x: &from, out: &to, w: newWeight(ps[0], true, true, false)}}
+	k := &convTranspose{x: x, out: out, conv: &convolution{op: op, x: &from, out: &to, w: newWeight(ps[0], full, true, "transposed", m)}}
 	if o.Bias {
 		k.bias, k.sums = ps[1], make([]float32, out.n*out.cp)
 	}
@@ -24,7 +25,6 @@ func newConvTranspose(o net.ConvTranspose, ps []*param, x, out *value) *convTran
 
 func (k *convTranspose) forward() {
 	k.conv.x.grad, k.conv.out.grad = k.out.data, k.x.data
-	k.conv.w.pack()
 	k.conv.gradInput()
 	for p := 0; k.bias != nil && p < k.out.places(); p++ {
 		dst := k.out.data[k.out.place(p):]

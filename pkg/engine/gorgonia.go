@@ -9,6 +9,8 @@ import (
 	"github.com/chewxy/hm"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+
+	"silverbeam/pkg/simd"
 )
 
 // kernel is one layer. It owns its result, the gradients of its inputs and what it needs in between, so that a step
@@ -51,10 +53,10 @@ func typeOf(axes int, of tensor.Dtype) hm.Type {
 }
 
 // shapeOf is the shape of v's buffer. Where several nodes read v it is a stand-in's of one number: gorgonia adds the
-// gradients of readers, and of these it shall add nothing but that; value.join adds the true ones.
+// gradients of readers, and of these it shall add nothing but that; value.join adds the true ones. So it is of pairs.
 func shapeOf(v *value) tensor.Shape {
 	switch {
-	case v.shared:
+	case v.shared, v.half != nil:
 		return tensor.Shape{1}
 	case len(v.shape) == 0:
 		return tensor.ScalarShape()
@@ -99,6 +101,11 @@ func (o *layer) Do(...G.Value) (G.Value, error) {
 	o.kernel.forward()
 	if *o.watch {
 		o.seen, o.peak = true, top(o.peak, o.out.data)
+		var some [simd.Lanes]float32
+		for pairs := o.out.half; len(pairs) > 0; pairs = pairs[len(some)/2:] {
+			simd.Unpair(some[:], pairs[:len(some)/2])
+			o.peak = top(o.peak, some[:])
+		}
 	}
 	if len(o.out.shape) == 0 {
 		*o.result.(*G.F32) = G.F32(o.out.data[0])

@@ -257,7 +257,6 @@ type attentionNode struct {
 
 func newAttentionNode(o net.Attention, ps []*param, in []*value, out *value, m mode) *attentionNode {
 	m.again = false // a layer on its own keeps what it computed
-	train, half := m.grads, m.half
 	k := &attentionNode{x: in[0], keys: in[0], out: out, weight: ps[0], bias: ps[1]}
 	if o.Cross {
 		k.keys = in[1]
@@ -270,18 +269,18 @@ func newAttentionNode(o net.Attention, ps []*param, in []*value, out *value, m m
 	ps[0].flat()
 	part := func(shape ...int) *param {
 		p := &param{Param: Param{Shape: shape, Value: make([]float32, net.Size(shape))}}
-		if train {
+		if m.grads {
 			p.Grad = make([]float32, len(p.Value))
 		}
 		return p
 	}
 	for i := range k.parts {
-		k.parts[i] = newLinear(part(e, e), part(e), rows, train, true, half)
+		k.parts[i] = newLinear(part(e, e), part(e), rows, true, fmt.Sprint("attention ", i), m)
 	}
 	k.att = newAttention(k.x.shape[0], k.x.shape[1], k.keys.shape[1], o.Heads, e, ep, mask, o.Causal, m)
-	k.proj = newLinear(ps[2], ps[3], k.x.rows, train, true, half)
+	k.proj = newLinear(ps[2], ps[3], k.x.rows, true, "attention", m)
 	k.context = make([]float32, k.x.rows*ep)
-	if train {
+	if m.grads {
 		k.gc, k.gq = make([]float32, k.x.rows*ep), make([]float32, k.x.rows*ep)
 		k.gk, k.gv = make([]float32, k.keys.rows*ep), make([]float32, k.keys.rows*ep)
 	}
@@ -307,15 +306,18 @@ func (k *attentionNode) forward() {
 		x *value
 		y []float32
 	}{{k.x, k.att.q}, {k.keys, k.att.k}, {k.keys, k.att.v}} {
-		k.parts[i].pack()
+		k.parts[i].packForward()
 		eachChunk(to.x.rows, func(_, first, end int) { k.parts[i].run(to.y, to.x.data, first, end) })
 	}
 	k.att.forward(k.context)
-	k.proj.pack()
+	k.proj.packForward()
 	eachChunk(k.x.rows, func(_, first, end int) { k.proj.run(k.out.data, k.context, first, end) })
 }
 
 func (k *attentionNode) backward() {
+	for _, l := range append(k.parts[:], k.proj) {
+		l.w.packBackward()
+	}
 	eachChunk(k.x.rows, func(c, first, end int) { k.proj.gradRows(k.gc, k.out.grad, c, first, end, false) })
 	k.proj.gradWeight(k.out.grad, k.context, k.x.rows)
 	k.att.backward(k.gc, k.gq, k.gk, k.gv)

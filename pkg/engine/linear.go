@@ -4,11 +4,10 @@ import "silverbeam/pkg/simd"
 
 // linear is x·Wᵀ + bias over rows of numbers, padded to whole lanes on both sides.
 type linear struct {
-	w     *weight
-	bias  *param    // nil: none
-	sums  []float32 // the bias's gradient by rowChunk of rows
-	wide  []float32 // the bias with padding
-	train bool
+	w    *weight
+	bias *param    // nil: none
+	sums []float32 // the bias's gradient by rowChunk of rows
+	wide []float32 // the bias with padding
 }
 
 // rowChunk is how many rows one job takes, seven of the tallest tiles; weightChunk how many are summed at a time into a weight's gradient, so that
@@ -21,22 +20,23 @@ const (
 
 func chunks(rows int) int { return (rows + rowChunk - 1) / rowChunk }
 
-// newLinear takes a weight and, unless nil, a bias, for at most so many rows. half: products are of bf16.
-func newLinear(w, bias *param, rows int, train, input, half bool) *linear {
+// newLinear takes a weight and, unless nil, a bias, for at most so many rows; input says that the gradient of inputs is wanted.
+// Layers of one role share memory: they must not be at work at once.
+func newLinear(w, bias *param, rows int, input bool, role string, m mode) *linear {
 	w.flat()
-	l := &linear{w: newWeight(w, train, input, half), bias: bias, train: train}
+	l := &linear{w: newWeight(w, formOf(m.half, w.i, w.o), input, role, m), bias: bias}
 	if bias != nil {
 		l.wide = make([]float32, l.w.op)
-		if train {
+		if m.grads {
 			l.sums = make([]float32, chunks(rows)*l.w.op)
 		}
 	}
 	return l
 }
 
-// pack refreshes copies of the parameters; once a step, before run.
-func (l *linear) pack() {
-	l.w.pack()
+// packForward refreshes copies of the parameters, before run; before gradRows it is w.packBackward.
+func (l *linear) packForward() {
+	l.w.packForward()
 	if l.bias != nil {
 		copy(l.wide, l.bias.Value)
 	}
@@ -146,11 +146,12 @@ type linearNode struct {
 }
 
 func (k *linearNode) forward() {
-	k.l.pack()
+	k.l.packForward()
 	eachChunk(k.x.rows, func(_, first, end int) { k.l.run(k.out.data, k.x.data, first, end) })
 }
 
 func (k *linearNode) backward() {
+	k.l.w.packBackward()
 	eachChunk(k.x.rows, func(c, first, end int) { k.l.gradRows(k.x.grad, k.out.grad, c, first, end, false) })
 	k.l.gradWeight(k.out.grad, k.x.data, k.x.rows)
 }

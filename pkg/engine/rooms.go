@@ -1,5 +1,7 @@
 package engine
 
+import "silverbeam/pkg/simd"
+
 // rooms are buffers that layers of one program share, one after the other: what is filled and read again within one pass
 // of a layer. Those of one role are apart by shape, so that the zeros beside rows and in padding stay zeros. Without a
 // program (nil) each layer has its own.
@@ -15,9 +17,37 @@ type room struct {
 // take gives a buffer laid out like v.
 func (r rooms) take(role string, v *value) []float32 { return r.at(room{role: role}, v) }
 
-// gradient gives one of the two buffers that the gradients of a chain's results of v's shape take turns in.
-func (r rooms) gradient(chain, turn int, v *value) []float32 {
-	return r.at(room{"gradient", chain, turn % 2, 0, 0, 0, 0, 0}, v)
+// gradient gives one of the two buffers that the gradients of a chain's results take turns in. Blocks and stems, who neither
+// read beside rows nor have padding, share one for all shapes.
+func (r rooms) gradient(chain, turn int, v *value, blocks bool) []float32 {
+	key := room{role: "gradient", chain: chain, turn: turn % 2}
+	if blocks && v.c == v.cp {
+		return r.longest(key, v.size())
+	}
+	return r.at(key, v)
+}
+
+// plain gives n numbers of any content, in a buffer that layers of all shapes share.
+func (r rooms) plain(role string, n int) []float32 { return r.longest(room{role: role}, n) }
+
+// panels gives those of a weight's copy, columns wide and each of so many numbers: shared by all weights where every panel is
+// full, else by weights of one shape, so that what is beyond the columns stays zero.
+func (r rooms) panels(role string, p *param, columns, each int) []float32 {
+	key := room{role: role}
+	if columns%simd.Panel != 0 {
+		key.rows, key.d, key.h = p.o, p.i, p.taps
+	}
+	return r.longest(key, panels(columns)*each)
+}
+
+func (r rooms) longest(key room, n int) []float32 {
+	if r == nil {
+		return make([]float32, n)
+	}
+	if len(r[key]) < n {
+		r[key] = make([]float32, n)
+	}
+	return r[key][:n]
 }
 
 func (r rooms) at(key room, v *value) []float32 {

@@ -16,18 +16,18 @@ type stem struct {
 	k       int       // numbers in a patch
 	kp      int       // with padding
 	patches []float32 // by output position
-	raw     []float32 // and in the backward pass its gradient
+	raw     raws
+	again   bool // raw is computed again for the backward pass
 	parts   []float32
 }
 
-func newStem(o net.ConvBN, ps []*param, x, out *value, train bool) *stem {
-	s := &stem{op: o, x: x, out: out, w: newWeight(ps[0], train, false, false), bn: newBatchNorm(ps[1:6], out, o.FrozenBN)}
+func newStem(o net.ConvBN, ps []*param, x, out *value, m mode) *stem {
+	s := &stem{op: o, x: x, out: out, w: newWeight(ps[0], full, false, "stem", m), bn: newBatchNorm(ps[1:6], out, o.FrozenBN), again: m.again}
 	s.k = s.w.p.i * s.w.p.taps
 	s.kp = padded(s.k)
-	positions := out.rows * out.w
-	s.patches = make([]float32, positions*s.kp)
-	s.raw = make([]float32, positions*out.cp)
-	if train {
+	s.patches = make([]float32, out.rows*out.w*s.kp)
+	s.raw = newRaws("one", out, out.half != nil, m)
+	if m.grads {
 		s.parts = make([]float32, out.n*s.kp*out.cp)
 	}
 	return s
@@ -36,27 +36,33 @@ func newStem(o net.ConvBN, ps []*param, x, out *value, train bool) *stem {
 var oneBlock = []int64{0}
 
 func (s *stem) forward() {
-	s.w.pack()
+	s.w.packForward()
 	y := s.out
-	rows := y.h * y.w
-	eachPlane(y, func(p, _, _ int) {
+	eachPlane(y, func(p, first, end int) {
 		s.cut(p)
-		raw := s.raw[p*rows*y.cp : (p+1)*rows*y.cp]
-		simd.Rows(raw, y.cp, s.patches[p*rows*s.kp:], s.kp, oneBlock, s.w.fwd, oneBlock, rows, y.cp, s.k, false)
-		s.bn.measure(p, raw)
+		s.raw.make(first, end, func(raw []float32) {
+			s.multiply(p, raw)
+			s.bn.measure(p, raw)
+		})
 	})
 	s.bn.settle()
-	eachPlane(y, func(_, first, end int) {
+	eachPlaneIn(y, func(_, first, end int, buf [3][]float32) {
 		for r := first; r < end; r++ {
-			dst := y.at(y.data, r)
-			raw := s.raw[r*len(dst) : (r+1)*len(dst)]
+			dst, raw := y.open(r, buf[0]), s.raw.row(r, buf[1])
 			if s.op.NoReLU {
 				simd.ScaleShift(dst, raw, s.bn.scale, s.bn.shift)
 			} else {
 				simd.ScaleShiftReLU(dst, raw, s.bn.scale, s.bn.shift)
 			}
+			y.shut(r, dst)
 		}
 	})
+}
+
+// multiply computes a plane from its patches.
+func (s *stem) multiply(plane int, raw []float32) {
+	rows := s.out.h * s.out.w
+	simd.Rows(raw, s.out.cp, s.patches[plane*rows*s.kp:], s.kp, oneBlock, s.w.fwd, oneBlock, rows, s.out.cp, s.k, false)
 }
 
 // cut copies the patches of one sample and depth.
@@ -104,28 +110,37 @@ func (s *stem) cutRow(dst []float32, row, x0 int) {
 
 func (s *stem) backward() {
 	y := s.out
-	eachPlane(y, func(p, first, end int) {
+	if s.again {
+		s.w.packForward()
+	}
+	eachPlaneIn(y, func(p, first, end int, buf [3][]float32) {
+		if s.again {
+			s.raw.make(first, end, func(raw []float32) { s.multiply(p, raw) })
+		}
 		s.bn.start(p)
 		for r := first; r < end; r++ {
 			g := y.at(y.grad, r)
 			if !s.op.NoReLU {
-				simd.Mask(g, g, y.at(y.data, r))
+				simd.Mask(g, g, y.row(r, buf[0]))
 			}
-			s.bn.sumRow(p, g, s.raw[r*len(g):(r+1)*len(g)])
+			s.bn.sumRow(p, g, s.raw.row(r, buf[1]))
 		}
 	})
 	s.bn.settleGrad()
 	n, rows := s.kp*y.cp, y.h*y.w
 	parallel(y.n, func(sample int) {
 		part := s.parts[sample*n : (sample+1)*n]
+		mem := scratches.Get().(*scratch)
+		defer scratches.Put(mem)
+		line := y.w * y.cp
+		grad := mem.take(y.h*line + line)
 		for d := range y.d {
 			p := sample*y.d + d
-			for r := p * y.h; r < (p+1)*y.h; r++ {
-				g := y.at(y.grad, r)
-				at := r * len(g)
-				simd.GradInput(s.raw[at:at+len(g)], g, s.raw[at:at+len(g)], s.bn.ga, s.bn.gb, s.bn.gc)
+			for h := range y.h {
+				r := p*y.h + h
+				simd.GradInput(grad[h*line:][:line], y.at(y.grad, r), s.raw.row(r, grad[y.h*line:]), s.bn.ga, s.bn.gb, s.bn.gc)
 			}
-			simd.Cols(part, y.cp, s.patches[p*rows*s.kp:], s.kp, oneBlock, s.raw[p*rows*y.cp:], y.cp, oneBlock, s.kp, y.cp, rows, d > 0, false)
+			simd.Cols(part, y.cp, s.patches[p*rows*s.kp:], s.kp, oneBlock, grad, y.cp, oneBlock, s.kp, y.cp, rows, d > 0, false)
 		}
 	})
 	s.sum(n)

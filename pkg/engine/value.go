@@ -15,6 +15,7 @@ type value struct {
 	rows       int   // all other axes: tokens, samples; for a volume lines of W
 	n, d, h, w int   // of a volume
 	data       []float32
+	half       []float32   // instead of data: pairs of bf16, of neighbouring channels, laid out likewise
 	grad       []float32   // of the loss by data; filled by the first node that reads data
 	more       [][]float32 // what further readers give to grad; none where one node reads data
 	shared     bool        // several nodes read data in training
@@ -82,6 +83,42 @@ func (v *value) at(buf []float32, row int) []float32 {
 		return buf[row*v.line()+v.cp:][:v.w*v.cp]
 	}
 	return buf[row*v.cp:][:v.cp]
+}
+
+// halved is v's layout for pairs of bf16.
+func (v *value) halved() *value {
+	h := *v
+	h.cp /= 2
+	return &h
+}
+
+// halfAt is at for pairs of bf16.
+func (v *value) halfAt(buf []float32, row int) []float32 {
+	return buf[(row*v.line()+v.cp)/2:][:v.w*v.cp/2]
+}
+
+// row is a volume's row to read: in buf where it is kept as pairs.
+func (v *value) row(r int, buf []float32) []float32 {
+	if v.half == nil {
+		return v.at(v.data, r)
+	}
+	buf = buf[:v.w*v.cp]
+	simd.Unpair(buf, v.halfAt(v.half, r))
+	return buf
+}
+
+// open is where to write a volume's row, which shut then keeps.
+func (v *value) open(r int, buf []float32) []float32 {
+	if v.half == nil {
+		return v.at(v.data, r)
+	}
+	return buf[:v.w*v.cp]
+}
+
+func (v *value) shut(r int, row []float32) {
+	if v.half != nil {
+		simd.Pairs(v.halfAt(v.half, r), row)
+	}
 }
 
 // places is the number of positions, each of cp channels; place is where one starts in data.

@@ -66,7 +66,7 @@ type patchify struct {
 
 func newPatchify(o net.Patchify, ps []*param, x, out *value, m mode) *patchify {
 	k := &patchify{op: o, x: x, out: out}
-	k.l = newLinear(ps[0], ps[1], out.rows, m.grads, x.grad != nil, m.half)
+	k.l = newLinear(ps[0], ps[1], out.rows, x.grad != nil, "patchify", m)
 	k.patches = make([]float32, out.rows*k.l.w.ip)
 	if x.grad != nil {
 		k.grads = make([]float32, len(k.patches))
@@ -91,7 +91,7 @@ func (k *patchify) rows(first, end int, f func(x, patch int)) {
 }
 
 func (k *patchify) forward() {
-	k.l.pack()
+	k.l.packForward()
 	eachChunk(k.out.rows, func(_, first, end int) {
 		k.rows(first, end, func(x, patch int) { k.patches[patch] = k.x.data[x] })
 		k.l.run(k.out.data, k.patches, first, end)
@@ -99,6 +99,7 @@ func (k *patchify) forward() {
 }
 
 func (k *patchify) backward() {
+	k.l.w.packBackward()
 	eachChunk(k.out.rows, func(c, first, end int) {
 		k.l.gradRows(k.grads, k.out.grad, c, first, end, false)
 		if k.grads != nil {

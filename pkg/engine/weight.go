@@ -55,9 +55,10 @@ type weight struct {
 	ownPanel bool
 }
 
-// newWeight prepares a weight; input says that the gradient of inputs is wanted, half that products are of bf16.
-func newWeight(p *param, train, input, half bool) *weight {
-	w := &weight{p: p, form: formOf(half, p.i, p.o), ip: padded(p.i), op: padded(p.o), grad: p.Grad}
+// newWeight prepares a weight; input says that the gradient of inputs is wanted. Copies are made just before they are used
+// (packForward, packBackward), in memory that weights of one role share.
+func newWeight(p *param, f form, input bool, role string, m mode) *weight {
+	w := &weight{p: p, form: f, ip: padded(p.i), op: padded(p.o), grad: p.Grad}
 	per := w.form.per()
 	matrix := func(k int) simd.Matrix {
 		return simd.Matrix{Ld: simd.Panel, Next: p.taps * k / per * simd.Panel, Pairs: per == 2}
@@ -65,14 +66,14 @@ func newWeight(p *param, train, input, half bool) *weight {
 	w.fwd = matrix(p.i)
 	w.fwd.Data = p.Value
 	if w.ownPanel = p.o%simd.Panel != 0 || w.form != full; w.ownPanel {
-		w.fwd.Data = make([]float32, panels(p.o)*w.fwd.Next)
+		w.fwd.Data = m.rooms.panels(role+" panels", p, p.o, w.fwd.Next)
 	}
-	if w.ownGrad = train && (p.o%simd.Panel != 0 || w.ip != p.i); w.ownGrad {
+	if w.ownGrad = m.grads && (p.o%simd.Panel != 0 || w.ip != p.i); w.ownGrad {
 		w.grad = make([]float32, panels(p.o)*p.taps*w.ip*simd.Panel)
 	}
-	if train && input {
+	if m.grads && input {
 		w.bwd = matrix(p.o)
-		w.bwd.Data = make([]float32, panels(p.i)*w.bwd.Next)
+		w.bwd.Data = m.rooms.panels(role+" panels back", p, p.i, w.bwd.Next)
 	}
 	return w
 }
@@ -102,8 +103,8 @@ func (w *weight) gradAt(grad []float32, tap, i, o int) []float32 {
 	return grad[((o/simd.Panel*w.p.taps+tap)*w.ip+i)*simd.Panel:]
 }
 
-// pack refreshes the copies from the parameter's values.
-func (w *weight) pack() {
+// packForward copies the parameter's values for products forward.
+func (w *weight) packForward() {
 	p, per := w.p, w.form.per()
 	if w.ownPanel {
 		rows := p.taps * p.i
@@ -123,6 +124,11 @@ func (w *weight) pack() {
 			}
 		})
 	}
+}
+
+// packBackward copies them for the gradient of inputs.
+func (w *weight) packBackward() {
+	p, per := w.p, w.form.per()
 	if w.bwd.Data == nil {
 		return
 	}

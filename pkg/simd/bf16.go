@@ -56,3 +56,41 @@ func PairRows(dst, a, b []float32) {
 		dst[i] = pair(a[i], b[i])
 	}
 }
+
+// both are the two numbers of a pair.
+func both(v float32) (a, b float32) {
+	u := math.Float32bits(v)
+	return math.Float32frombits(u << 16), math.Float32frombits(u &^ 0xffff)
+}
+
+// Unpair is the inverse of Pairs: it sets dst, twice as long as x, to the numbers of x's pairs.
+func Unpair(dst, x []float32) {
+	check(len(dst), 2*len(x))
+	n := 0
+	if HasPairs() {
+		n = whole(2 * len(x))
+	}
+	if t, ok := over(n, n, dst, x); ok {
+		unpairBF16(&t)
+	}
+	for i := n / 2; i < len(x); i++ {
+		dst[2*i], dst[2*i+1] = both(x[i])
+	}
+}
+
+// Weave sets dst to pairs of a's and b's numbers, which are in pairs of neighbours there: PairRows of Unpair.
+func Weave(dst, a, b []float32) {
+	a, b = a[:len(dst)/2], b[:len(dst)/2]
+	n := 0
+	if HasPairs() {
+		n = whole(len(dst))
+	}
+	if t, ok := over(n, n, dst, a, b); ok {
+		weaveBF16(&t)
+	}
+	for i := n / 2; i < len(a); i++ {
+		x, y := math.Float32bits(a[i]), math.Float32bits(b[i])
+		dst[2*i] = math.Float32frombits(x&0xffff | y<<16)
+		dst[2*i+1] = math.Float32frombits(x>>16 | y&^0xffff)
+	}
+}

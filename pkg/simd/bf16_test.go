@@ -3,6 +3,7 @@ package simd
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -64,5 +65,27 @@ func TestColsOfPairs(t *testing.T) {
 		zeros := func(x []float32, w int) []float32 { return append(x, make([]float32, 2*w)...) }
 		colsGo(want, n, zeros(a, m), m, []int64{0, int64(2 * m)}, zeros(b, n), n, []int64{0, int64(2 * n)}, m, n, 2*k, add)
 		same(t, got, want)
+	}
+}
+
+// Pairs and back is rounding, and rows woven from pairs of neighbours are those paired from numbers.
+func TestUnpairAndWeave(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 5))
+	for n := 2; n < 150; n += 2 {
+		a, b := random(r, n), random(r, n)
+		lowA, lowB, got, want := make([]float32, n/2), make([]float32, n/2), make([]float32, n), make([]float32, n)
+		Pairs(lowA, a)
+		Pairs(lowB, b)
+		Round(want, a)
+		if Unpair(got, lowA); !slices.Equal(got, want) {
+			t.Fatalf("%d numbers: %v, want %v", n, got, want)
+		}
+		PairRows(want, a, b)
+		Weave(got, lowA, lowB)
+		for i := range want {
+			if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+				t.Fatalf("%d numbers: pair %d is %x, want %x", n, i, math.Float32bits(got[i]), math.Float32bits(want[i]))
+			}
+		}
 	}
 }

@@ -335,6 +335,22 @@ var bf16Passes = []struct {
 		g.op("VPORD Z1, Z0, Z0")
 		g.store(bf16, 0, at(0))
 	}},
+	{"unpair", 2, func(g *gen, at func(i int) string) { // twice as many elements as it reads
+		g.op("MOVQ AX, BX")
+		g.op("SHRQ $1, BX")
+		g.op("VPMOVZXWD (R9)(BX*1), Z0")
+		g.op("VPSLLD $16, Z0, Z0")
+		g.store(bf16, 0, at(0))
+	}},
+	{"weave", 3, func(g *gen, at func(i int) string) { // likewise
+		g.op("MOVQ AX, BX")
+		g.op("SHRQ $1, BX")
+		g.op("VPMOVZXWD (R9)(BX*1), Z0")
+		g.op("VPMOVZXWD (R10)(BX*1), Z1")
+		g.op("VPSLLD $16, Z1, Z1")
+		g.op("VPORD Z1, Z0, Z0")
+		g.store(bf16, 0, at(0))
+	}},
 }
 
 func (g *gen) load(s isa, from string, reg int) { g.op("VMOVUPS %s, %s%d", from, s.reg, reg) }

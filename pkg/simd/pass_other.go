@@ -37,3 +37,7 @@ func geluSlope(*pass) { none() }
 func pairsBF16(*pass) { none() }
 
 func pairRowsBF16(*pass) { none() }
+
+func unpairBF16(*pass) { none() }
+
+func weaveBF16(*pass) { none() }

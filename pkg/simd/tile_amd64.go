@@ -454,3 +454,9 @@ func pairsBF16(t *pass)
 
 //go:noescape
 func pairRowsBF16(t *pass)
+
+//go:noescape
+func unpairBF16(t *pass)
+
+//go:noescape
+func weaveBF16(t *pass)
