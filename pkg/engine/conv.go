@@ -14,7 +14,7 @@ type conv struct {
 	y     *value // shape of the result, and with y.grad or up its gradient; y.data is not used
 	plan  *plan
 	parts []float32 // weight gradients by sample, where they are summed that way
-	low   []float32 // x, or what the weight's form is rounded of y.grad, as products read it where that is neither x.data nor x.half
+	low   []float32 // x as products read it, where that is neither x.data nor x.half; y.grad too, where numbers are rounded
 	up    []float32 // y's gradient as pairs, laid out like y; nil where it is y.grad
 
 	left, right columns // what the weight's gradient sums over: x's places and the gradient's
