@@ -31,9 +31,10 @@ build: ## build out/silverbeam
 	@mkdir -p out
 	$(GO) build -ldflags "-s -w" -o $(BIN) .
 
+PHANTOMS := --studies 1000 --seed 1 --size 96 --difficulty 0.02
 .PHONY: demo
-demo: build ## 600 generated chest CT studies: labels, data set, two trainings, evaluation and one page
-	@$(BIN) phantom --studies 600 --seed 1 --out out/demo/data
+demo: build ## 1,000 generated chest CT studies: labels, data set, two trainings, evaluation and one page
+	@$(BIN) phantom $(PHANTOMS) --out out/demo/data
 	@$(BIN) run demo
 
 .PHONY: check
@@ -91,7 +92,7 @@ test-flink: $(if $(SHORT),,.cache/bin/versitygw) ## a pipeline on a Flink cluste
 
 .PHONY: flink-demo
 flink-demo: build ## the demo on a Flink cluster, beside the demo here
-	@$(BIN) phantom --studies 600 --seed 1 --out out/demo/data
+	@$(BIN) phantom $(PHANTOMS) --out out/demo/data
 	@$(BIN) run demo --runner flink --run out/flink-demo
 
 .PHONY: test-storm
@@ -185,7 +186,7 @@ ROWS ?= 100000
 ROUNDS ?= 3
 PEERS ?= plain plain-prism regex
 .PHONY: bench-peers
-bench-peers: build .cache/peers/done .cache/labelers/done bench-calls bench-redact bench-series bench-volumes bench-shards bench-retrieval bench-scores ## our rules and label-reports beside those of others (ROWS, ROUNDS, PEERS; SARLE=CHECKOUT)
+bench-peers: build .cache/peers/done .cache/labelers/done bench-calls bench-redact bench-series bench-volumes bench-shards bench-retrieval bench-scores bench-nets bench-demo ## our rules and label-reports beside those of others (ROWS, ROUNDS, PEERS; SARLE=CHECKOUT)
 	@$(GO) test -c -o .cache/labelers/rules.test ./pkg/rules
 	@.cache/labelers/bin/python pkg/rules/testdata/labelers.py .cache/labelers/rules.test $(ROUNDS) $(SARLE)
 	@$(GO) build -o .cache/peers/prism github.com/apache/beam/sdks/v2/go/cmd/prism
@@ -241,6 +242,13 @@ bench-scores: build .cache/statistics/done ## AUC and its bootstrap by patient, 
 bench-nets: .cache/oracles/done ## a CT r3d_18 of full width forward and in training, and BERT-base, beside PyTorch (ROUNDS)
 	@$(GO) test -c -o .cache/fit.test ./pkg/fit
 	@.cache/oracles/bin/python pkg/fit/testdata/peers.py $(CURDIR)/.cache/fit.test $(ROUNDS)
+
+.PHONY: bench-demo
+bench-demo: demo .cache/oracles/done ## the demo's models beside those that PyTorch trains on the same batches by the same schedule (some ten minutes)
+	@SILVERBEAM_DEMO=$(CURDIR)/out/demo SILVERBEAM_TORCH_OUT=$(CURDIR)/out/torch/models SILVERBEAM_TORCH=$(CURDIR)/.cache/oracles/bin/python \
+	  $(GO) test -vet=off -count=1 -timeout 2h -run TrainedByPyTorch -v ./pkg/fit
+	@$(BIN) run pkg/fit/testdata/torch.yaml --run out/torch
+	@$(BIN) run demo
 
 # On a machine with a GPU, whose PYTHON has jax-cuda13-plugin (or a plugin is named) and, to compare, torch and torchvision.
 PYTHON ?= python3

@@ -1,5 +1,7 @@
 package phantom
 
+import "math"
+
 // Fact is what a finding looks like in one study, for the report's words.
 type Fact struct {
 	Side   string // "right", "left", "bilateral" or ""
@@ -62,7 +64,8 @@ const heightMM = 320   // of the scan
 type chest struct {
 	body
 	study    Study
-	size     float32 // scale of findings; 1 at difficulty 0.5
+	size     float32 // scale of findings; 1 at difficulty 0.5, 2 near 0
+	bulk     float32 // of those that are as large as organs, likewise, but at most 1.25
 	contrast float32 // of findings against what surrounds them, likewise
 	edge     float32 // mm over which borders fade
 	objects  []object
@@ -81,8 +84,8 @@ type chest struct {
 // newChest builds the study's scene; edge is the width of a voxel in mm.
 func newChest(s Study, difficulty float64, edge float32) *chest {
 	c := &chest{body: drawBody(s), study: s, edge: edge}
-	c.size = float32(1 + .8*(.5-difficulty))
-	c.contrast = c.size
+	c.size = float32(math.Exp2(1 - 2*difficulty))
+	c.bulk, c.contrast = min(1.25, c.size), c.size
 	c.lungs()
 	c.mosaic()
 	c.abdomen()
@@ -172,7 +175,7 @@ func (c *chest) heartAndSac() {
 	grow, tag := float32(1), uint32(0)
 	if c.has(cardiomegaly) {
 		r := c.finding(cardiomegaly)
-		grow, tag = 1+(float32(r.in(.3, .48)))*c.size, due(cardiomegaly)
+		grow, tag = 1+float32(r.in(.3, .48))*c.bulk, due(cardiomegaly)
 	}
 	h := c.heart * grow
 	c.heartC = c.at(18+8*(grow-1), -30, 85)
@@ -181,7 +184,7 @@ func (c *chest) heartAndSac() {
 	at, r := c.heartC, c.heartR
 	if c.has(pericardialEffusion) {
 		q := c.finding(pericardialEffusion)
-		t := float32(q.in(9, 20)) * c.size
+		t := float32(q.in(9, 20)) * c.bulk
 		hu := float32(q.in(0, 16))
 		c.ellipsoid(tag|due(pericardialEffusion), at, grown(r, 4+t), solid(hu))
 		c.facts[pericardialEffusion] = Fact{SizeMM: int(t)}
@@ -218,7 +221,7 @@ func (c *chest) hernia() {
 		return
 	}
 	r := c.finding(hiatalHernia)
-	q := float32(r.in(26, 42)) * (.5 + .5*c.size)
+	q := float32(r.in(26, 42)) * (.5 + .5*c.bulk)
 	at := c.at(float32(r.in(0, 12)), 34, float32(r.in(42, 58)))
 	c.ellipsoid(due(hiatalHernia), at, vec{q, q * .75, q * .9}, solid(40))
 	level := at[1] + float32(r.in(-6, 8))

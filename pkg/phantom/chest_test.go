@@ -1,6 +1,7 @@
 package phantom
 
 import (
+	"math"
 	"testing"
 )
 
@@ -129,13 +130,30 @@ func TestAnatomy(t *testing.T) {
 	}
 }
 
-// TestDifficulty: an easier nodule is larger.
+// TestDifficulty: the easier, the more every finding changes, in its own study.
 func TestDifficulty(t *testing.T) {
-	s := Study{seed: 2, patient: 1, Volumes: 1}
-	s.Findings[nodule] = true
-	easy, hard := newChest(s, .1, 3).facts[nodule], newChest(s, 1, 3).facts[nodule]
-	if easy.SizeMM <= hard.SizeMM || easy.Count != hard.Count {
-		t.Errorf("difficulty .1 gives %+v, 1 gives %+v", easy, hard)
+	for f, name := range Findings {
+		last := 0.0
+		for _, d := range []float64{1, .5, .05} {
+			o := small
+			o.Difficulty = d
+			s := Study{seed: 9, patient: 3 + f, Volumes: 1}
+			with := s
+			with.Findings[f] = true
+			a, err := s.Render(o)
+			b, err2 := with.Render(o)
+			if err != nil || err2 != nil {
+				t.Fatal(err, err2)
+			}
+			sum := 0.0
+			for i, hu := range b[0].HU {
+				sum += math.Abs(float64(hu) - float64(a[0].HU[i]))
+			}
+			if sum < 1.1*last {
+				t.Errorf("%s: at difficulty %v it changes voxels by %.0f HU in all, at the one before by %.0f", name, d, sum, last)
+			}
+			last = sum
+		}
 	}
 }
 

@@ -67,7 +67,7 @@ func (c *chest) holes(r *stream) Fact {
 	for range n {
 		side := r.count(0, 1)
 		p := c.spot(r, side, 4, 60, 60, 270)
-		at, q := vec{f(3, 7), f(3, 7), f(3, 7)}, f(-988, -955)
+		at, q := vec{f(3, 7) * c.size, f(3, 7) * c.size, f(3, 7) * c.size}, f(-988, -955)
 		if r.chance(float64(p[2]-60)/210 + .15) {
 			sides[side]++
 			c.ellipsoid(due(emphysema), p, at, brush{q, inLung, min(1, c.contrast)})
@@ -85,8 +85,8 @@ func (c *chest) holes(r *stream) Fact {
 func (c *chest) groundGlass(r *stream) Fact {
 	return c.lesions(r, r.count(1, 4), func(side int) (vec, float32) {
 		p := c.spot(r, side, 4, 40, 60, 260)
-		q := float32(r.in(18, 34)) * c.size
-		hu := c.lungHU + (float32(r.in(-620, -470))-c.lungHU)*min(1.2, c.contrast)
+		q := float32(r.in(18, 34)) * c.bulk
+		hu := c.lungHU + (float32(r.in(-620, -470))-c.lungHU)*min(1.6, c.contrast)
 		c.patch(due(opacity), p, q, float32(r.in(0, 6.28)), brush{hu, brighten, 1})
 		return p, 2 * q
 	})
@@ -96,7 +96,7 @@ func (c *chest) groundGlass(r *stream) Fact {
 func (c *chest) airspace(r *stream) Fact {
 	return c.lesions(r, r.count(1, 2), func(side int) (vec, float32) {
 		p := c.spot(r, side, 4, 40, 60, 250)
-		q := float32(r.in(18, 34)) * c.size
+		q := float32(r.in(18, 34)) * c.bulk
 		c.patch(due(consolidation), p, q, float32(r.in(0, 6.28)), brush{float32(r.in(10, 55)), fillAir, 1})
 		return p, 2 * q
 	})
@@ -134,7 +134,7 @@ func (c *chest) plates(r *stream) Fact {
 	f := func(a, b float64) float32 { return float32(r.in(a, b)) }
 	return c.lesions(r, r.count(1, 3), func(side int) (vec, float32) {
 		p := c.spot(r, side, 5, 30, 68, 125)
-		s := plate{at: p, half: f(2, 4.2) * c.size, reach: f(26, 48) * c.size, tilt: f(-.4, .4), brush: brush{f(0, 50), inLung, 1}}
+		s := plate{at: p, half: f(2, 4.2) * c.size, reach: f(26, 48) * c.bulk, tilt: f(-.4, .4), brush: brush{f(0, 50), inLung, 1}}
 		m := vec{s.reach + c.edge, s.reach + c.edge, s.reach*.4 + s.half*1.1 + c.edge}
 		c.add(vec{p[0] - m[0], p[1] - m[1], p[2] - m[2]}, vec{p[0] + m[0], p[1] + m[1], p[2] + m[2]}, due(atelectasis), s)
 		return p, 2 * s.half
@@ -172,7 +172,7 @@ func (c *chest) effusion(r *stream) Fact {
 	}
 	var most float32
 	for _, side := range sides {
-		thick := f(18, 52) * c.size
+		thick := f(18, 52) * c.bulk
 		l := c.lobes[side]
 		e := fluid{side: l, r: c.lungR, front: c.at(0, 82*c.lungWide, 0)[1] - thick, foot: c.at(0, 0, 60)[2], brush: brush{f(0, 18), inLung, 1}}
 		c.add(vec{l[0] - c.lungR[0] - 2, e.front - 60, 0}, vec{l[0] + c.lungR[0] + 2, 200, c.at(0, 0, 235)[2]}, due(pleuralEffusion), e)

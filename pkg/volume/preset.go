@@ -33,16 +33,17 @@ const (
 )
 
 // presets: mps-ct is the paper's configuration; radchest has its numbers, for RAD-ChestCT's 0.8 mm arrays; ctclip is CT-CLIP's
-// own; compact and demo are ours.
+// own; compact, demo and small are ours.
 var presets = []Preset{
 	{Name: "demo", SpacingMM: [3]float64{6, 3, 3}, Shape: [3]int{48, 96, 96}, LoHU: -1000, HiHU: 200, LowPass: true},
+	{Name: "small", SpacingMM: [3]float64{9, 4.5, 4.5}, Shape: [3]int{32, 64, 64}, LoHU: -1000, HiHU: 200, LowPass: true},
 	{Name: "mps-ct", SpacingMM: [3]float64{3, 1.5, 1.5}, Via: [3]int{120, 240, 240}, Shape: [3]int{96, 192, 192}, LoHU: -1000, HiHU: 200},
 	{Name: "ctclip", SpacingMM: [3]float64{1.5, 0.75, 0.75}, Shape: [3]int{240, 480, 480}, LoHU: -1000, HiHU: 1000},
 	{Name: "radchest", SpacingMM: [3]float64{3, 1.5, 1.5}, Via: [3]int{120, 240, 240}, Shape: [3]int{96, 192, 192}, LoHU: -1000, HiHU: 200},
 	{Name: "compact", Shape: [3]int{128, 128, 128}, LoHU: -1000, HiHU: 1000, LowPass: true},
 }
 
-// PresetByName finds one of demo, mps-ct, ctclip, radchest, compact.
+// PresetByName finds one of demo, small, mps-ct, ctclip, radchest, compact.
 func PresetByName(name string) (Preset, error) {
 	if i := slices.IndexFunc(presets, func(p Preset) bool { return p.Name == name }); i >= 0 {
 		return presets[i], nil

@@ -163,7 +163,7 @@ func TestPresetDigests(t *testing.T) {
 			seen[d] = name
 		}
 	}
-	if _, err := PresetByName("mps"); err == nil || !strings.Contains(err.Error(), "demo, mps-ct") {
+	if _, err := PresetByName("mps"); err == nil || !strings.Contains(err.Error(), "demo, small, mps-ct") {
 		t.Errorf("%v", err)
 	}
 }

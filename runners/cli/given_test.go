@@ -158,7 +158,7 @@ func (l *lab) evaluatesOnly() {
 	if err != nil {
 		l.Fatal(err)
 	}
-	file := strings.Replace(string(text), "data: data, layout: ct-rate, preset: demo, weights: out/demo/models/clip", "data: other, layout: ct-rate, preset: demo, weights: trained/models/clip", 1)
+	file := strings.Replace(string(text), "data: data, layout: ct-rate, preset: small, weights: out/demo/models/clip", "data: other, layout: ct-rate, preset: small, weights: trained/models/clip", 1)
 	file = strings.Replace(file, "  - {type: publish.Page}", `  - {name: raw, type: evaluate.ZeroShot, input: clip, config: {prompts: [mps-ct, ct-clip], choose: true, tune: train, likeness: dot, protocol: ctclip-zeroshot}}
   - {name: products, type: evaluate.Retrieval, input: clip, config: {likeness: dot}}
   - {name: seen, type: evaluate.ZeroShot, input: clip, config: {split: train, seed: 1, reviewed: sheet.csv}}
@@ -383,7 +383,7 @@ func (l *lab) compares() {
 	if err != nil {
 		l.Fatal(err)
 	}
-	l.write("second.yaml", strings.Replace(string(file), "lr: 0.0005, seed: 1", "lr: 0.0005, seed: 2", 1))
+	l.write("second.yaml", strings.Replace(string(file), "augment: strong, seed: 1}}\n  - {type: evaluate.Labels", "augment: strong, seed: 2}}\n  - {type: evaluate.Labels", 1))
 	l.succeed("run", "second.yaml", "--set", "data=data", "--run", "second")
 	out := l.succeed("compare", "trained", "second", "--json", "c.json", "--out", "c.html")
 	var c html.Comparison
