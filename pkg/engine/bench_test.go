@@ -28,7 +28,7 @@ func benchmark(b *testing.B, g *net.Graph, err error, in map[string]net.Tensor) 
 	b.ReportMetric(flops/1e9, "GFLOP/step")
 }
 
-// BenchmarkStep is a training step of the demo's first stage.
+// BenchmarkStep is a training step of the demo's first stage, on volumes of the preset demo.
 func BenchmarkStep(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	in := map[string]net.Tensor{"x": randomF32(r, 8, 1, 48, 96, 96), "labels": {Shape: []int{8, 18}, I32: make([]int32, 8*18)}}
@@ -36,7 +36,7 @@ func BenchmarkStep(b *testing.B) {
 	benchmark(b, g, err, in)
 }
 
-// BenchmarkCLIP is a training step of the demo's second stage.
+// BenchmarkCLIP is one of its second stage.
 func BenchmarkCLIP(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	const n, t = 24, 160

@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"math"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"testing"
 
 	"silverbeam/pkg/net"
@@ -127,6 +130,59 @@ func TestLinearInBF16(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The gradients of a whole net's convolutions in bf16 point where those in float32 do (batch normalisation of a few places makes much
+// of rounding); all are the same bits at any number of threads, recomputed, and whatever
+// columns of pairs hold at a time.
+func TestGradientsInBF16(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 9))
+	in := map[string]net.Tensor{"x": randomF32(r, 3, 1, 12, 20, 22), "labels": randomIDs(r, 2, 3, 5)}
+	gradients := func(e Engine, width int, again bool) map[string]net.Tensor {
+		g, err := net.Supervised(net.ResNet3D{Width: width, Kernel: [3]int{2, 2, 2}, Classes: 5}, true, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Recompute = again
+		p, err := e.Compile(g, shapesOf(in), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Load(g.Init(3)); err != nil {
+			t.Fatal(err)
+		}
+		run(t, p, in)
+		return p.Gradients()
+	}
+	limit, threads := slabLimit, runtime.GOMAXPROCS(0)
+	t.Cleanup(func() { slabLimit = limit; runtime.GOMAXPROCS(threads) })
+	for _, width := range []int{16, 17, 6} {
+		want, got := gradients(Gorgonia(), width, false), gradients(BF16(), width, false)
+		for name, w := range want {
+			var ww, gg, wg float64
+			for i, v := range w.F32 {
+				g := got[name].F32[i]
+				ww, gg, wg = ww+float64(v*v), gg+float64(g*g), wg+float64(v*g)
+			}
+			if cos := wg / math.Sqrt(ww*gg); len(w.Shape) == 5 && !(cos > 0.85) {
+				t.Errorf("width %d: %s: cosine to float32's %.4f", width, name, cos)
+			}
+		}
+		for _, c := range []struct {
+			slab, threads int
+			again         bool
+		}{{1, 3, false}, {20000, 1, true}} {
+			slabLimit = c.slab
+			runtime.GOMAXPROCS(c.threads)
+			for name, g := range gradients(BF16(), width, c.again) {
+				if !slices.Equal(g.F32, got[name].F32) {
+					t.Errorf("width %d, %+v: %s differs", width, c, name)
+				}
+			}
+			slabLimit = limit
+			runtime.GOMAXPROCS(threads)
+		}
+	}
 }
 
 func convExtent(n, stride int) int { return (n-1)/stride + 1 }

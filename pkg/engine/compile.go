@@ -13,7 +13,7 @@ import (
 func Gorgonia() Engine { return gorgonia{} }
 
 // BF16 is Gorgonia with bf16 where most of the work is: the blocks' convolutions and the linear layers multiply numbers
-// rounded to it, forward and for gradients, and blocks keep results as such. Sums, weights, norms, attention's products and
+// rounded to it, forward and for gradients, and stem and blocks keep results as such. Sums, weights, norms, attention's products and
 // losses are float32. Where the processor has no products of bf16, numbers are rounded, those for gradients of weights are
 // not, and it is no quicker.
 func BF16() Engine { return gorgonia{half: true} }
@@ -93,7 +93,7 @@ type mode struct {
 	grads bool // they will run backward
 	train bool // statistics of the batch
 	half  bool // products are of bf16
-	again bool // blocks keep their inputs and results alone and compute the rest again to run backward
+	again bool // stem and blocks keep their inputs and results alone and compute the rest again to run backward
 	rooms rooms
 }
 

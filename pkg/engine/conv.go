@@ -59,7 +59,7 @@ const partLimit = 32 << 10
 
 // lower readies data, laid out like v, for plane or gradPlane.
 func (c *conv) lower(v *value, data []float32) {
-	if c.low == nil || data == nil {
+	if c.low == nil {
 		return
 	}
 	per := c.w.form.per()
@@ -177,8 +177,8 @@ func (c *conv) inPairs(m mode) {
 	c.left.data, c.right.data = m.rooms.plain("left pairs", c.left.planesHeld*l), m.rooms.plain("right pairs", c.right.planesHeld*r)
 }
 
-// slabLimit is how many numbers, about, columns of pairs hold at a time.
-const slabLimit = 4 << 20
+// slabLimit is how many numbers, about, columns of pairs hold at a time. Tests take less.
+var slabLimit = 4 << 20
 
 // newPairs lays out pairs of which n are met by taps that begin at columns first to last.
 func newPairs(v *value, apart, n, first, last int) columns {

@@ -4,10 +4,11 @@ import "silverbeam/pkg/simd"
 
 // linear is x·Wᵀ + bias over rows of numbers, padded to whole lanes on both sides.
 type linear struct {
-	w    *weight
-	bias *param    // nil: none
-	sums []float32 // the bias's gradient by rowChunk of rows
-	wide []float32 // the bias with padding
+	w     *weight
+	bias  *param       // nil: none
+	sums  []float32    // the bias's gradient by rowChunk of rows
+	wide  []float32    // the bias with padding
+	pairs [2][]float32 // rows of x and of the gradient, which the weight's gradient sums over, where it is products of bf16
 }
 
 // rowChunk is how many rows one job takes, seven of the tallest tiles; weightChunk how many are summed at a time into a weight's gradient, so that
@@ -25,6 +26,9 @@ func chunks(rows int) int { return (rows + rowChunk - 1) / rowChunk }
 func newLinear(w, bias *param, rows int, input bool, role string, m mode) *linear {
 	w.flat()
 	l := &linear{w: newWeight(w, formOf(m.half, w.i, w.o), input, role, m), bias: bias}
+	if m.grads && l.w.form == paired {
+		l.pairs = [...][]float32{m.rooms.plain("row pairs", (rows+1)/2*l.w.ip), m.rooms.plain("row pairs of gradient", (rows+1)/2*l.w.op)}
+	}
 	if bias != nil {
 		l.wide = make([]float32, l.w.op)
 		if m.grads {
@@ -95,11 +99,9 @@ func (l *linear) gradWeight(gy, x []float32, rows int) {
 	}
 	pairs := l.w.form == paired
 	if pairs {
-		a, b := scratches.Get().(*scratch), scratches.Get().(*scratch)
-		defer scratches.Put(a)
-		defer scratches.Put(b)
-		x, gy = rowPairs(a, x, rows, ip), rowPairs(b, gy, rows, op)
-		rows = (rows + 1) / 2
+		rowPairs(l.pairs[0], x, rows, ip)
+		rowPairs(l.pairs[1], gy, rows, op)
+		x, gy, rows = l.pairs[0], l.pairs[1], (rows+1)/2
 	}
 	parallel((ip+weightBlock-1)/weightBlock, func(job int) {
 		i := job * weightBlock
@@ -113,9 +115,8 @@ func (l *linear) gradWeight(gy, x []float32, rows int) {
 	l.w.unpack()
 }
 
-// rowPairs gives rows of a width in pairs of neighbours as bf16, an odd one out with zeros.
-func rowPairs(s *scratch, x []float32, rows, width int) []float32 {
-	dst := s.take((rows + 1) / 2 * width)
+// rowPairs sets dst to rows of a width in pairs of neighbours as bf16, an odd one out with zeros.
+func rowPairs(dst, x []float32, rows, width int) {
 	parallel((rows+1)/2, func(p int) {
 		d, a := dst[p*width:][:width], x[2*p*width:]
 		if 2*p+1 == rows {
@@ -125,7 +126,6 @@ func rowPairs(s *scratch, x []float32, rows, width int) []float32 {
 		}
 		simd.PairRows(d, a, a[width:])
 	})
-	return dst
 }
 
 // foldChunks sets dst to the sum of so many parts of a width, in order.

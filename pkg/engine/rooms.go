@@ -1,10 +1,14 @@
 package engine
 
-import "silverbeam/pkg/simd"
+import (
+	"fmt"
+
+	"silverbeam/pkg/simd"
+)
 
 // rooms are buffers that layers of one program share, one after the other: what is filled and read again within one pass
-// of a layer. Those of one role are apart by shape, so that the zeros beside rows and in padding stay zeros. Without a
-// program (nil) each layer has its own.
+// of a layer. Those that are laid out like a value are apart by shape, so that the zeros beside rows and in padding stay zeros; where
+// none are needed all shapes share one. Without a program (nil) each layer has its own.
 type rooms map[room][]float32
 
 type room struct {
@@ -35,11 +39,12 @@ func (r rooms) plain(role string, n int) []float32 { return r.longest(room{role:
 func (r rooms) panels(role string, p *param, columns, each int) []float32 {
 	key := room{role: role}
 	if columns%simd.Panel != 0 {
-		key.rows, key.d, key.h = p.o, p.i, p.taps
+		key.role = fmt.Sprint(role, p.o, p.i, p.taps, each) // numbers of a panel tell its form
 	}
 	return r.longest(key, panels(columns)*each)
 }
 
+// longest gives n numbers of the key's buffer. Who has taken a shorter one before keeps it.
 func (r rooms) longest(key room, n int) []float32 {
 	if r == nil {
 		return make([]float32, n)

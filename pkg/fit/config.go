@@ -24,7 +24,7 @@ const (
 )
 
 // method is part of every identity: a change of what training computes, its augmentation or its constants, changes it.
-const method = "silverbeam.fit.4"
+const method = "silverbeam.fit.5"
 
 // Config is config.json: what a model is and what it was made of.
 type Config struct {

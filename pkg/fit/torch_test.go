@@ -25,6 +25,9 @@ func TestTrainedByPyTorch(t *testing.T) {
 	if run == "" {
 		t.Skip("no SILVERBEAM_DEMO: make bench-demo")
 	}
+	if err := os.RemoveAll(out); err != nil { // nothing is gone on with: PyTorch's moments are in no checkpoint
+		t.Fatal(err)
+	}
 	data, err := shard.Open(filepath.Join(run, "dataset"))
 	if err != nil {
 		t.Fatal(err)

@@ -54,7 +54,7 @@ func Write(ctx context.Context, dir string, o Options, progress func(done, total
 }
 
 // stampVersion changes whenever equal options would give other bytes.
-const stampVersion = 2
+const stampVersion = 3
 
 // stamp is phantom.json: what the folder was made with.
 type stamp struct {

@@ -135,7 +135,7 @@ func runCommand() *cobra.Command {
 				return nil
 			}
 			if args[0] == "demo" && errors.Is(err, intake.ErrInput) {
-				return &Exit{codeInput, err, "silverbeam phantom --studies 600 --seed 1 --out " + p.Params["data"]}
+				return &Exit{codeInput, err, "silverbeam phantom --studies 1000 --seed 1 --size 96 --difficulty 0.02 --out " + p.Params["data"]}
 			}
 			return err
 		},
