@@ -20,7 +20,7 @@ type Options struct {
 	Studies       int      // how many; default 100. More studies in the same folder only add to it
 	Seed          uint64   // same seed, same bytes
 	Shape         [3]int   // voxels, ordered z, y, x; default 128 x 128 x 128. The field of 330 to 420 mm and the height of 320 mm stay
-	Difficulty    float64  // (0, 1]: 1 makes findings half as large and as contrasted as 0.5, near 0 makes them twice, those as large as organs 1.25 times; 0 means 0.5
+	Difficulty    float64  // (0, 1]: 1 makes findings half as large as 0.5 does, near 0 twice, those as large as organs 1.25 times, and contrast likewise within bounds; 0 means 0.5
 	ValidFraction float64  // part of the patients in the valid split, [0, 1); 0 means 0.2
 	Layout        string   // of the folder, one of Layouts; "" is ct-rate
 	Findings      []string // the only findings that may occur, by name; nil: all eighteen
