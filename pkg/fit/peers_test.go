@@ -2,6 +2,7 @@ package fit
 
 import (
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	"testing"
@@ -89,6 +90,7 @@ func peer(b *testing.B, e engine.Engine, g *net.Graph, err error, in map[string]
 	if err := p.Load(g.Init(1)); err != nil {
 		b.Fatal(err)
 	}
+	debug.FreeOSMemory() // as Train does
 	adam := AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 0.05}
 	if train {
 		adam.Bind(p.Params(), nil)

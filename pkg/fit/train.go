@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -158,6 +159,7 @@ func (j *job) prepare(e engine.Engine, c *corpus, start starts) (err error) {
 	if j.step, j.best, err = resume(j.dir, j.config.Identity, first, j.program, j.adam); err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // what the first weights took goes back before a step takes its own
 	j.gpu = onGPU(e)
 	j.history, j.before, err = openHistory(j.dir, j.step, j.loader.order.steps())
 	j.first, j.began, j.beganCPU, j.saved = j.step, time.Now(), processCPU(), time.Now()
