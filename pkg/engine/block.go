@@ -36,8 +36,8 @@ func newRaws(role string, y *value, half bool, m mode) raws {
 	return s
 }
 
-// make gives f room for rows first to end, and keeps what it leaves there.
-func (s raws) make(first, end int, f func(rows []float32)) {
+// fill gives f room for rows first to end, and keeps what it leaves there.
+func (s raws) fill(first, end int, f func(rows []float32)) {
 	if !s.half {
 		f(s.data[first*s.n : end*s.n])
 		return
@@ -85,7 +85,7 @@ func (c convNorm) again() { c.each(c.plane) }
 func (c convNorm) each(f func(plane int, raw []float32)) {
 	c.w.packForward()
 	c.lower(c.x, c.x.data)
-	eachPlane(c.y, func(p, first, end int) { c.raw.make(first, end, func(rows []float32) { f(p, rows) }) })
+	eachPlane(c.y, func(p, first, end int) { c.raw.fill(first, end, func(rows []float32) { f(p, rows) }) })
 }
 
 // eachPlane runs f on the rows of every plane of v, in parallel.

@@ -219,7 +219,7 @@ func (c *compiler) input(l *layer, reader net.Op, x *net.Node) (*value, error) {
 	in := input{t: typeOf(shapeOf(v).Dims(), tensor.Float32), s: shapeOf(v)}
 	if c.grads {
 		if p := c.chains[x.Index]; c.readers[x.Index] == 1 && len(v.shape) > 0 {
-			v.grad = c.rooms.gradient(p.chain, p.turn, v, blocks(x.Op) && blocks(reader))
+			v.grad = c.rooms.gradient(p.chain, p.turn, v, keepsToRows(x.Op) && keepsToRows(reader))
 		} else {
 			v = v.reader()
 		}
@@ -242,8 +242,8 @@ func (c *compiler) param(l *layer, p *param) *G.Node {
 	return node
 }
 
-// blocks says whether an operation's kernel keeps to a volume's rows, in what it reads of gradients and writes to them.
-func blocks(op net.Op) bool {
+// keepsToRows says whether an operation's kernel keeps to a volume's rows, in what it reads of gradients and writes to them.
+func keepsToRows(op net.Op) bool {
 	switch op.(type) {
 	case net.ConvBN, net.BasicBlock, net.AvgPool:
 		return true

@@ -18,6 +18,7 @@ type conv struct {
 	up    []float32 // y's gradient as pairs, laid out like y; nil where it is y.grad
 
 	left, right columns // what the weight's gradient sums over: x's places and the gradient's
+	slab        int     // planes of the gradient that columns of pairs hold at a time
 }
 
 func newConv(g geometry, w *weight, x, y *value, role string, m mode) *conv {
@@ -156,11 +157,10 @@ type columns struct {
 
 	// Where places are in pairs along W, as bf16: step apart; a line is held once for each way of pairing that taps need, which
 	// begin at columns way, way + 1 ... of a line with its zeros. Taps that are a multiple of two steps apart meet the same pairs.
-	of         *value
-	apart      int
-	way, ways  int
-	pairs      int // of a way
-	planesHeld int
+	of        *value
+	apart     int
+	way, ways int
+	pairs     int // of a way
 }
 
 // inPairs sets up columns of pairs, for as many planes of the gradient at a time as slabLimit allows.
@@ -172,9 +172,9 @@ func (c *conv) inPairs(m mode) {
 		c.left.from[kw], c.right.from[kw] = c.left.at(kw-c.p+1), c.right.at(1)
 	}
 	l, r := c.x.h*c.left.line, c.y.h*c.right.line
-	c.right.planesHeld = min(c.y.d, max(1, (slabLimit-c.k*l)/(c.s*l+r)))
-	c.left.planesHeld = min(c.x.d, c.s*(c.right.planesHeld-1)+c.k)
-	c.left.data, c.right.data = m.rooms.plain("left pairs", c.left.planesHeld*l), m.rooms.plain("right pairs", c.right.planesHeld*r)
+	c.slab = min(c.y.d, max(1, (slabLimit-c.k*l)/(c.s*l+r)))
+	c.left.data = m.rooms.plain("left pairs", min(c.x.d, c.s*(c.slab-1)+c.k)*l)
+	c.right.data = m.rooms.plain("right pairs", c.slab*r)
 }
 
 // slabLimit is how many numbers, about, columns of pairs hold at a time. Tests take less.
@@ -223,8 +223,8 @@ func (c *conv) gradWeight() {
 		c.lower(x, x.data)
 		clear(c.w.grad)
 		for s := range x.n {
-			for d := 0; d < y.d; d += c.right.planesHeld {
-				end := min(y.d, d+c.right.planesHeld)
+			for d := 0; d < y.d; d += c.slab {
+				end := min(y.d, d+c.slab)
 				c.left.fill(c.input(), s*x.d+max(0, d*c.s-c.p), s*x.d+min(x.d, (end-1)*c.s-c.p+c.k))
 				c.right.fill(c.up, s*y.d+d, s*y.d+end)
 				parallel(jobs, func(job int) { c.gradJob(c.w.grad, job, s*y.d+d, s*y.d+end, true) })

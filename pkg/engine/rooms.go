@@ -21,11 +21,11 @@ type room struct {
 // take gives a buffer laid out like v.
 func (r rooms) take(role string, v *value) []float32 { return r.at(room{role: role}, v) }
 
-// gradient gives one of the two buffers that the gradients of a chain's results take turns in. Blocks and stems, who neither
-// read beside rows nor have padding, share one for all shapes.
-func (r rooms) gradient(chain, turn int, v *value, blocks bool) []float32 {
+// gradient gives one of the two buffers that the gradients of a chain's results take turns in. Where who reads and
+// writes them keeps to rows and nothing is padded, all shapes share one.
+func (r rooms) gradient(chain, turn int, v *value, rowsAlone bool) []float32 {
 	key := room{role: "gradient", chain: chain, turn: turn % 2}
-	if blocks && v.c == v.cp {
+	if rowsAlone && v.c == v.cp {
 		return r.longest(key, v.size())
 	}
 	return r.at(key, v)

@@ -8,21 +8,21 @@ import (
 // stem is the first convolution, any kernel and stride, with batch normalisation and ReLU. Its input's gradient is never
 // computed. The volume is cut into patches once a step, a row of them being a matrix: taps, then channels.
 type stem struct {
-	op      net.ConvBN
-	x       *value // as Run takes it: N, C, D, H, W
-	out     *value
-	w       *weight
-	bn      *batchNorm
-	k       int       // numbers in a patch
-	kp      int       // with padding
-	patches []float32 // by output position
-	raw     raws
-	again   bool // raw is computed again for the backward pass
-	parts   []float32
+	op        net.ConvBN
+	x         *value // as Run takes it: N, C, D, H, W
+	out       *value
+	w         *weight
+	bn        *batchNorm
+	k         int       // numbers in a patch
+	kp        int       // with padding
+	patches   []float32 // by output position
+	raw       raws
+	recompute bool // raw is computed again for the backward pass
+	parts     []float32
 }
 
 func newStem(o net.ConvBN, ps []*param, x, out *value, m mode) *stem {
-	s := &stem{op: o, x: x, out: out, w: newWeight(ps[0], full, false, "stem", m), bn: newBatchNorm(ps[1:6], out, o.FrozenBN), again: m.again}
+	s := &stem{op: o, x: x, out: out, w: newWeight(ps[0], full, false, "stem", m), bn: newBatchNorm(ps[1:6], out, o.FrozenBN), recompute: m.again}
 	s.k = s.w.p.i * s.w.p.taps
 	s.kp = padded(s.k)
 	s.patches = make([]float32, out.rows*out.w*s.kp)
@@ -40,7 +40,7 @@ func (s *stem) forward() {
 	y := s.out
 	eachPlane(y, func(p, first, end int) {
 		s.cut(p)
-		s.raw.make(first, end, func(raw []float32) {
+		s.raw.fill(first, end, func(raw []float32) {
 			s.multiply(p, raw)
 			s.bn.measure(p, raw)
 		})
@@ -110,12 +110,12 @@ func (s *stem) cutRow(dst []float32, row, x0 int) {
 
 func (s *stem) backward() {
 	y := s.out
-	if s.again {
+	if s.recompute {
 		s.w.packForward()
 	}
 	eachPlaneIn(y, func(p, first, end int, buf [3][]float32) {
-		if s.again {
-			s.raw.make(first, end, func(raw []float32) { s.multiply(p, raw) })
+		if s.recompute {
+			s.raw.fill(first, end, func(raw []float32) { s.multiply(p, raw) })
 		}
 		s.bn.start(p)
 		for r := first; r < end; r++ {

@@ -141,7 +141,7 @@ func (v imageView) warp(dst []int16, src scan, r *rand.Rand) error {
 }
 
 // normalCount is how many numbers normals has: any part of them, of either sign, is a row's noise. Drawn one by one, they took
-// half of the time of a warp.
+// a fifth of the time of a warp.
 const normalCount = 1 << 17
 
 // normals are draws from the standard normal distribution.
