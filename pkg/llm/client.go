@@ -21,8 +21,6 @@ import (
 	"silverbeam/pkg/ledger"
 	"silverbeam/pkg/rules"
 	"silverbeam/pkg/taxonomy"
-
-	openai "github.com/sashabaranov/go-openai"
 )
 
 // Version names what this package makes of a taxonomy and an answer; it is part of every answer's identity.
@@ -140,7 +138,7 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 	c.canary.start(o.Canary, s)
 	c.ends = endpoints{most: o.InFlight, turn: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
 	for _, s := range sites {
-		e := &endpoint{site: s, habits: newHabits(o.Model)}
+		e := &endpoint{site: s, chat: completionRequest(s, o.Model), habits: newHabits(o.Model)}
 		next := rt
 		if s.fake != nil {
 			if next, err = newFake(*s.fake, t); err != nil {
@@ -148,9 +146,6 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 			}
 		}
 		e.http = next
-		config := openai.DefaultConfig("") // the doer sends the key
-		config.BaseURL, config.APIVersion, config.HTTPClient = s.base, s.version, doer{e.http}
-		e.api = openai.NewClientWithConfig(config)
 		c.ends.all = append(c.ends.all, e)
 	}
 	for _, e := range c.ends.all {

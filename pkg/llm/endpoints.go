@@ -11,15 +11,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	openai "github.com/sashabaranov/go-openai"
 )
 
 // endpoint is a server that calls go to, and what this client knows of it. What the process knows of it is its gate's.
 type endpoint struct {
 	site   site
 	http   http.RoundTripper
-	api    *openai.Client
+	chat   *http.Request // each call is a copy of it; nil: the model takes no chat completions
 	gate   *gate
 	habits habits
 	met    atomic.Bool               // it has answered, whatever it said

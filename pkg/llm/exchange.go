@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"slices"
-	"strings"
 
 	openai "github.com/sashabaranov/go-openai"
 )
@@ -23,37 +22,46 @@ type exchange struct {
 	key     string
 	at      *endpoint
 
-	called bool // go-openai let the request pass
 	left   bool // its header went out on a connection
 	whole  bool // an answer came, and all of its body
 	status int  // 0: no answer
 	header http.Header
 	body   []byte
-	failed error // go-openai's or the transport's: may hold text, only ever inspected
+	failed error // the transport's: may hold text, only ever inspected
 }
-
-type exchangeKey struct{}
-
-// doer is the HTTP client that go-openai calls. It sends a body of ours, as go-openai's drops a temperature of 0 and costs
-// more than the rest of a call, and it keeps header and body of an answer and of an error: go-openai, which would read each
-// three times, is told of an empty object.
-type doer struct{ http.RoundTripper }
 
 var errTooLarge = errors.New("the answer is too large")
 
-func (d doer) Do(r *http.Request) (*http.Response, error) {
-	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
-	if !ok {
-		return nil, errors.New("llm: a request outside any exchange")
-	}
-	x.called = true
+// completionRequest is what go-openai sends to ask a model for a chat completion: address and header, without key and body. It
+// makes none for models that take no chat completions: nil.
+func completionRequest(s site, model string) *http.Request {
+	var kept requestKeeper
+	config := openai.DefaultConfig("") // each attempt is signed
+	config.BaseURL, config.APIVersion, config.HTTPClient = s.base, s.version, &kept
+	_, _ = openai.NewClientWithConfig(config).CreateChatCompletion(context.Background(), openai.ChatCompletionRequest{Model: model})
+	return kept.request
+}
+
+// requestKeeper is an HTTP client that sends nothing.
+type requestKeeper struct{ request *http.Request }
+
+func (k *requestKeeper) Do(r *http.Request) (*http.Response, error) {
+	k.request = r
+	return nil, errors.New("not sent")
+}
+
+// do sends the request and keeps header and body of what comes back, whatever its status. Redirects are not followed. The body
+// is ours: go-openai's drops a temperature of 0, and to make it and to decode the answer there costs more than the rest of a call.
+func (x *exchange) do(ctx context.Context) error {
+	r := x.at.chat.WithContext(ctx)
+	r.Header = r.Header.Clone()
+	x.at.site.sign(r.Header, x.key)
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.request)), nil }
 	r.Body, _ = r.GetBody() // of a kind that net/http knows to be in memory: header and body leave in one packet
 	r.ContentLength = int64(len(x.request))
-	x.at.site.sign(r.Header, x.key)
-	resp, err := d.RoundTrip(r) // redirects are not followed
+	resp, err := x.at.http.RoundTrip(r)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer resp.Body.Close()
 	x.status, x.header = resp.StatusCode, resp.Header
@@ -61,12 +69,10 @@ func (d doer) Do(r *http.Request) (*http.Response, error) {
 	if _, err = body.ReadFrom(io.LimitReader(resp.Body, maxBody+1)); err == nil && body.Len() > maxBody {
 		err = errTooLarge
 	}
-	if err != nil {
-		return nil, err
+	if err == nil {
+		x.body, x.whole = body.Bytes(), true
 	}
-	x.body, x.whole = body.Bytes(), true
-	resp.Body = io.NopCloser(strings.NewReader("{}"))
-	return resp, nil
+	return err
 }
 
 // body is all of a request. What stands before the report is made once for each prompt, habit and further ask.
@@ -96,17 +102,18 @@ func (c *Client) head(h habit, p *prompt, ask int) ([]byte, error) {
 	return slices.Concat(settings[:len(settings)-1], []byte(`,"messages":[{"role":"system","content":`), system, []byte(`},{"role":"user","content":`)), err
 }
 
-// send makes one attempt. What went wrong stands in the exchange. go-openai asks about nothing but the model: the doer
-// sends the body.
+// send makes one attempt. What went wrong stands in the exchange.
 func (c *Client) send(ctx context.Context, e *endpoint, key string, h habit, p *prompt, user string, ask int) *exchange {
 	x := &exchange{key: key, at: e}
+	if e.chat == nil {
+		return x
+	}
 	if x.request, x.failed = c.body(h, p, user, ask); x.failed != nil {
 		return x
 	}
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, exchangeKey{}, x), c.o.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { x.left = true }})
-	_, x.failed = e.api.CreateChatCompletion(ctx, openai.ChatCompletionRequest{Model: c.o.Model})
+	x.failed = x.do(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { x.left = true }}))
 	return x
 }
 

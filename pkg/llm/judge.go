@@ -63,7 +63,7 @@ func (c *Client) judge(ctx context.Context, x *exchange, p *prompt, used habit) 
 		}
 	}
 	switch {
-	case !x.called:
+	case x.status == 0 && x.at.chat == nil: // nothing was sent
 		v.stop(fmt.Errorf("%w: the model's name is none of a chat model", ErrProvider))
 		v.outcome.Kind = ledger.Unsent
 	case x.status == 0 || !x.whole:

@@ -58,7 +58,7 @@ func (r *reader) line(ctx context.Context, text []byte) error {
 
 // take judges an answer as that of a call, and prices it as what it is.
 func (r *reader) take(ctx context.Context, l *ledger.Line, a batchAnswer) error {
-	x := &exchange{at: r.endpoint, called: true, left: true, whole: true, status: a.Response.Status, body: a.Response.Body,
+	x := &exchange{at: r.endpoint, left: true, whole: true, status: a.Response.Status, body: a.Response.Body,
 		header: http.Header{"X-Request-Id": {a.Response.RequestID}}}
 	v, err := r.judge(ctx, x, r.q.prompt(l.Question), habit{mode: r.q.Mode, changes: r.q.Changes})
 	if err != nil {
