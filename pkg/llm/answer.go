@@ -119,7 +119,7 @@ func objectPairs(s string) (pairs []pair, err error) {
 		}
 		at++
 		if t = s[start : at-1]; strings.Contains(t, `\`) {
-			return t, json.Unmarshal([]byte(s[start-1:at]), &t) == nil
+			return unescaped(s[start-1 : at])
 		}
 		return t, true
 	}
@@ -145,6 +145,12 @@ func objectPairs(s string) (pairs []pair, err error) {
 		return nil, errors.New("something follows the JSON object")
 	}
 	return pairs, nil
+}
+
+// unescaped reads a JSON string with its quotes.
+func unescaped(s string) (t string, ok bool) {
+	err := json.Unmarshal([]byte(s), &t)
+	return t, err == nil
 }
 
 func linePairs(s string) (pairs []pair, err error) {

@@ -57,8 +57,10 @@ func (c *Client) judge(ctx context.Context, x *exchange, p *prompt, used habit) 
 	if x.status != 0 {
 		x.at.met.Store(true)
 	}
+	var parts replyParts
 	if x.whole {
-		if u, raw, err := ledger.ParseUsage(member(x.body, "usage")); err == nil {
+		parts = split(x.body)
+		if u, raw, err := ledger.ParseUsage(parts.usage); err == nil {
 			v.outcome.Usage, v.outcome.RawUsage = &u, raw
 		}
 	}
@@ -70,7 +72,7 @@ func (c *Client) judge(ctx context.Context, x *exchange, p *prompt, used habit) 
 		c.judgeCut(ctx, x, &v)
 	case x.status >= 200 && x.status < 300:
 		c.key.took(x.key)
-		judgeAnswer(x, p, used, &v)
+		judgeAnswer(parts, p, used, &v)
 	default:
 		c.judgeStatus(ctx, x, used, &v)
 	}
@@ -95,36 +97,60 @@ func (c *Client) priceOf(o *ledger.Outcome) error {
 	return nil
 }
 
-// member is the object of that name in a JSON object: its first one. It passes over the rest without looking into it, as a
-// decoder reads an answer again from end to end; what is no JSON gives nil, or something that is none either.
-func member(object []byte, name string) []byte {
-	depth, at := 0, -1 // at: where the wanted object begins
-	for i := 0; i < len(object); i++ {
-		switch object[i] {
+// replyParts are what is read of an answer: members of its JSON object as they stand, nil where there is none.
+type replyParts struct{ model, print, choices, usage []byte }
+
+// split finds them in one pass over whatever a server sends, each the first of its name. It looks into nothing else, as a
+// decoder would read all of it, twice; so they may be no JSON. Of an object that does not end only the usage counts: it is paid for.
+func split(body []byte) (parts replyParts) {
+	var name, none []byte
+	depth, value := 0, -1 // value: where that of the last name begins
+	for i := 0; i < len(body); i++ {
+		switch body[i] {
 		case '"':
-			end := i + 1
-			for end < len(object) && object[end] != '"' {
-				if object[end] == '\\' {
-					end++
-				}
-				end++
-			}
-			if depth == 1 && at < 0 && string(object[i+1:min(end, len(object))]) == name {
-				rest := bytes.TrimLeft(object[min(end+1, len(object)):], " \t\r\n")
-				rest = bytes.TrimLeft(bytes.TrimPrefix(rest, []byte(":")), " \t\r\n")
-				if bytes.HasPrefix(rest, []byte("{")) {
-					at = len(object) - len(rest)
-					end = at - 1
+			from := i + 1
+			for i = from; i < len(body) && body[i] != '"'; i++ {
+				if body[i] == '\\' {
+					i++
 				}
 			}
-			i = end
+			if depth == 1 && value < 0 && i < len(body) {
+				name = body[from:i]
+			}
+		case ':':
+			if depth == 1 {
+				value = i + 1
+			}
 		case '{', '[':
 			depth++
-		case '}', ']':
-			if depth--; depth == 1 && at >= 0 {
-				return object[at : i+1]
+		case ',', '}', ']':
+			if depth == 1 && value >= 0 {
+				if part := parts.of(name); part != nil && *part == nil {
+					*part = bytes.TrimSpace(body[value:i])
+				}
+				name, value = none, -1
+			}
+			if body[i] != ',' {
+				depth--
+			}
+			if depth == 0 {
+				return parts
 			}
 		}
+	}
+	return replyParts{usage: parts.usage}
+}
+
+func (r *replyParts) of(name []byte) *[]byte {
+	switch string(name) {
+	case "model":
+		return &r.model
+	case "system_fingerprint":
+		return &r.print
+	case "choices":
+		return &r.choices
+	case "usage":
+		return &r.usage
 	}
 	return nil
 }
@@ -166,32 +192,28 @@ func hopeless(err error) string {
 	return ""
 }
 
-// reply is what is read of a chat completion beside its usage.
-type reply struct {
-	Model   string `json:"model"`
-	Print   string `json:"system_fingerprint"`
-	Choices []struct {
-		Message struct {
-			Content any    `json:"content"` // a text; of a list, as some servers give, nothing is read
-			Refusal string `json:"refusal"`
-		} `json:"message"`
-		FinishReason openai.FinishReason `json:"finish_reason"`
-		LogProbs     *openai.LogProbs    `json:"logprobs"`
-	} `json:"choices"`
+// choice is what is read of a chat completion's choice.
+type choice struct {
+	Message struct {
+		Content any    `json:"content"` // a text; of a list, as some servers give, nothing is read
+		Refusal string `json:"refusal"`
+	} `json:"message"`
+	FinishReason openai.FinishReason `json:"finish_reason"`
+	LogProbs     *openai.LogProbs    `json:"logprobs"`
 }
 
 // judgeAnswer reads an answer with status 2xx.
-func judgeAnswer(x *exchange, p *prompt, used habit, v *verdict) {
-	var r reply
-	err := decode(&r)(bytes.NewReader(x.body)) // whatever a proxy appends
-	v.outcome.ModelSeen, v.outcome.Print = plain(r.Model), plain(r.Print)
+func judgeAnswer(parts replyParts, p *prompt, used habit, v *verdict) {
+	var choices []choice
+	err := json.Unmarshal(parts.choices, &choices)
+	v.outcome.ModelSeen, v.outcome.Print = plain(text(parts.model)), plain(text(parts.print))
 	v.outcome.Kind = ledger.Refused
-	if err != nil || len(r.Choices) == 0 {
+	if err != nil || len(choices) == 0 {
 		v.outcome.Kind = ledger.Schema
 		v.next, v.err = again, Refusal{"schema", "the answer is no chat completion"}
 		return
 	}
-	choice := r.Choices[0]
+	choice := choices[0]
 	var tokens []openai.LogProb
 	if choice.LogProbs != nil {
 		tokens = choice.LogProbs.Content
@@ -218,6 +240,12 @@ func judgeAnswer(x *exchange, p *prompt, used habit, v *verdict) {
 		v.outcome.Kind = ledger.Schema
 		v.next, v.err = again, Refusal{"schema", err.Error()}
 	}
+}
+
+// text is a JSON string; of anything else it is "".
+func text(value []byte) (s string) {
+	_ = json.Unmarshal(value, &s)
+	return s
 }
 
 // judgeStatus reads an answer that is an HTTP error.
