@@ -144,6 +144,9 @@ func (b *Book) Paid(id Identity) ([]Answer, error) {
 	if !b.paid {
 		return nil, nil
 	}
+	if err := b.index(); err != nil {
+		return nil, err
+	}
 	rows, err := b.d.db.Query(`SELECT labels, coalesce(cost,0), model FROM attempts WHERE identity=? AND outcome=? ORDER BY id`, id[:], Answered)
 	answers, err := b.d.answers(rows, err)
 	if err != nil {

@@ -54,12 +54,13 @@ CREATE TABLE IF NOT EXISTS compute (
 const (
 	// bookCommitEvery is many times what a commit takes: most intents and outcomes share one. No call's turn is longer for
 	// it: the next ones' intents wait beside it, and it ends when its outcome would outlive the process.
-	bookCommitEvery = 10 * time.Millisecond
+	bookCommitEvery = 20 * time.Millisecond
 	// sharedCommitEvery is some times what a commit takes, and a call's turn is not much longer for it.
 	sharedCommitEvery = 3500 * time.Microsecond
 )
 
-// byIdentity finds attempts by what they ask about. A first run writes without it: keys in no order cost a page each.
+// byIdentity finds attempts by what they ask about. It is made for whoever looks for one first, as a first run never does: keys in
+// no order cost a page each.
 const byIdentity = `CREATE INDEX IF NOT EXISTS attempts_identity ON attempts (identity)`
 
 // Book is the ledger of one run: a file held by this process alone, or a schema of a Postgres that other processes of the
@@ -68,6 +69,7 @@ type Book struct {
 	d      *database
 	lastID atomic.Int64 // in Postgres the high half is the opener's number
 	paid   bool         // attempts of an earlier process are in it
+	index  func() error // makes byIdentity unless it is there
 	run    string
 
 	batched atomic.Bool           // it has lines of jobs
@@ -96,13 +98,11 @@ func OpenBook(path string) (*Book, error) {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
 	b := &Book{d: d, settled: make(chan struct{})}
+	b.index = sync.OnceValue(func() error { return b.exec(byIdentity) })
 	var last int64
 	var batched bool
 	err = d.db.QueryRow(`SELECT coalesce(max(id),0), coalesce(sum(cost),0), coalesce(sum(CASE WHEN cost IS NULL THEN reserved END),0),
 		EXISTS (SELECT 1 FROM lines) FROM attempts`).Scan(&last, &b.spent, &b.dead, &batched)
-	if err == nil && last > 0 {
-		_, err = d.db.Exec(byIdentity)
-	}
 	if err == nil && batched { // what the lines of open jobs have reserved will be settled yet
 		err = d.db.QueryRow(`SELECT coalesce(sum(reserved),0) FROM attempts JOIN lines ON attempt=id WHERE cost IS NULL AND ended IS NULL`).Scan(&b.live)
 		b.dead -= b.live

@@ -70,7 +70,7 @@ func openSharedBook(location string) (*Book, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
-	b := &Book{d: d, settled: make(chan struct{}), paid: true}
+	b := &Book{d: d, settled: make(chan struct{}), paid: true, index: func() error { return nil }} // which is made with the tables
 	b.batched.Store(true)
 	b.first = d.opener << 32
 	b.lastID.Store(b.first)
