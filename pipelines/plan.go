@@ -240,6 +240,7 @@ type counter struct {
 	bytes   int64       // of the reports that would be sent
 	sum     llm.Request // of the calls
 	spared  int         // studies that the store answers
+	buf     []byte
 }
 
 func (c *counter) read(g *Graph, batches []schemas.Batch) error {
@@ -257,8 +258,7 @@ func (c *counter) read(g *Graph, batches []schemas.Batch) error {
 }
 
 func (c *counter) count(report string) error {
-	sum := sha256.Sum256([]byte(report))
-	key := [16]byte(sum[:16])
+	key := c.digest(report)
 	stored, known := c.seen[key]
 	var want []int
 	if !known {
@@ -272,10 +272,12 @@ func (c *counter) count(report string) error {
 		if err := c.draw.offer(report, want, r); err != nil {
 			return err
 		}
-		sum := sha256.Sum256([]byte(r.Text))
-		key := [16]byte(sum[:16])
-		if stored = r.Findings == 0 && r.Text != ""; r.Findings > 0 && !c.sent[key] {
-			c.sent[key] = true
+		sent := key
+		if r.Text != report {
+			sent = c.digest(r.Text)
+		}
+		if stored = r.Findings == 0 && r.Text != ""; r.Findings > 0 && !c.sent[sent] {
+			c.sent[sent] = true
 			c.removed.Add(r.Removed)
 			c.calls, c.bytes = c.calls+1, c.bytes+int64(len(r.Text))
 			c.sum = llm.Request{Findings: c.sum.Findings + r.Findings, Instructions: c.sum.Instructions + r.Instructions, Schema: c.sum.Schema + r.Schema, MaxOutput: c.sum.MaxOutput + r.MaxOutput}
@@ -286,6 +288,13 @@ func (c *counter) count(report string) error {
 	}
 	c.seen[key] = stored
 	return nil
+}
+
+// digest is the head of a text's SHA-256.
+func (c *counter) digest(text string) [16]byte {
+	c.buf = append(c.buf[:0], text...)
+	sum := sha256.Sum256(c.buf)
+	return [16]byte(sum[:16])
 }
 
 // price turns reports into tokens, money and time.
