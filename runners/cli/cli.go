@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -25,6 +26,7 @@ import (
 func Main() int {
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // libraries' logs: what users need is in our own messages
 	spareCollections()
+	runtime.MemProfileRate = 0 // nobody reads its samples, which are a hundredth of a labelling run's work
 	ctx, stop := interruptible()
 	defer stop()
 	root := Root()
