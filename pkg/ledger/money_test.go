@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -189,4 +190,18 @@ func TestUsageAsServersSendIt(t *testing.T) {
 			t.Errorf("%s: %v", none, err)
 		}
 	}
+}
+
+// A usage says the same whether it is read as most servers send it or, for the space before it, by encoding/json.
+func FuzzParseUsage(f *testing.F) {
+	f.Add([]byte(`{"prompt_tokens":9,"completion_tokens":2,"total_tokens":16,"prompt_tokens_details":{"cached_tokens":4,"x":0},"completion_tokens_details":{"reasoning_tokens":1}}`))
+	f.Add([]byte(`{"input_tokens":9,"output_tokens":2,"cache_read_input_tokens":5,"cache_creation_input_tokens":3,"input_tokens":7}`))
+	f.Add([]byte(`{"prompt_tokens":09,"prompt_tokens_details":1,"prompt_cache_hit_tokens":{"a":1}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		quick, raw, err := ParseUsage(b)
+		slow, _, err2 := ParseUsage(append([]byte(" "), b...))
+		if !reflect.DeepEqual(quick, slow) || err != err2 || err == nil && len(raw) > len(b) {
+			t.Errorf("%s: %+v, %v; want %+v, %v", b, quick, err, slow, err2)
+		}
+	})
 }
