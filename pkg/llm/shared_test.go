@@ -364,15 +364,27 @@ func FuzzParseAnswer(f *testing.F) {
 	})
 }
 
+func FuzzNormalise(f *testing.F) {
+	f.Add("\n No\n\neffusion.  Ok. \n")
+	f.Fuzz(func(t *testing.T, s string) {
+		if got, want := normalise(s), rewrite(s); got != want {
+			t.Errorf("%q gives %q, want %q", s, got, want)
+		}
+	})
+}
+
 func TestNormalise(t *testing.T) {
 	for in, want := range map[string]string{
 		"  No\u00a0 effusion.\t \r\n\r\n\r Ok \x00\x1b[0m\n": "No effusion.\n\n\nOk [0m",
 		"no\u200bdule\u202e\ufeff \U000e0041x":               "nodule x",
 		"caf\xe9 é":                                          "caf é",
 		" \u200b\n\t":                                        "",
+		" \n":                                                "",
 		"a\n \nb":                                            "a\n\nb",
+		"a  b \nc":                                           "a b\nc",
+		"\n No\n\neffusion. Ok.  \n":                         "No\n\neffusion. Ok.",
 	} {
-		if got := normalise(in); got != want {
+		if got := normalise(in); got != want || rewrite(in) != want {
 			t.Errorf("%q gives %q, want %q", in, got, want)
 		}
 	}
