@@ -99,10 +99,10 @@ func Run(ctx context.Context, p *pipelines.Pipeline, o Options) (*schemas.Report
 	})
 	end(Grace)
 	k.report.Notes = label.Notes()
-	_ = label.Close()
 	if cerr := k.finish(ctx, err); err == nil {
 		err = cerr
 	}
+	_ = label.Close()
 	if s, err := Look(o.Dir); err == nil {
 		_ = writeProm(o.Dir, s, time.Now())
 	}
