@@ -383,17 +383,27 @@ func (d *database) commitTables(group []op) error {
 	if len(group) == 0 && (j == nil || len(j.entries) == 0) {
 		return nil
 	}
-	begin := d.db.BeginTx
-	if d.shared {
-		begin = d.session.BeginTx
+	session := d.session
+	if !d.shared {
+		var err error
+		if session, err = d.db.Conn(context.Background()); err != nil {
+			return err
+		}
+		defer session.Close()
 	}
-	tx, err := begin(context.Background(), nil)
+	tx, err := session.BeginTx(context.Background(), nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
+	insert := func(entries []entry) error { return apply(tx, entries) }
+	if !d.shared {
+		insert = func(entries []entry) error {
+			return session.Raw(func(c any) error { return c.(*sqliteConn).insert(entries) })
+		}
+	}
 	if j != nil && len(j.entries) > 0 {
-		if err = apply(tx, joined(j.entries)); err == nil {
+		if err = insert(joined(j.entries)); err == nil {
 			err = noteFolded(tx, j.epoch)
 		}
 		if err != nil {
@@ -401,7 +411,10 @@ func (d *database) commitTables(group []op) error {
 		}
 	}
 	for _, o := range group {
-		if err = o.apply(tx); err != nil {
+		if err = insert(o.entries); err == nil && o.run != nil {
+			err = o.run(tx)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -51,7 +51,8 @@ const (
 	insertStored
 	insertSet
 	settleAttempt
-	insertEnded // insertAttempt and settleAttempt at once; in no file
+	insertEnded  // insertAttempt and settleAttempt at once; this and the next are in no file
+	insertAnswer // of a store
 )
 
 var statements = []string{
@@ -65,6 +66,7 @@ var statements = []string{
 	insertEnded: `INSERT INTO attempts (id,batch,step,study,identity,model,price_id,started,reserved,
 		ended,outcome,status,request_id,model_seen,fingerprint,usage,input,cached,cache_write,output,reasoning,cost,labels)
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+	insertAnswer: `INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?)`,
 }
 
 // joined makes one entry, insertEnded, of an attempt's beginning and its end, where both are among entries of this process.

@@ -84,6 +84,25 @@ func (c *sqliteConn) QueryContext(ctx context.Context, query string, args []driv
 	return s.(driver.StmtQueryContext).QueryContext(ctx, args)
 }
 
+// insert is apply without database/sql, which takes as long as SQLite to take the arguments of an entry.
+func (c *sqliteConn) insert(entries []entry) error {
+	var args []driver.NamedValue
+	for _, l := range entries {
+		s, err := c.statement(context.Background(), statements[l.statement])
+		if err != nil {
+			return err
+		}
+		args = args[:0]
+		for i, a := range l.args {
+			args = append(args, driver.NamedValue{Ordinal: i + 1, Value: a})
+		}
+		if _, err = s.(driver.StmtExecContext).ExecContext(context.Background(), args); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *sqliteConn) Close() error {
 	var errs []error
 	for _, s := range c.kept {

@@ -257,11 +257,8 @@ func (s *Store) Put(id Identity, a Answer) error {
 		s.fresh.add(id)
 	}
 	asked := s.asked(a.Findings)
-	labels, set := s.d.encode(a)
-	err := s.d.hand(op{entries: set, run: func(tx *sql.Tx) error {
-		_, err := tx.Exec(`INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?)`, id[:], asked, a.Model, a.CostPico, time.Now().Unix(), labels)
-		return err
-	}})
+	labels, entries := s.d.encode(a)
+	err := s.d.hand(op{entries: append(entries, entry{insertAnswer, []any{id[:], asked, a.Model, a.CostPico, time.Now().Unix(), labels}})})
 	if err != nil {
 		return fmt.Errorf("results store: %w", err)
 	}
