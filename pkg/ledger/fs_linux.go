@@ -31,12 +31,5 @@ func remote(dir string) string {
 	return ""
 }
 
-// syncData waits until what was written in place, or into its mapping, is on the disk.
+// syncData waits until what was written in place is on the disk.
 func syncData(f *os.File) error { return syscall.Fdatasync(int(f.Fd())) }
-
-// mapWritten maps the first size bytes of a file, all of which were written: what is stored there stands in the file at once.
-func mapWritten(f *os.File, size int) ([]byte, error) {
-	return syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
-}
-
-func unmap(b []byte) error { return syscall.Munmap(b) }

@@ -18,16 +18,15 @@ import (
 // to the tables takes several writes and syncs. The writer folds entries into the tables many at once, and after any death
 // the next who opens the file does. Each entry gets into the tables once: the tables hold the epoch that is folded.
 //
-// The file is mapped into memory: an entry that was put outlives the process, whatever ends it, and after the next sync the
+// An entry that was put is written to the file: it outlives the process, whatever ends it, and after the next sync the
 // machine too.
 //
 // The file is a header and entries one after another. An entry is its length and the CRC-32C of epoch and content, 4 bytes
 // each, and its content: the place of its statement, 1 byte, and the arguments. What follows the last entry of the epoch
 // is of an earlier one, or zero. Integers are little-endian.
 type journal struct {
-	f     *os.File
-	pages []byte        // f, mapped; nil where files are not mapped
-	due   chan struct{} // tells the writer that it may have to fold
+	f   *os.File
+	due chan struct{} // tells the writer that it may have to fold
 
 	mu       sync.Mutex // held while entries are put, synced and folded
 	epoch    uint64
@@ -127,9 +126,6 @@ func openJournal(path string, epoch uint64) (*journal, error) {
 	if _, err = f.WriteAt(append(j.header(), make([]byte, journalSize-journalHead)...), 0); err == nil {
 		err = f.Sync()
 	}
-	if err == nil {
-		j.pages, err = mapWritten(f, journalSize)
-	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
 	}
@@ -163,9 +159,7 @@ func (j *journal) put(entries []entry) (room bool, err error) {
 	if j.at+int64(len(j.buf)) > journalSize {
 		return false, nil
 	}
-	if j.pages != nil {
-		copy(j.pages[j.at:], j.buf)
-	} else if _, err = j.f.WriteAt(j.buf, j.at); err != nil {
+	if _, err = j.f.WriteAt(j.buf, j.at); err != nil { // in a mapping, each page would fault anew after each sync: a fifth more
 		return true, err
 	}
 	if len(j.entries) == 0 {
@@ -212,7 +206,7 @@ func (j *journal) heavy() bool {
 
 // close lets the file go, and removes it where all is in the tables.
 func (j *journal) close(folded bool) error {
-	err := errors.Join(unmap(j.pages), j.f.Close())
+	err := j.f.Close()
 	if err == nil && folded {
 		err = os.Remove(j.f.Name())
 	}
