@@ -133,7 +133,14 @@ func dsn(path, mode string, pragmas ...string) string {
 
 // openReader opens what others write, without holding it and without writing. A file that is not there, or empty, is
 // fs.ErrNotExist.
-func openReader(location string) (*database, error) {
+func openReader(location string) (*database, error) { return openAfter(catchUp, location) }
+
+// openTables opens a ledger as openReader does, but for what waits in its journal.
+func openTables(location string) (*database, error) {
+	return openAfter(func(string) error { return nil }, location)
+}
+
+func openAfter(first func(path string) error, location string) (*database, error) {
 	location, err := placed(location)
 	if err != nil {
 		return nil, err
@@ -148,7 +155,7 @@ func openReader(location string) (*database, error) {
 	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
 		return nil, errors.Join(err, fs.ErrNotExist)
 	}
-	if err := catchUp(path); err != nil {
+	if err := first(path); err != nil {
 		return nil, err
 	}
 	db, err := openSQL(dsn(path, "ro"))

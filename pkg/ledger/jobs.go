@@ -204,9 +204,10 @@ func (b *Book) wrap(err error) error {
 // Batches is how a run's jobs at a provider stand.
 type Batches struct{ Jobs, Open, Lines, Done int64 }
 
-// ReadBatches reads a ledger without holding it. A ledger without jobs is the zero value.
+// ReadBatches reads a ledger without holding it. A ledger without jobs is the zero value. Jobs never wait in a journal, and whoever
+// watches a run asks often.
 func ReadBatches(path string) (s Batches, err error) {
-	d, err := openReader(path)
+	d, err := openTables(path)
 	if err != nil {
 		return s, err
 	}

@@ -111,8 +111,11 @@ func (s *State) steps(dir string, r schemas.Report, t *publish.Tally, l live) {
 
 // jobs tells of those that a provider's batch interface is at work on.
 func (s *State) jobs(dir string, r schemas.Report) {
+	if s.State != "running" {
+		return
+	}
 	b, err := ledger.ReadBatches(filepath.Join(dir, "ledger.db"))
-	if err != nil || b.Open == 0 || s.State != "running" {
+	if err != nil || b.Open == 0 {
 		return
 	}
 	for _, st := range r.Steps {
