@@ -100,45 +100,60 @@ func (c *Client) priceOf(o *ledger.Outcome) error {
 // replyParts are what is read of an answer: members of its JSON object as they stand, nil where there is none.
 type replyParts struct{ model, print, choices, usage []byte }
 
-// split finds them in one pass over whatever a server sends, each the first of its name. It looks into nothing else, as a
-// decoder would read all of it, twice; so they may be no JSON. Of an object that does not end only the usage counts: it is paid for.
+// split finds them in whatever a server sends, each the first of its name. Of an object that does not end only the usage
+// counts: it is paid for.
 func split(body []byte) (parts replyParts) {
-	var name, none []byte
+	whole := members(body, func(name, value []byte) {
+		if part := parts.of(name); part != nil && *part == nil {
+			*part = value
+		}
+	})
+	if !whole {
+		return replyParts{usage: parts.usage}
+	}
+	return parts
+}
+
+// members calls each with every member of a JSON object, and says whether the object ends. It looks into no value, as a
+// decoder would read all of them, twice: they may be no JSON.
+func members(object []byte, each func(name, value []byte)) (whole bool) {
+	var name []byte
 	depth, value := 0, -1 // value: where that of the last name begins
-	for i := 0; i < len(body); i++ {
-		switch body[i] {
+	for i := 0; i < len(object); i++ {
+		switch object[i] {
 		case '"':
 			from := i + 1
-			for i = from; i < len(body) && body[i] != '"'; i++ {
-				if body[i] == '\\' {
+			for i = from; i < len(object) && object[i] != '"'; i++ {
+				if object[i] == '\\' {
 					i++
 				}
 			}
-			if depth == 1 && value < 0 && i < len(body) {
-				name = body[from:i]
+			if depth == 1 && value < 0 && i < len(object) {
+				name = object[from:i]
 			}
 		case ':':
-			if depth == 1 {
+			if depth == 1 && value < 0 {
 				value = i + 1
 			}
 		case '{', '[':
 			depth++
 		case ',', '}', ']':
 			if depth == 1 && value >= 0 {
-				if part := parts.of(name); part != nil && *part == nil {
-					*part = bytes.TrimSpace(body[value:i])
-				}
-				name, value = none, -1
+				each(name, bytes.TrimSpace(object[value:i]))
+				value = -1
 			}
-			if body[i] != ',' {
+			if object[i] != ',' {
 				depth--
 			}
-			if depth == 0 {
-				return parts
+			if depth <= 0 {
+				return depth == 0
 			}
 		}
 	}
-	return replyParts{usage: parts.usage}
+	if depth == 1 && value >= 0 {
+		each(name, bytes.TrimSpace(object[value:]))
+	}
+	return false
 }
 
 func (r *replyParts) of(name []byte) *[]byte {
@@ -194,38 +209,55 @@ func hopeless(err error) string {
 
 // choice is what is read of a chat completion's choice.
 type choice struct {
-	Message struct {
-		Content any    `json:"content"` // a text; of a list, as some servers give, nothing is read
-		Refusal string `json:"refusal"`
-	} `json:"message"`
-	FinishReason openai.FinishReason `json:"finish_reason"`
-	LogProbs     *openai.LogProbs    `json:"logprobs"`
+	content, refusal string // of a content that is a list, as some servers give, nothing is read
+	finish           openai.FinishReason
+	logProbs         *openai.LogProbs
+}
+
+// firstChoice reads the first of a list.
+func firstChoice(list []byte) (c choice, ok bool) {
+	object, ok := bytes.CutPrefix(list, []byte("["))
+	whole := members(object, func(name, value []byte) {
+		switch string(name) {
+		case "message":
+			members(value, func(name, value []byte) { // null, where a filter has cut it
+				switch string(name) {
+				case "content":
+					c.content = text(value)
+				case "refusal":
+					c.refusal = text(value)
+				}
+			})
+		case "finish_reason":
+			c.finish = openai.FinishReason(text(value))
+		case "logprobs":
+			ok = ok && json.Unmarshal(value, &c.logProbs) == nil
+		}
+	})
+	return c, ok && whole
 }
 
 // judgeAnswer reads an answer with status 2xx.
 func judgeAnswer(parts replyParts, p *prompt, used habit, v *verdict) {
-	var choices []choice
-	err := json.Unmarshal(parts.choices, &choices)
+	choice, ok := firstChoice(parts.choices)
 	v.outcome.ModelSeen, v.outcome.Print = plain(text(parts.model)), plain(text(parts.print))
 	v.outcome.Kind = ledger.Refused
-	if err != nil || len(choices) == 0 {
+	if !ok {
 		v.outcome.Kind = ledger.Schema
 		v.next, v.err = again, Refusal{"schema", "the answer is no chat completion"}
 		return
 	}
-	choice := choices[0]
 	var tokens []openai.LogProb
-	if choice.LogProbs != nil {
-		tokens = choice.LogProbs.Content
+	if choice.logProbs != nil {
+		tokens = choice.logProbs.Content
 	}
-	content, _ := choice.Message.Content.(string)
-	labels, good, err := parseAnswer(content, p.keys, used.mode, tokens)
+	labels, good, err := parseAnswer(choice.content, p.keys, used.mode, tokens)
 	switch {
-	case choice.FinishReason == "content_filter":
+	case choice.finish == "content_filter":
 		v.refuse("content-filter", "the provider's filter cut the answer")
-	case choice.Message.Refusal != "":
+	case choice.refusal != "":
 		v.refuse("refusal", "the model declined")
-	case err == nil || len(good) > 0 && choice.FinishReason != "length":
+	case err == nil || len(good) > 0 && choice.finish != "length":
 		v.good, v.labels = make([]int, 0, len(good)), make([]taxonomy.Label, 0, len(good))
 		for _, i := range good {
 			v.good, v.labels = append(v.good, p.asked[i]), append(v.labels, labels[i])
@@ -234,7 +266,7 @@ func judgeAnswer(parts replyParts, p *prompt, used habit, v *verdict) {
 		if err != nil {
 			v.next, v.err = again, Refusal{"schema", err.Error()}
 		}
-	case choice.FinishReason == "length":
+	case choice.finish == "length":
 		v.refuse("length", "the answer did not end within %d tokens", p.maxTokens)
 	default:
 		v.outcome.Kind = ledger.Schema

@@ -119,6 +119,27 @@ func TestTheSchemaLeavesAWayOut(t *testing.T) {
 	}
 }
 
+func TestFirstChoice(t *testing.T) {
+	for list, want := range map[string]choice{
+		`[ {"index":0,"message":{"role":"assistant","content":"{\"a\":\"P\"}","refusal":null},"finish_reason":"stop"} , {"message":{"content":"b"}}]`: {content: `{"a":"P"}`, finish: "stop"},
+		`[{"message":null,"finish_reason":"content_filter"}]`:                    {finish: "content_filter"},
+		`[{"message":{"content":["a"],"refusal":"no"},"logprobs":null}]`:         {refusal: "no"},
+		`[{"finish_reason":1,"message":{"x":{"content":"a"}, "content" : "b"}}]`: {content: "b"},
+	} {
+		if got, ok := firstChoice([]byte(list)); !ok || got != want {
+			t.Errorf("%s: %+v, %v", list, got, ok)
+		}
+	}
+	for _, none := range []string{"", "null", "[]", "[null]", `{"message":{"content":"a"}}`, `[{"message":{"content":"a"}`, `[{"logprobs":1}]`} {
+		if got, ok := firstChoice([]byte(none)); ok {
+			t.Errorf("%s: %+v", none, got)
+		}
+	}
+	if got := split([]byte(`{"choices":[{}],"usage":{"prompt_tokens":1}`)); got.choices != nil || string(got.usage) != `{"prompt_tokens":1}` {
+		t.Errorf("cut short: %+v", got)
+	}
+}
+
 // Parts of a reply are what encoding/json finds, where they stand once.
 func FuzzSplit(f *testing.F) {
 	for _, s := range []string{`{"a":{"usage":{"x":1}},"usage":{"prompt_tokens":1}}`, `{"usage":null}`, `{"t":"\"usage\":{}","usage" : {"a":[{}]} }`, `{"usage":{"a":1}`, `[{"usage":{}}]`, `{"x":"usage","usage":{"b":"}"}}`, `"\`, `{"usage"`, `{"usage":{}}{`,
