@@ -97,7 +97,7 @@ func (b *Book) Settle(attempt int64, in Intent, o Outcome) error {
 func (b *Book) settling(attempt int64, in Intent, o Outcome, now int64) op {
 	var labels, sent, input, output any // nil: NULL
 	var entries []entry
-	if o.Kind == Answered {
+	if o.Kind == Answered && len(o.Labels) > 0 { // of texts that were embedded there are none
 		labels, entries = b.d.encode(Answer{Findings: in.Findings, Labels: o.Labels})
 	}
 	if !o.Sent.IsZero() {

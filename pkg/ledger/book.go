@@ -49,7 +49,7 @@ CREATE INDEX IF NOT EXISTS asked_stored ON asked (report) WHERE kind='store';
 CREATE TABLE IF NOT EXISTS compute (
   batch TEXT NOT NULL, step TEXT NOT NULL, reports INTEGER NOT NULL, cpu_seconds REAL NOT NULL, gpu_seconds REAL NOT NULL,
   PRIMARY KEY (batch, step)
-) WITHOUT ROWID;` + setsSchema
+) WITHOUT ROWID;` + setsSchema + embeddedSchema
 
 const (
 	// bookCommitEvery is many times what a commit takes: most intents and outcomes share one. No call's turn is longer for

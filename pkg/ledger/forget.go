@@ -23,7 +23,7 @@ func (b *Book) About(study string) ([]Identity, error) {
 // Answers gives what answers about some reports, and about a study, are kept under. It is an error if a job's line
 // about one of them is under way: its answer is yet to come.
 func (b *Book) Answers(study string, reports []Identity) (all []Identity, err error) {
-	all, err = b.identities(`SELECT DISTINCT identity FROM attempts WHERE study=?`, study)
+	all, err = b.identities(`SELECT DISTINCT identity FROM attempts WHERE study=? AND (outcome IS NULL OR outcome<>? OR labels IS NOT NULL)`, study, Answered)
 	for _, r := range reports {
 		more, merr := b.identities(`SELECT DISTINCT identity FROM asked JOIN attempts USING (batch, step, study) WHERE report=?`, r[:])
 		all, err = append(all, more...), errors.Join(err, merr)
@@ -40,9 +40,9 @@ func (b *Book) Answers(study string, reports []Identity) (all []Identity, err er
 	return all, b.wrap(err)
 }
 
-// Answered gives what the latest answers of this ledger are kept under, of any study.
+// Answered gives what the latest labels of this ledger are kept under, of any study.
 func (b *Book) Answered() ([]Identity, error) {
-	return b.identities(`SELECT identity FROM attempts WHERE outcome=? ORDER BY id DESC LIMIT 1000`, Answered)
+	return b.identities(`SELECT identity FROM attempts WHERE outcome=? AND labels IS NOT NULL ORDER BY id DESC LIMIT 1000`, Answered)
 }
 
 func (b *Book) identities(query string, args ...any) (all []Identity, err error) {
@@ -79,7 +79,7 @@ func (b *Book) Forget(study string, reports []Identity) (requests []string, rows
 		return nil
 	})
 	if err == nil && rows > 0 {
-		err = b.d.scrub("attempts", "asked")
+		err = b.d.scrub("attempts", "asked", "embedded")
 	}
 	return requests, rows, b.wrap(err)
 }
@@ -139,7 +139,14 @@ func forget(tx *sql.Tx, study string, fresh map[string][]byte) (requests []strin
 		return nil, 0, err
 	}
 	asked, err := r.RowsAffected()
-	return requests, len(labels) + int(asked), err
+	if err == nil {
+		r, err = tx.Exec(`DELETE FROM embedded WHERE study=?`, study)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	embedded, err := r.RowsAffected()
+	return requests, len(labels) + int(asked+embedded), err
 }
 
 func random(n int) []byte {
@@ -157,9 +164,9 @@ func (s *Store) Has(ids []Identity) (answers int, err error) {
 	return answers, err
 }
 
-// Forget removes the answers under some identities. When it returns, they are not in the file any more. Answers of the
+// Forget removes the answers under some identities, and the vectors of some reports. When it returns, they are not in the file any more. Answers of the
 // program's first months, which nothing reads and nobody can tell apart, go altogether.
-func (s *Store) Forget(ids []Identity) error {
+func (s *Store) Forget(ids, reports []Identity) error {
 	err := s.d.do(func(tx *sql.Tx) error {
 		if _, err := tx.Exec(`DROP TABLE IF EXISTS answers`); err != nil {
 			return err
@@ -169,10 +176,15 @@ func (s *Store) Forget(ids []Identity) error {
 				return err
 			}
 		}
+		for _, r := range reports {
+			if _, err := tx.Exec(`DELETE FROM vectors WHERE report=?`, r[:]); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 	if err == nil {
-		err = s.d.scrub("calls")
+		err = s.d.scrub("calls", "vectors")
 	}
 	if err != nil {
 		return fmt.Errorf("results store: %s: %w", s.d.path, err)

@@ -61,7 +61,7 @@ func TestStoreForgets(t *testing.T) {
 		if n, err := s.Has(gone); err != nil || n != 100 {
 			t.Fatal(n, err)
 		}
-		if err := s.Forget(gone); err != nil {
+		if err := s.Forget(gone, nil); err != nil {
 			t.Fatal(err)
 		}
 		after := onDisk(t, s.d, "calls")
@@ -76,7 +76,7 @@ func TestStoreForgets(t *testing.T) {
 		if !bytes.Contains(after, stays[150][:]) {
 			t.Error("what was to stay is not on the disk")
 		}
-		if err := s.Forget(gone); err != nil {
+		if err := s.Forget(gone, nil); err != nil {
 			t.Error("again:", err)
 		}
 	})
@@ -111,11 +111,11 @@ func TestStoreForgetsWhileItIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.d.db.SetMaxOpenConns(1)
-	if err := s.Forget([]Identity{id}); !errors.Is(err, ErrBusy) {
+	if err := s.Forget([]Identity{id}, nil); !errors.Is(err, ErrBusy) {
 		t.Errorf("the log cannot have been emptied: %v", err)
 	}
 	tx.Rollback()
-	if err := s.Forget([]Identity{id}); err != nil || bytes.Contains(onDisk(t, s.d), id[:]) {
+	if err := s.Forget([]Identity{id}, nil); err != nil || bytes.Contains(onDisk(t, s.d), id[:]) {
 		t.Error(err)
 	}
 }

@@ -70,6 +70,9 @@ func openSharedBook(location string) (*Book, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
+	if err := d.add("embedded", embeddedSchema); err != nil {
+		return nil, errors.Join(fmt.Errorf("ledger: %w", err), d.close())
+	}
 	b := &Book{d: d, settled: make(chan struct{}), paid: true, index: func() error { return nil }} // which is made with the tables
 	b.batched.Store(true)
 	b.first = d.opener << 32

@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITH
 CREATE TABLE IF NOT EXISTS calls (
   identity BLOB NOT NULL, asked BLOB NOT NULL, -- of report, model and so on; of the findings asked
   model TEXT NOT NULL, cost INTEGER NOT NULL, created INTEGER NOT NULL, labels BLOB NOT NULL, PRIMARY KEY (identity, asked)
-) WITHOUT ROWID;` + setsSchema // answers to all findings at once, of the program's first months, may stand in another table: they are left alone
+) WITHOUT ROWID;` + setsSchema + vectorsSchema // answers to all findings at once, of the program's first months, may stand in another table: they are left alone
 
 // storeCommitEvery is much longer than a book's: nothing but the report waits for its answer to be kept, which stands in the
 // book already. Answers lie in no order, so that most cost a page of a commit, unless many share it.
@@ -65,7 +65,11 @@ func OpenStore(location string) (*Store, error) {
 		return nil, fmt.Errorf("results store: %w", err)
 	}
 	s := &Store{d: d, location: path}
-	if err := s.readKey(key); err != nil {
+	err = s.readKey(key)
+	if err == nil && d.shared {
+		err = d.add("vectors", vectorsSchema)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("results store: %w", err), d.close())
 	}
 	if some := 0; !d.shared && errors.Is(d.db.QueryRow(`SELECT 1 FROM calls LIMIT 1`).Scan(&some), sql.ErrNoRows) {

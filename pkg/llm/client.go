@@ -77,6 +77,10 @@ type Client struct {
 	maxBytes int64
 	settled  time.Duration
 
+	embedding sync.Mutex   // of one who looks for vectors and asks for those that are missing
+	embedded  atomic.Int64 // how many numbers a vector has; 0: none has been seen
+	tooLong   sync.Once    // that a text is too long to embed is noted
+
 	asked   atomic.Int64 // reports that were sent
 	refused atomic.Int64 // of them, those that ended in a Refusal
 	closed  sync.Once
@@ -138,7 +142,8 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 	c.canary.start(o.Canary, s)
 	c.ends = endpoints{most: o.InFlight, turn: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
 	for _, s := range sites {
-		e := &endpoint{site: s, chat: completionRequest(s, o.Model), habits: newHabits(o.Model)}
+		e := &endpoint{site: s, habits: newHabits(o.Model)}
+		e.chat, e.embeddings = s.asks(o.Model)
 		next := rt
 		if s.fake != nil {
 			if next, err = newFake(*s.fake, t); err != nil {

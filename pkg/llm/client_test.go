@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if child() || aheadChild() || peer() {
+	if child() || aheadChild() || embedChild() || peer() {
 		return
 	}
 	goleak.VerifyTestMain(m)

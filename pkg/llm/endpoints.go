@@ -15,15 +15,16 @@ import (
 
 // endpoint is a server that calls go to, and what this client knows of it. What the process knows of it is its gate's.
 type endpoint struct {
-	site   site
-	http   http.RoundTripper
-	chat   *http.Request // each call is a copy of it; nil: the model takes no chat completions
-	gate   *gate
-	habits habits
-	met    atomic.Bool               // it has answered, whatever it said
-	noted  atomic.Bool               // that it was left out
-	said   atomic.Pointer[[2]string] // what it named as model and fingerprint last
-	called map[[2]string]bool        // all of those; under the client's lock
+	site       site
+	http       http.RoundTripper
+	chat       *http.Request // each call is a copy of it; nil: the model takes no chat completions
+	embeddings *http.Request // likewise
+	gate       *gate
+	habits     habits
+	met        atomic.Bool               // it has answered, whatever it said
+	noted      atomic.Bool               // that it was left out
+	said       atomic.Pointer[[2]string] // what it named as model and fingerprint last
+	called     map[[2]string]bool        // all of those; under the client's lock
 
 	busy int     // calls of this client; with tag under the lock of endpoints
 	tag  float64 // when its next call is due, in calls for each unit of weight

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"slices"
+	"time"
 
 	openai "github.com/sashabaranov/go-openai"
 )
@@ -18,7 +19,8 @@ const maxBody = 8 << 20
 
 // exchange is one attempt: the request, and what came back, on errors too.
 type exchange struct {
-	request []byte // the body
+	of      *http.Request // address and header, of the endpoint's requests of a kind; nil: it takes none
+	request []byte        // the body
 	key     string
 	at      *endpoint
 
@@ -32,14 +34,17 @@ type exchange struct {
 
 var errTooLarge = errors.New("the answer is too large")
 
-// completionRequest is what go-openai sends to ask a model for a chat completion: address and header, without key and body. It
-// makes none for models that take no chat completions: nil.
-func completionRequest(s site, model string) *http.Request {
+// asks are what go-openai sends to ask a model for a chat completion and for embeddings: address and header, without key and body.
+// It makes none for models that take no chat completions: nil.
+func (s site) asks(model string) (chat, embeddings *http.Request) {
 	var kept requestKeeper
 	config := openai.DefaultConfig("") // each attempt is signed
 	config.BaseURL, config.APIVersion, config.HTTPClient = s.base, s.version, &kept
-	_, _ = openai.NewClientWithConfig(config).CreateChatCompletion(context.Background(), openai.ChatCompletionRequest{Model: model})
-	return kept.request
+	api := openai.NewClientWithConfig(config)
+	_, _ = api.CreateChatCompletion(context.Background(), openai.ChatCompletionRequest{Model: model})
+	chat, kept.request = kept.request, nil
+	_, _ = api.CreateEmbeddings(context.Background(), openai.EmbeddingRequest{Model: openai.EmbeddingModel(model)})
+	return chat, kept.request
 }
 
 // requestKeeper is an HTTP client that sends nothing.
@@ -53,7 +58,7 @@ func (k *requestKeeper) Do(r *http.Request) (*http.Response, error) {
 // do sends the request and keeps header and body of what comes back, whatever its status. Redirects are not followed. The body
 // is ours: go-openai's drops a temperature of 0, and to make it and to decode the answer there costs more than the rest of a call.
 func (x *exchange) do(ctx context.Context) error {
-	r := x.at.chat.WithContext(ctx)
+	r := x.of.WithContext(ctx)
 	r.Header = r.Header.Clone()
 	x.at.site.sign(r.Header, x.key)
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.request)), nil }
@@ -102,19 +107,23 @@ func (c *Client) head(h habit, p *prompt, ask int) ([]byte, error) {
 	return slices.Concat(settings[:len(settings)-1], []byte(`,"messages":[{"role":"system","content":`), system, []byte(`},{"role":"user","content":`)), err
 }
 
-// send makes one attempt. What went wrong stands in the exchange.
+// send makes one attempt at labels. What went wrong stands in the exchange.
 func (c *Client) send(ctx context.Context, e *endpoint, key string, h habit, p *prompt, user string, ask int) *exchange {
-	x := &exchange{key: key, at: e}
-	if e.chat == nil {
+	x := &exchange{of: e.chat, key: key, at: e}
+	if x.of == nil {
 		return x
 	}
-	if x.request, x.failed = c.body(h, p, user, ask); x.failed != nil {
-		return x
+	if x.request, x.failed = c.body(h, p, user, ask); x.failed == nil {
+		x.send(ctx, c.o.Timeout)
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
+	return x
+}
+
+// send makes the attempt, in so long a time at most.
+func (x *exchange) send(ctx context.Context, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	x.failed = x.do(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { x.left = true }}))
-	return x
 }
 
 // fields are the request's settings. An answer that did not validate is asked for with another seed and some warmth, as

@@ -17,8 +17,8 @@ import (
 	openai "github.com/sashabaranov/go-openai"
 )
 
-// fake is an endpoint inside this process: it speaks chat completions and batches, answers by the embedded rules, counts a token for
-// four bytes, and fails as it was told to. It lets users test a pipeline with everything but the bill.
+// fake is an endpoint inside this process: it speaks chat completions, batches and embeddings, answers by the embedded rules,
+// counts a token for four bytes, and fails as it was told to. It lets users test a pipeline with everything but the bill.
 type fake struct {
 	faults
 	label func(report string) ([]taxonomy.Label, error)
@@ -62,6 +62,9 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.WroteHeaders != nil {
 		trace.WroteHeaders()
 	}
+	if strings.HasSuffix(r.URL.Path, "/embeddings") {
+		return f.embed(r)
+	}
 	if !strings.HasSuffix(r.URL.Path, "/chat/completions") {
 		return f.serveBatches(r), nil
 	}
@@ -69,25 +72,34 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || len(in.Messages) != 2 {
 		return respond(r, http.StatusBadRequest, `{"error":{"message":"two messages are needed"}}`), nil
 	}
-	if f.latency > 0 {
-		if err := sleep(r.Context(), f.latency); err != nil {
-			return nil, err
-		}
-	}
 	report := fenced(in.Messages[1].Content)
-	what := f.next(report)
-	switch what {
-	case tooMany:
-		resp := respond(r, http.StatusTooManyRequests, `{"error":{"message":"slow down","code":"rate_limit_exceeded"}}`)
-		resp.Header.Set("Retry-After-Ms", "20")
-		return resp, nil
-	case broken:
-		return respond(r, http.StatusInternalServerError, `{"error":{"message":"something broke"}}`), nil
-	case cut:
-		return nil, io.ErrUnexpectedEOF
+	what, resp, err := f.fail(r, report)
+	if resp != nil || err != nil {
+		return resp, err
 	}
 	prompt := len(in.Messages[0].Content) + len(in.Messages[1].Content)
 	return respond(r, http.StatusOK, f.complete(in, report, prompt, what == wrong)), nil
+}
+
+// fail draws the fault of a text's next attempt, and gives what that makes of the request: nothing where it is to be answered,
+// rightly or wrongly.
+func (f *fake) fail(r *http.Request, text string) (what fault, _ *http.Response, err error) {
+	if f.latency > 0 {
+		if err := sleep(r.Context(), f.latency); err != nil {
+			return none, nil, err
+		}
+	}
+	switch what = f.next(text); what {
+	case tooMany:
+		resp := respond(r, http.StatusTooManyRequests, `{"error":{"message":"slow down","code":"rate_limit_exceeded"}}`)
+		resp.Header.Set("Retry-After-Ms", "20")
+		return what, resp, nil
+	case broken:
+		return what, respond(r, http.StatusInternalServerError, `{"error":{"message":"something broke"}}`), nil
+	case cut:
+		return what, nil, io.ErrUnexpectedEOF
+	}
+	return what, nil, nil
 }
 
 // next draws the fault of a report's next attempt.

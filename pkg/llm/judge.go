@@ -51,8 +51,14 @@ type errorFields struct {
 	Code, Type     any
 }
 
-// judge reads one attempt. Nothing of a body passes into an error but codes of plain characters.
+// judge reads one attempt at labels.
 func (c *Client) judge(ctx context.Context, x *exchange, p *prompt, used habit) (v verdict, err error) {
+	return c.judgeBy(ctx, x, used, func(parts replyParts, v *verdict) { judgeAnswer(parts, p, used, v) })
+}
+
+// judgeBy reads one attempt, answer what a server answers with status 2xx. Nothing of a body passes into an error but codes
+// of plain characters.
+func (c *Client) judgeBy(ctx context.Context, x *exchange, used habit, answer func(replyParts, *verdict)) (v verdict, err error) {
 	v.outcome = ledger.Outcome{Status: x.status, RequestID: plain(x.header.Get("x-request-id")), Kind: ledger.Failed}
 	if x.status != 0 {
 		x.at.met.Store(true)
@@ -65,14 +71,14 @@ func (c *Client) judge(ctx context.Context, x *exchange, p *prompt, used habit) 
 		}
 	}
 	switch {
-	case x.status == 0 && x.at.chat == nil: // nothing was sent
+	case x.status == 0 && x.of == nil: // nothing was sent
 		v.stop(fmt.Errorf("%w: the model's name is none of a chat model", ErrProvider))
 		v.outcome.Kind = ledger.Unsent
 	case x.status == 0 || !x.whole:
 		c.judgeCut(ctx, x, &v)
 	case x.status >= 200 && x.status < 300:
 		c.key.took(x.key)
-		judgeAnswer(parts, p, used, &v)
+		answer(parts, &v)
 	default:
 		c.judgeStatus(ctx, x, used, &v)
 	}
@@ -317,7 +323,7 @@ func (c *Client) judgeStatus(ctx context.Context, x *exchange, used habit, v *ve
 	case has("content_filter", "content_policy", "invalid_prompt") || says("content management policy", "contentpolicyviolation"):
 		v.outcome.Kind = ledger.Refused
 		v.refuse("content-filter", "the provider's filter refused the report (status %d)", s)
-	case s == 413 || has("context_length", "string_above_max_length", "exceed_context_size") || says(tooLong...):
+	case s == 413 || has("context_length", "string_above_max_length", "exceed_context_size") || says(tooLong...) || strings.Contains(message, tooLargeToEmbed):
 		v.refuse("length", "the report is too long for the model (status %d)", s)
 	case x.at.habits.learn(used, s, e.Message, e.Param):
 		v.next, v.err = adapt, Refusal{"bad-request", fmt.Sprintf("status %d", s)}
@@ -332,6 +338,9 @@ func (c *Client) judgeStatus(ctx context.Context, x *exchange, used habit, v *ve
 
 // tooLong are words of servers that have no code for it.
 var tooLong = []string{"maximum context length", "context size", "context window", "maximum number of tokens", "prompt is too long"}
+
+// tooLargeToEmbed are llama.cpp's words, with status 500, for a text to embed of more tokens than its n_ubatch.
+const tooLargeToEmbed = "increase the physical batch size"
 
 // readError takes the error out of a body, whatever its shape. A body of another kind gives its first bytes as message:
 // they are searched for field names and never shown.

@@ -134,40 +134,46 @@ func (c *Client) attempt(ctx context.Context, in *ledger.Intent, p *prompt, body
 	return e, v, err
 }
 
-// begin books an intent, with a reservation that holds whichever endpoint gets the call, asked in these modes. Few wait
-// for their turn with a reservation, so that a killed process leaves few: whoever has his turn takes himself off waiting.
+// begin books an intent, with a reservation that holds whichever endpoint gets the call, asked in these modes.
 func (c *Client) begin(ctx context.Context, in *ledger.Intent, p *prompt, body string) (attempt int64, modes []mode, err error) {
-	if err := c.halted(); err != nil {
-		return 0, nil, err
-	}
 	var most int64
 	for _, e := range c.ends.all {
 		m := e.habits.get().mode
 		modes = append(modes, m)
 		most = max(most, c.meter.bound(p, m, p.bytes[m]+len(body), len(body)))
 	}
-	if in.ReservePico, err = c.price.Worst(most, p.maxTokens); err != nil {
-		return 0, nil, fmt.Errorf("llm: %w", err)
+	in.Findings = c.asks.ids(p.asked)
+	attempt, err = c.reserve(ctx, in, most, p.maxTokens)
+	return attempt, modes, err
+}
+
+// reserve books an intent, with the worst that so many tokens can cost. Few wait for their turn with a reservation, so that a
+// killed process leaves few: whoever has his turn takes himself off waiting.
+func (c *Client) reserve(ctx context.Context, in *ledger.Intent, input, output int64) (attempt int64, err error) {
+	if err := c.halted(); err != nil {
+		return 0, err
+	}
+	if in.ReservePico, err = c.price.Worst(input, output); err != nil {
+		return 0, fmt.Errorf("llm: %w", err)
 	}
 	if c.price.Hour > 0 {
 		if in.ReservePico, err = c.price.Over(c.o.Timeout + time.Second); err != nil { // and what reading an answer takes
-			return 0, nil, fmt.Errorf("llm: %w", err)
+			return 0, fmt.Errorf("llm: %w", err)
 		}
 	}
-	in.Findings = c.asks.ids(p.asked)
 	select {
 	case c.waiting <- struct{}{}: // though it was called off: where the budget is used up, each call says so
 	default:
 		select {
 		case c.waiting <- struct{}{}:
 		case <-ctx.Done():
-			return 0, nil, ctx.Err()
+			return 0, ctx.Err()
 		}
 	}
 	if attempt, err = c.book.Begin(ctx, *in); err != nil {
 		<-c.waiting
 	}
-	return attempt, modes, err
+	return attempt, err
 }
 
 // unsent is the outcome of an attempt that did not get its turn.

@@ -238,6 +238,39 @@ func (s *strict) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (s *strict) CloseIdleConnections() { s.RoundTripper.(*http.Transport).CloseIdleConnections() }
 
+// strictOf is such a transport, which has been seen to find a wrong request wrong.
+func strictOf(t *testing.T, url, wrong string) *strict {
+	t.Helper()
+	s := &strict{RoundTripper: transport(8), fields: map[string]int{}}
+	client := http.Client{Transport: s}
+	resp, err := client.Post(url, "application/json", strings.NewReader(wrong))
+	if err != nil || len(s.wrong) != 1 {
+		t.Fatal("steady lets a wrong request pass: ", err)
+	}
+	resp.Body.Close()
+	s.wrong, s.fields, s.n = nil, map[string]int{}, 0
+	return s
+}
+
+// check says what of the requests was wrong by the schema of that name, and which of these fields none had.
+func (s *strict) check(t *testing.T, schema string, fields ...string) {
+	t.Helper()
+	for _, body := range s.wrong {
+		t.Error("not valid by the specification: ", body)
+	}
+	known := fieldsOf(t, os.Getenv("SILVERBEAM_OPENAPI"), schema)
+	for field, n := range s.fields {
+		if !known[field] {
+			t.Errorf("field %s, sent %d times, is not in the specification", field, n)
+		}
+	}
+	for _, field := range fields {
+		if s.fields[field] == 0 {
+			t.Errorf("field %s was never sent: %v", field, s.fields)
+		}
+	}
+}
+
 // Every request that we make is valid by OpenAI's own specification, for models that think and others, however the form of
 // the answer is told, and asked again with a seed. What comes back is random and valid by the same specification: a report
 // has labels or a refusal for it, and the ledger has every attempt.
@@ -246,14 +279,7 @@ func TestAgainstSteady(t *testing.T) {
 	if url == "" {
 		t.Skip("SILVERBEAM_STEADY names no server")
 	}
-	s := &strict{RoundTripper: transport(8), fields: map[string]int{}}
-	client := http.Client{Transport: s}
-	if resp, err := client.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"m","messages":[],"temperature":"0"}`)); err != nil || len(s.wrong) != 1 {
-		t.Fatal("steady lets a wrong request pass: ", err)
-	} else {
-		resp.Body.Close()
-	}
-	s.wrong, s.fields = nil, map[string]int{}
+	s := strictOf(t, url+"/v1/chat/completions", `{"model":"m","messages":[],"temperature":"0"}`)
 	for _, model := range []string{"gpt-4.1-mini", "gpt-5-mini"} {
 		for m := strictSchema; m <= oneLine; m++ {
 			s.n = 0
@@ -271,24 +297,33 @@ func TestAgainstSteady(t *testing.T) {
 			}
 		}
 	}
-	for _, body := range s.wrong {
-		t.Error("not valid by the specification: ", body)
-	}
-	known := chatFields(t, os.Getenv("SILVERBEAM_OPENAPI"))
-	for field, n := range s.fields {
-		if !known[field] {
-			t.Errorf("field %s, sent %d times, is not in the specification", field, n)
-		}
-	}
-	for _, field := range []string{"messages", "temperature", "seed", "max_tokens", "max_completion_tokens", "reasoning_effort", "response_format"} {
-		if s.fields[field] == 0 {
-			t.Errorf("field %s was never sent: %v", field, s.fields)
-		}
-	}
+	s.check(t, "CreateChatCompletionRequest", "messages", "temperature", "seed", "max_tokens", "max_completion_tokens", "reasoning_effort", "response_format")
 }
 
-// chatFields are the properties of a chat request in OpenAI's specification: steady lets others pass.
-func chatFields(t *testing.T, file string) map[string]bool {
+// So is every request for vectors. One seed makes all that comes back: a place that no text has.
+func TestEmbedAgainstSteady(t *testing.T) {
+	url := os.Getenv("SILVERBEAM_STEADY")
+	if url == "" {
+		t.Skip("SILVERBEAM_STEADY names no server")
+	}
+	s := strictOf(t, url+"/v1/embeddings", `{"model":"m","input":["a"],"encoding_format":"flat"}`)
+	b := set(t, t.TempDir(), Options{Endpoint: url, Model: "text-embedding-3-small"}, s)
+	for _, texts := range []int{1, 100} {
+		var no Refusal
+		if v, err := b.Embed(t.Context(), "fit", passages(texts, 1)); err == nil && len(v) != texts || err != nil && !errors.As(err, &no) {
+			t.Errorf("%d vectors of %d, %v", len(v), texts, err)
+		}
+	}
+	c := b.cost(t)
+	t.Logf("%d requests, %d wrong; calls %d, tokens in %d", s.n, len(s.wrong), c.Calls, c.Tokens.Input)
+	if c.Attempts != s.n || c.Calls < 2 {
+		t.Errorf("%d calls and %d attempts in the ledger, %d requests", c.Calls, c.Attempts, s.n)
+	}
+	s.check(t, "CreateEmbeddingRequest", "model", "input", "encoding_format")
+}
+
+// fieldsOf are the properties of a schema in OpenAI's specification: of a chat request steady lets others pass.
+func fieldsOf(t *testing.T, file, schema string) map[string]bool {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -322,7 +357,7 @@ func chatFields(t *testing.T, file string) map[string]bool {
 			gather(p)
 		}
 	}
-	gather(named("CreateChatCompletionRequest"))
+	gather(named(schema))
 	return known
 }
 
@@ -468,4 +503,101 @@ func TestAheadAgainstLLMock(t *testing.T) {
 	var ignored any
 	fetch(t, "POST", url+"/_llmock/reset", "", &ignored)
 	aheadAgainst(t, url)
+}
+
+// embedAgainst asks a server that nobody here wrote for vectors, twice, and compares the ledger with the witness, by
+// text-embedding-3-small's list price: 0.02 USD per million tokens.
+func embedAgainst(t *testing.T, endpoint string) bench {
+	const texts = 3200
+	t.Setenv("SILVERBEAM_TEST_KEY", "sk-not-a-key")
+	w := &witness{RoundTripper: transport(8)}
+	b := set(t, t.TempDir(), Options{Endpoint: endpoint, Model: "text-embedding-3-small", KeyEnv: "SILVERBEAM_TEST_KEY", Deadline: time.Minute}, w)
+	for range 2 {
+		v, err := b.Embed(t.Context(), "fit", passages(texts, 1))
+		if err != nil || len(v) != texts {
+			t.Fatal(len(v), err)
+		}
+		c := b.cost(t)
+		t.Logf("calls %d, attempts %d, tokens in %d, spent %s USD, unsettled %d", c.Calls, c.Attempts, c.Tokens.Input, c.SpentUSD, c.UnsettledMax)
+		if c.Attempts != w.requests || c.Tokens.Input != w.input || c.Spent != w.input*20_000 || c.Calls != (texts+embedTexts-1)/embedTexts || c.Attempts == c.Calls {
+			t.Errorf("ledger %+v, witness %+v", c, w.bill)
+		}
+	}
+	return b
+}
+
+// aimock says that vectors take no tokens.
+func TestEmbedAgainstAIMock(t *testing.T) {
+	url := os.Getenv("SILVERBEAM_AIMOCK")
+	if url == "" {
+		t.Skip("SILVERBEAM_AIMOCK names no server")
+	}
+	var ignored any
+	fetch(t, "POST", url+"/__aimock/reset", "", &ignored)
+	fetch(t, "POST", url+"/__aimock/chaos", `{"rateLimitRate":0.05,"dropRate":0.05,"malformedRate":0.03,"disconnectRate":0.03}`, &ignored)
+	embedAgainst(t, url)
+}
+
+func TestEmbedAgainstLLMock(t *testing.T) {
+	url := os.Getenv("SILVERBEAM_LLMOCK")
+	if url == "" {
+		t.Skip("SILVERBEAM_LLMOCK names no server")
+	}
+	var ignored any
+	fetch(t, "POST", url+"/_llmock/reset", "", &ignored)
+	if embedAgainst(t, url).cost(t).Tokens.Input == 0 {
+		t.Error("it told of no tokens")
+	}
+}
+
+// A real model's vectors are those of a plain call, its tokens those of the ledger, and what says one thing twice is nearer
+// than what says another. It takes 512 tokens of a text.
+func TestEmbedAgainstLlama(t *testing.T) {
+	url := os.Getenv("SILVERBEAM_LLAMA")
+	if url == "" {
+		t.Skip("SILVERBEAM_LLAMA names no server")
+	}
+	b := set(t, t.TempDir(), Options{Endpoint: url, Model: "smollm2", Deadline: time.Minute}, transport(4))
+	all := []Passage{
+		{Text: "There is a moderate right pleural effusion."},
+		{Text: "Moderate fluid is seen in the right pleural space."},
+		{Text: "The train to Hamburg leaves at seven in the morning."},
+	}
+	v, err := b.Embed(t.Context(), "fit", all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := int64(0)
+	for i, p := range all {
+		var plain struct {
+			Data  []struct{ Embedding []float64 }
+			Usage struct {
+				In int64 `json:"prompt_tokens"`
+			}
+		}
+		fetch(t, "POST", url+"/v1/embeddings", `{"input":"`+p.Text+`"}`, &plain)
+		if len(plain.Data) != 1 || len(v[i]) < 100 || len(v[i]) != len(v[0]) || len(plain.Data[0].Embedding) != len(v[i]) {
+			t.Fatalf("%d numbers: %+v", len(v[i]), plain)
+		}
+		for j, x := range plain.Data[0].Embedding {
+			if math.Abs(x-float64(v[i][j])) > 1e-6 {
+				t.Fatalf("number %d of text %d is %g, and %g in a plain call", j, i, v[i][j], x)
+			}
+		}
+		tokens += plain.Usage.In
+	}
+	same, other := cosine(v[0], v[1]), max(cosine(v[0], v[2]), cosine(v[1], v[2]))
+	c := b.cost(t)
+	t.Logf("%d numbers, %d tokens, cosine %.3f and %.3f", len(v[0]), c.Tokens.Input, same, other)
+	if c.Tokens.Input != tokens || tokens == 0 || c.Attempts != 1 || same < other+.1 {
+		t.Errorf("%+v, and %d tokens of plain calls; cosine %.3f and %.3f", c, tokens, same, other)
+	}
+	long := strings.Repeat("No pleural effusion. ", 500)
+	v, err = b.Embed(t.Context(), "fit", []Passage{{Text: "Normal chest."}, {Text: long}})
+	if err != nil || v[0] == nil || v[1] != nil || !strings.Contains(strings.Join(b.Notes(), "\n"), "a text of 10499 bytes is longer than ") {
+		t.Error(err, b.Notes())
+	}
+	if n := b.cost(t).Attempts; n != 4 { // both, the short one, the long one
+		t.Errorf("%d attempts", n)
+	}
 }

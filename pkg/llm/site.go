@@ -33,6 +33,15 @@ func Endpoints(list string) (urls []string) {
 	return urls
 }
 
+// Speaks says whether an endpoint names one or more http, https or fake URLs.
+func Speaks(endpoint string) bool {
+	urls := Endpoints(endpoint)
+	return len(urls) > 0 && !slices.ContainsFunc(urls, func(text string) bool {
+		u, err := url.Parse(text)
+		return err != nil || !slices.Contains([]string{"http", "https", "fake"}, u.Scheme)
+	})
+}
+
 // splitList splits at commas and blanks. A weight follows its URL and a star; without one it is 1.
 func splitList(list string) (urls []string, weights []int) {
 	for _, url := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {

@@ -24,7 +24,7 @@ func forgetCommand() *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use: "forget STUDY", Short: "remove what runs and the results store keep of one study", Args: exactly("STUDY"),
-		Long: "Forget removes the answers to a study's report from the results store, its name from ledgers, and the files of each batch that it\n" +
+		Long: "Forget removes the answers to a study's report, and its vectors, from the results store, its name from ledgers, and the files of each batch that it\n" +
 			"stands in. Take it out of the input, and the command that made a run makes the rest anew, without a call. Ledgers tell which answers\n" +
 			"are the study's: name every run that asked about it.",
 		Example: "  silverbeam forget train_7_a\n  silverbeam forget 4711 --run out/label-2f9c01 --run /data/runs/march --yes",
@@ -63,8 +63,10 @@ type forgetting struct {
 	study   string
 	runs    []*traces
 	reports []ledger.Identity // its texts
+	asked   bool              // labels were asked of a model, and not only vectors
 	kept    []ledger.Identity // of answers
 	answers int               // that the store keeps
+	vectors int               // of its texts, that the store keeps
 	store   *ledger.Store     // nil: there is none to look into
 }
 
@@ -98,8 +100,15 @@ func (f *forgetting) open(run string) error {
 		}
 	}
 	if t.book != nil {
-		more, rerr := t.book.About(f.study)
-		f.reports, err = append(f.reports, more...), rerr
+		asked, aerr := t.book.About(f.study)
+		embedded, eerr := t.book.EmbeddedOf(f.study)
+		f.asked = f.asked || len(asked) > 0
+		for _, r := range slices.Concat(asked, embedded) {
+			if !slices.Contains(f.reports, r) {
+				f.reports = append(f.reports, r)
+			}
+		}
+		err = errors.Join(aerr, eerr)
 	}
 	return err
 }
@@ -118,7 +127,7 @@ func (f *forgetting) close() {
 
 // find looks for the answers about the study. A store that knows none of the runs' answers is not theirs.
 func (f *forgetting) find(location string) error {
-	var others []ledger.Identity
+	var others, embedded []ledger.Identity
 	kept, files := map[ledger.Identity]bool{}, 0
 	for _, t := range f.runs {
 		files += len(t.files)
@@ -137,6 +146,10 @@ func (f *forgetting) find(location string) error {
 			kept[id] = true
 		}
 		others = append(others, some...)
+		if some, err = t.book.EmbeddedOfAny(); err != nil {
+			return err
+		}
+		embedded = append(embedded, some...)
 	}
 	f.kept = slices.Collect(maps.Keys(kept))
 	if len(f.kept)+len(f.reports)+files == 0 {
@@ -153,17 +166,27 @@ func (f *forgetting) find(location string) error {
 		return err
 	}
 	f.answers, err = r.Has(f.kept)
-	known, kerr := f.answers, error(nil)
+	if err == nil {
+		f.vectors, err = r.HasVectors(f.reports)
+	}
+	known, kerr := f.answers+f.vectors, error(nil)
 	if known == 0 {
 		known, kerr = r.Has(others)
 	}
-	if err := errors.Join(err, kerr, r.Close()); err != nil {
+	vectors, verr := f.vectors, error(nil)
+	if vectors == 0 {
+		vectors, verr = r.HasVectors(embedded)
+	}
+	if err := errors.Join(err, kerr, verr, r.Close()); err != nil {
 		return err
 	}
 	if known == 0 && len(others) > 0 {
 		return badInput("the results store has none of the runs' answers: name theirs with --store")
 	}
-	if f.answers == 0 && len(f.kept) == 0 {
+	if vectors == 0 && len(embedded) > 0 {
+		return badInput("the results store has none of the vectors that the runs had made: name theirs with --store")
+	}
+	if f.asked && f.answers == 0 && len(f.kept) == 0 {
 		return badInput("the answers about %q were paid for by another run: name that with --run, too", f.study)
 	}
 	f.store, err = ledger.OpenStore(location)
@@ -176,13 +199,17 @@ func (f *forgetting) String() string {
 	for _, t := range f.runs {
 		files += len(t.files)
 	}
-	return fmt.Sprintf("%s in the results store, %s and its name in %s", count(f.answers, "answer"), count(files, "file"), count(len(f.runs), "run folder"))
+	kept := count(f.answers, "answer")
+	if f.vectors > 0 {
+		kept += " and " + count(f.vectors, "vector")
+	}
+	return fmt.Sprintf("%s in the results store, %s and its name in %s", kept, count(files, "file"), count(len(f.runs), "run folder"))
 }
 
 // forget removes it: the ledgers last, since they alone tell which answers are its own.
 func (f *forgetting) forget(cmd *cobra.Command) error {
-	if f.store != nil && len(f.kept) > 0 {
-		if err := f.store.Forget(f.kept); err != nil {
+	if f.store != nil && len(f.kept)+f.vectors > 0 {
+		if err := f.store.Forget(f.kept, f.reports); err != nil {
 			return err
 		}
 	}

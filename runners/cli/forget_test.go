@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -9,6 +10,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/llm"
+	"silverbeam/pkg/taxonomy"
 )
 
 // Two runs know Wallaby9: one that asked a model, one of the rules alone. A third has refused it. The canary is its id, in
@@ -102,6 +107,70 @@ func TestForgetFindsTheAnswers(t *testing.T) {
 	}
 	if left := append(p.found("out/again", "Wallaby9"), p.found("out/asked", "Wallaby9")...); len(left) > 0 {
 		t.Errorf("%q", left)
+	}
+}
+
+// A study's vectors go too, whichever of the runs it is that knows it, and those of other reports stay.
+func TestForgetTakesVectors(t *testing.T) {
+	p := forgetting9(t, "")
+	t.Setenv("XDG_STATE_HOME", p.dir)
+	embed := func(run, study string) (attempts int64) {
+		tax, err := taxonomy.Load("ctrate-18")
+		if err == nil {
+			err = os.MkdirAll(p.path(run), 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		book, err := ledger.OpenBook(p.path(run + "/ledger.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer book.Close()
+		store, err := ledger.OpenStore("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		client, err := llm.Open(llm.Options{Endpoint: "fake://rules"}, tax, book, store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		whole := "Wallabytext: a nodule of 10 mm. No pleural effusion."
+		_, err = client.Embed(t.Context(), "train.Fit", []llm.Passage{{Text: whole, Report: whole, Study: study}, {Text: "a nodule of 10 mm.", Report: whole, Study: study}, {Text: "a prompt"}})
+		c, cerr := book.Cost()
+		if err := errors.Join(err, cerr); err != nil {
+			t.Fatal(err)
+		}
+		return c.Attempts
+	}
+	embed("out/embedded", "Koala9") // under another name
+	p.run(0, "label reports in.csv --out out.csv --endpoint fake://rules?seed=1&pschema=0.3 --batch-rows 4 --run out/again")
+	embed("out/again", "Wallaby9")
+	if _, said := p.run(3, "forget Wallaby9 --run out/again --yes"); !strings.Contains(said, "paid for by another run") {
+		t.Error(said) // though its vectors are there
+	}
+	if said, _ := p.run(0, "forget Wallaby9 --yes"); !strings.HasPrefix(said, "forgotten  1 answer and 2 vectors in the results store, ") {
+		t.Error(said)
+	}
+	if embed("out/embedded", "Koala9") != 2 {
+		t.Error("they were not asked for again")
+	}
+	if store, err := ledger.OpenStore(p.path("other.db")); err != nil || store.Close() != nil {
+		t.Fatal(err)
+	}
+	if _, said := p.run(3, "forget Koala9 --run out/embedded --store other.db --yes"); !strings.Contains(said, "none of the vectors that the runs had made") {
+		t.Error(said)
+	}
+	if said, _ := p.run(0, "forget Koala9 --run out/embedded --yes"); !strings.HasPrefix(said, "forgotten  0 answers and 2 vectors in the results store, 0 files and its name in 1 run folder; ") {
+		t.Error(said)
+	}
+	if left := p.found("out", "Koala9"); len(left) > 0 {
+		t.Errorf("it is still in %q", left)
+	}
+	if embed("out/other", "s") != 1 {
+		t.Error("they were not asked for again, or the prompt was")
 	}
 }
 

