@@ -243,12 +243,11 @@ bench-nets: .cache/oracles/done ## a CT r3d_18 of full width forward and in trai
 	@$(GO) test -c -o .cache/fit.test ./pkg/fit
 	@.cache/oracles/bin/python pkg/fit/testdata/peers.py $(CURDIR)/.cache/fit.test $(ROUNDS)
 
+SEEDS ?= 1
+SETS ?= 1
 .PHONY: bench-demo
-bench-demo: demo .cache/oracles/done ## the demo's models beside those that PyTorch trains on the same batches by the same schedule (some ten minutes)
-	@SILVERBEAM_DEMO=$(CURDIR)/out/demo SILVERBEAM_TORCH_OUT=$(CURDIR)/out/torch/models SILVERBEAM_TORCH=$(CURDIR)/.cache/oracles/bin/python \
-	  $(GO) test -vet=off -count=1 -timeout 2h -run TrainedByPyTorch -v ./pkg/fit
-	@$(BIN) run pkg/fit/testdata/torch.yaml --run out/torch
-	@$(BIN) run demo
+bench-demo: demo .cache/oracles/done ## the demo's models beside those that PyTorch trains on the same batches by the same schedule, by SEEDS, on SETS of further phantoms too (five minutes a seed, two a set)
+	@GO=$(GO) python3 pkg/fit/testdata/demo.py $(BIN) .cache/oracles/bin/python "$(SEEDS)" $(SETS) $(PHANTOMS)
 
 # On a machine with a GPU, whose PYTHON has jax-cuda13-plugin (or a plugin is named) and, to compare, torch and torchvision.
 PYTHON ?= python3

@@ -383,7 +383,7 @@ func (l *lab) compares() {
 	if err != nil {
 		l.Fatal(err)
 	}
-	l.write("second.yaml", strings.Replace(string(file), "augment: strong, seed: 1}}\n  - {type: evaluate.Labels", "augment: strong, seed: 2}}\n  - {type: evaluate.Labels", 1))
+	l.write("second.yaml", strings.Replace(string(file), "seed: \"${seed}\"}}\n  - {type: evaluate.Labels", "seed: 2}}\n  - {type: evaluate.Labels", 1))
 	l.succeed("run", "second.yaml", "--set", "data=data", "--run", "second")
 	out := l.succeed("compare", "trained", "second", "--json", "c.json", "--out", "c.html")
 	var c html.Comparison
