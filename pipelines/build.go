@@ -109,6 +109,16 @@ func (p *Pipeline) findings() string {
 	return "ctrate-18"
 }
 
+// embeddings are those of the training whose model a step judges.
+func (p *Pipeline) embeddings(step int) (e evaluate.Embeddings) {
+	for i := p.Steps[step].Input; i >= 0; i = p.Steps[i].Input {
+		if o, ok := p.Steps[i].Options.(*train.Options); ok {
+			return o.Embeddings
+		}
+	}
+	return e
+}
+
 // output names the files of a step that writes one for each batch.
 func output(s Step, config string) intake.Output {
 	switch s.Type {
@@ -166,13 +176,13 @@ func (g *Graph) Build(run schemas.Run) (*beam.Pipeline, error) {
 		case *evaluate.LabelsOptions:
 			cols[i], err = evaluate.Labels(s, sinks[st.Name], *o, g.Names, run, in, done)
 		case *evaluate.ScoreOptions:
-			cols[i] = evaluate.Model(s, st.Type, st.Name, evaluate.ZeroShotOptions{ScoreOptions: o.Grouped(own)}, g.Findings, run, in)
+			cols[i] = evaluate.Model(s, st.Type, st.Name, evaluate.ZeroShotOptions{ScoreOptions: o.Grouped(own)}, g.Pipeline.embeddings(i), g.Findings, run, in)
 		case *evaluate.RetrievalOptions:
-			cols[i] = evaluate.Retrieval(s, st.Name, *o, g.Findings, run, in)
+			cols[i] = evaluate.Retrieval(s, st.Name, *o, g.Pipeline.embeddings(i), g.Findings, run, in)
 		case *evaluate.ZeroShotOptions:
 			x := *o
 			x.ScoreOptions = o.Grouped(own)
-			cols[i] = evaluate.Model(s, st.Type, st.Name, x, g.Findings, run, in)
+			cols[i] = evaluate.Model(s, st.Type, st.Name, x, g.Pipeline.embeddings(i), g.Findings, run, in)
 		case *publish.Options:
 			publish.Page(s, st.Name, *o, run, results)
 		default:

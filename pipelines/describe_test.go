@@ -20,8 +20,9 @@ var update = flag.Bool("update", false, "rewrite what the tests compare with")
 func TestOptionDocs(t *testing.T) {
 	docs := map[string]string{}
 	sources, err := filepath.Glob("../transforms/*/*.go")
-	if err != nil || len(sources) == 0 {
-		t.Fatal("no sources of transforms:", err)
+	inner, ierr := filepath.Glob("../transforms/internal/*/*.go")
+	if sources = append(sources, inner...); len(sources) == 0 {
+		t.Fatal("no sources of transforms:", err, ierr)
 	}
 	for _, path := range sources {
 		if strings.HasSuffix(path, "_test.go") {

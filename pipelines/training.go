@@ -1,9 +1,13 @@
 package pipelines
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 
 	"silverbeam/pkg/fit"
+	"silverbeam/pkg/ledger"
+	"silverbeam/pkg/taxonomy"
 	"silverbeam/pkg/volume"
 	"silverbeam/transforms/dataset"
 	"silverbeam/transforms/train"
@@ -41,6 +45,10 @@ func (p *Plan) Trainings(g *Graph) error {
 			studiesIn += studies(b)
 		}
 	}
+	tax, err := taxonomy.Load(g.Findings)
+	if err != nil {
+		return err
+	}
 	preset := "demo"
 	models := map[string]*train.Options{}
 	for _, s := range g.Pipeline.Steps {
@@ -54,11 +62,18 @@ func (p *Plan) Trainings(g *Graph) error {
 		case *train.Options:
 			models[s.Name] = o
 			if o.Weights != "" {
-				continue
+				continue // what evaluation has embedded is little
 			}
 			t, err := foretell(s.Name, *o, models[o.Init], preset, len(g.Names), studiesIn)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.Name, err)
+			}
+			if o.Embeddings.Endpoint != "" {
+				says, err := embedding(*o, tax, int(p.Rows))
+				if err != nil {
+					return fmt.Errorf("%s: %w", s.Name, err)
+				}
+				t.Says = append(t.Says, says)
 			}
 			p.Training = append(p.Training, t)
 		}
@@ -73,6 +88,9 @@ func foretell(name string, o train.Options, from *train.Options, preset string, 
 		return t, err
 	}
 	fo := o.Fit()
+	if o.Embeds() {
+		fo.Embedder = &fit.Embedder{}
+	}
 	if from != nil {
 		fo.Width, fo.Stem = from.Width, from.Stem
 	}
@@ -101,4 +119,34 @@ func foretell(name string, o train.Options, from *train.Options, preset string, 
 			100*h100.share.Expected, 100*h100.share.High, 100*h100.share.Low, h100.peak/1e12, 1000*h100.step.Expected),
 		"all studies of the split train pass; reading, validation and checkpoints are not counted"}
 	return t, nil
+}
+
+// reportBytes is a report's length, as over CT-RATE's. Of each, the whole, its conclusion and its sentences are embedded: some 2.2
+// times as much, less where sentences are equal.
+const reportBytes = 1836
+
+var embedded = [3]float64{1.2, 2.2, 2.4}
+
+// embedding says where the reports of so many studies would be embedded, and for how much.
+func embedding(o train.Options, t *taxonomy.Taxonomy, studies int) (string, error) {
+	f, host, err := o.Embedding(t)
+	if err != nil {
+		return "", err
+	}
+	tokens := guess(func(i int) float64 { return float64(studies) * reportBytes * embedded[i] / bytesPerToken[i] })
+	says := fmt.Sprintf("embeddings: reports of %d studies, their conclusions and sentences, go to %s; some %.2g tokens (%.2g to %.2g) of reports of %d bytes",
+		studies, cmp.Or(host, "this machine"), tokens.Expected, tokens.Low, tokens.High, reportBytes)
+	switch {
+	case f.Price.Hour > 0:
+		return says + "; priced by the hour", nil
+	case f.Price.Input == 0:
+		return says + "; free", nil
+	}
+	var pico [3]int64
+	for i, n := range tokens.all() {
+		var no error
+		pico[i], no = f.Price.Cost(ledger.Usage{Input: int64(n)})
+		err = errors.Join(err, no)
+	}
+	return says + fmt.Sprintf("; $%.2f ($%.2f to $%.2f)", float64(pico[1])/1e12, float64(pico[0])/1e12, float64(pico[2])/1e12), err
 }

@@ -114,11 +114,12 @@ func TestAccumulatedIsTheWholeBatch(t *testing.T) {
 			t.Error("6 volumes in 4 parts")
 		}
 	})
-	pairs := func(t *testing.T, losses []net.Weighted) {
-		o := net.CLIP{Losses: losses, Classes: 4, Visual: net.ResNet3D{Width: 4, FrozenBN: true}, Dim: 20,
+	pairs := func(t *testing.T, given int, losses []net.Weighted) {
+		o := net.CLIP{Losses: losses, Classes: 4, Given: given, Visual: net.ResNet3D{Width: 4, FrozenBN: true}, Dim: 20,
 			Text: net.Bert{Layers: 2, Hidden: 24, Heads: 3, Intermediate: 40, Vocab: 30, MaxPositions: 12}}
 		in := map[string]net.Tensor{"x": x, "input_ids": testIDs(r, 30, 6, 9), "attention_mask": testIDs(r, 2, 6, 9),
-			"labels": testIDs(r, 2, 6, 4), "classes": testIDs(r, 3, 6), "pos_weight": {Shape: []int{4}, F32: []float32{1, 2, 0.5, 3}}}
+			"labels": testIDs(r, 2, 6, 4), "classes": testIDs(r, 3, 6), "pos_weight": {Shape: []int{4}, F32: []float32{1, 2, 0.5, 3}},
+			"text_features": {Shape: []int{6, given}, F32: x.F32[:6*given]}}
 		for n := range 6 {
 			in["attention_mask"].I32[9*n] = 1
 		}
@@ -126,7 +127,7 @@ func TestAccumulatedIsTheWholeBatch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		shapes, first := map[string][]int{"x": x.Shape, "input_ids": {6, 9}, "attention_mask": {6, 9}, "labels": {6, 4}, "classes": {6}, "pos_weight": {4}}, moved(g.Init(1), r)
+		shapes, first := map[string][]int{"x": x.Shape, "input_ids": {6, 9}, "attention_mask": {6, 9}, "labels": {6, 4}, "classes": {6}, "pos_weight": {4}, "text_features": {6, given}}, moved(g.Init(1), r)
 		whole, err := engine.Gorgonia().Compile(g, shapes, true)
 		whole = compiled(t, whole, err, first)
 		for _, n := range []int{2, 6} {
@@ -152,9 +153,10 @@ func TestAccumulatedIsTheWholeBatch(t *testing.T) {
 			same(t, whole, p, in, 1e-3)
 		}
 	}
-	t.Run("pairs", func(t *testing.T) { pairs(t, nil) })
+	t.Run("pairs", func(t *testing.T) { pairs(t, 0, nil) })
+	t.Run("pairs of given vectors", func(t *testing.T) { pairs(t, 10, nil) })
 	t.Run("pairs and more", func(t *testing.T) {
-		pairs(t, []net.Weighted{{Op: net.Contrastive{Normalize: true, Scale: "learned", Start: 5, Targets: "labels"}, Weight: 1}, {Op: net.BCE{}, Weight: 2, PosWeight: true}, {Op: net.SupCon{Temperature: 0.5}, Weight: 0.5}})
+		pairs(t, 0, []net.Weighted{{Op: net.Contrastive{Normalize: true, Scale: "learned", Start: 5, Targets: "labels"}, Weight: 1}, {Op: net.BCE{}, Weight: 2, PosWeight: true}, {Op: net.SupCon{Temperature: 0.5}, Weight: 0.5}})
 	})
 }
 

@@ -97,7 +97,7 @@ func (o Command) Train(ctx context.Context, data *shard.Dataset, folder string, 
 	}
 	hold := []*os.File{held}
 	if o.GPU {
-		gpu, leave, err := xla.Reserve(ctx, func() { waits(dir) })
+		gpu, leave, err := xla.Reserve(ctx, func() { says(dir, waits) })
 		if err != nil {
 			return Result{}, err
 		}

@@ -31,10 +31,11 @@ type Config struct {
 	Method string `json:"method"`
 	Recipe string `json:"recipe"`
 
-	Width int       `json:"width"`          // channels of the vision tower's first stage
-	Stem  int       `json:"stem"`           // edge and stride of its first convolution, in voxels
-	Text  *net.Bert `json:"text,omitempty"` // the text tower; nil: none
-	Dim   int       `json:"dim,omitempty"`  // of the common space of both towers
+	Width int         `json:"width"`                // channels of the vision tower's first stage
+	Stem  int         `json:"stem"`                 // edge and stride of its first convolution, in voxels
+	Text  *net.Bert   `json:"text,omitempty"`       // the text tower; nil: none
+	Given *Embeddings `json:"embeddings,omitempty"` // what texts are embedded by in place of a text tower; nil: nothing
+	Dim   int         `json:"dim,omitempty"`        // of the common space of both towers
 
 	Tokens int `json:"tokens,omitempty"` // length of a text, [CLS] and [SEP] included
 
@@ -89,6 +90,9 @@ func (c *Config) identify() {
 	named := *c
 	named.Identity, named.Weights, named.Loss, named.Seconds, named.CPU = "", "", 0, 0, 0
 	named.Taken, named.Best, named.Valid, named.Frozen, named.GPU = 0, 0, 0, nil, 0
+	if c.Given != nil {
+		named.Given = &Embeddings{Digest: c.Given.Digest} // a width is known when there are vectors
+	}
 	b, err := json.Marshal(named)
 	if err != nil {
 		panic("fit: " + err.Error()) // numbers are checked to be finite
@@ -110,7 +114,13 @@ func (c *Config) visual() net.ResNet3D {
 func (c *Config) clip() net.CLIP {
 	v := c.visual()
 	v.Classes = 0
-	return net.CLIP{Visual: v, Text: *c.Text, Dim: c.Dim, Losses: weighted(c.Objectives), Classes: len(c.Findings)}
+	o := net.CLIP{Visual: v, Dim: c.Dim, Losses: weighted(c.Objectives), Classes: len(c.Findings)}
+	if c.Given != nil {
+		o.Given = c.Given.Width
+	} else {
+		o.Text = *c.Text
+	}
+	return o
 }
 
 // ReadConfig reads a finished model's config.json; fs.ErrNotExist if there is none.

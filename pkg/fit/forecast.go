@@ -39,7 +39,10 @@ func Foresee(o Options, p volume.Preset, findings, studies int) (f Forecast, err
 	_, held, _ := ParseValidate(o.Validate)
 	studies = int(math.Ceil(o.Share * float64(studies-int(math.Ceil(held*float64(studies))))))
 	c := &Config{Recipe: o.Recipe, Width: cmp.Or(o.Width, defaultWidth), Stem: cmp.Or(o.Stem, defaultStem), Preset: p, Findings: make([]string, findings), Batch: o.Batch, Objectives: o.Objectives}
-	if o.Recipe == Clip {
+	switch {
+	case o.Embedder != nil:
+		c.Given, c.Dim = &Embeddings{Width: usualWidth}, commonDim
+	case o.Recipe == Clip:
 		text := textTower
 		text.Vocab, text.MaxPositions = vocabulary, textLength
 		if o.Text != "" {
@@ -64,8 +67,7 @@ func Foresee(o Options, p volume.Preset, findings, studies int) (f Forecast, err
 func (f Forecast) graph(batch int, shape [3]int) (*net.Graph, map[string][]int, error) {
 	c := *f.config
 	c.Preset.Shape = shape
-	tokens := &net.WordPiece{}
-	r, err := newRecipe(&c, tokens, starts{})
+	r, err := newRecipe(&c, c.textView(&net.WordPiece{}, nil), starts{})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -85,10 +85,12 @@ func (p Progress) write(dir string) error {
 	return shard.WriteFile(filepath.Join(dir, progressFile), append(b, '\n'))
 }
 
-// waits tells in a model's folder that its training waits for the GPU.
-func waits(dir string) {
+const waits = "waits for the GPU, which another training has"
+
+// says tells in a model's folder what its training does where it takes no steps.
+func says(dir, what string) {
 	p, _ := ReadProgress(dir) // none yet, or that of an earlier process
-	p.Says, p.ETA, p.Updated = "waits for the GPU, which another training has", 0, time.Now().UTC()
+	p.Says, p.ETA, p.Updated = what, 0, time.Now().UTC()
 	_ = p.write(dir)
 }
 

@@ -24,11 +24,12 @@ type Model struct {
 	Config *Config
 	Raw    bool // a clip model's vectors are its projections as they are, not brought to length 1
 
-	engine  engine.Engine
-	weights map[string]net.Tensor
-	tokens  *net.WordPiece // nil without a text tower
-	image   engine.Program // nil until the first use
-	text    engine.Program
+	engine   engine.Engine
+	weights  map[string]net.Tensor
+	tokens   *net.WordPiece // nil without a text tower
+	embedder *Embedder      // with Config.Given; nil until Embed
+	image    engine.Program // nil until the first use
+	text     engine.Program
 }
 
 // LoadModel reads a finished model's folder, and checks its weights against config.json. It runs in F32 on an engine by name, as
@@ -96,37 +97,63 @@ func (m *Model) EmbedVolumes(ctx context.Context, volumes []shard.Row) ([][]floa
 	return m.volumes(ctx, pick(m.Config.Recipe == Clip, pick(m.Raw, "visual_projection", "image_embedding"), "pooled"), scans(volumes))
 }
 
-// EmbedReports embeds reports as queries, each by its conclusion: there a radiologist names what matters in few words, while
-// findings are for the most part denials in the wording of a house. A report without one (no last section, or one that
-// says nothing) is embedded whole.
-func (m *Model) EmbedReports(ctx context.Context, reports []string) ([][]float32, error) {
-	var queries []string
-	for _, r := range reports {
-		queries = append(queries, conclusion(r))
+// EmbedReports embeds reports as queries, whole or each by its conclusion: there a radiologist names what matters in few words,
+// while findings are for the most part denials in the wording of a house. A report without one (no last section, or one that
+// says nothing) is embedded whole. A report comes as a passage's Report and Study.
+func (m *Model) EmbedReports(ctx context.Context, reports []Passage, whole bool) ([][]float32, error) {
+	queries := slices.Clone(reports)
+	for i, q := range queries {
+		text := q.Report
+		if m.embedder != nil {
+			text = m.embedder.sent(text)
+		}
+		queries[i].Text = pick(whole, text, conclusion(text))
 	}
-	return m.EmbedTexts(ctx, queries)
+	return m.embed(ctx, queries)
 }
 
 // EmbedTexts gives a vector of length 1, unless Raw, a text, whose product with a volume's is their likeness. A text longer than
-// Config.Tokens loses its middle. A supervised model has no text tower: an error.
+// Config.Tokens loses its middle. A supervised model has no text side: an error.
 func (m *Model) EmbedTexts(ctx context.Context, texts []string) ([][]float32, error) {
-	if m.tokens == nil {
+	all := make([]Passage, len(texts))
+	for i, t := range texts {
+		all[i].Text = t
+	}
+	return m.embed(ctx, all)
+}
+
+func (m *Model) embed(ctx context.Context, all []Passage) ([][]float32, error) {
+	if m.Config.Recipe != Clip {
 		return nil, fmt.Errorf("a %s model has no text tower", m.Config.Recipe)
 	}
-	v := textView{tokens: m.tokens, length: m.Config.Tokens}
+	var fill func(in map[string]net.Tensor, row, i int) error
+	var inputs []input
+	if m.Config.Given != nil {
+		vectors, err := m.given(ctx, all)
+		if err != nil {
+			return nil, err
+		}
+		v := vectorView{width: m.Config.Given.Width}
+		inputs = v.inputs(evalTexts)
+		fill = func(in map[string]net.Tensor, row, i int) error { return v.put(in, row, vectors[i]) }
+	} else {
+		v := textView{tokens: m.tokens, length: m.Config.Tokens}
+		inputs = v.inputs(evalTexts)
+		fill = func(in map[string]net.Tensor, row, i int) error {
+			v.encode(in, row, all[i].Text)
+			return nil
+		}
+	}
 	if m.text == nil {
 		g, err := net.TextEncoder(m.Config.clip())
 		if err != nil {
 			return nil, err
 		}
-		if m.text, err = m.compile(g, v.inputs(evalTexts)); err != nil {
+		if m.text, err = m.compile(g, inputs); err != nil {
 			return nil, err
 		}
 	}
-	return each(ctx, m.text, pick(m.Raw, "text_projection", "text_embedding"), blank(v.inputs(evalTexts)), evalTexts, len(texts), func(in map[string]net.Tensor, row, i int) error {
-		v.encode(in, row, texts[i])
-		return nil
-	})
+	return each(ctx, m.text, pick(m.Raw, "text_projection", "text_embedding"), blank(inputs), evalTexts, len(all), fill)
 }
 
 func scans(rows []shard.Row) []scan {

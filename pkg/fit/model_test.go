@@ -47,9 +47,9 @@ func TestEnginesEvaluateAlike(t *testing.T) {
 				t.Fatal(err)
 			}
 			var scanned []scan
-			var texts []string
+			var texts []Passage
 			for _, s := range c.studies {
-				scanned, texts = append(scanned, s.volumes[0]), append(texts, s.report)
+				scanned, texts = append(scanned, s.volumes[0]), append(texts, Passage{Report: s.report})
 			}
 			found[i] = map[string][][]float32{}
 			of := pick(recipe == Clip, "image_embedding", "logits")
@@ -57,7 +57,7 @@ func TestEnginesEvaluateAlike(t *testing.T) {
 				t.Fatal(err)
 			}
 			if recipe == Clip {
-				if found[i]["reports"], err = m.EmbedReports(t.Context(), texts); err != nil {
+				if found[i]["reports"], err = m.EmbedReports(t.Context(), texts, false); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -74,6 +74,8 @@ type Options struct {
 	Text      string   // clip: folder of Hugging Face's with the BERT that the text tower starts from; "": a small one, at random
 	Trainable []string // globs of the parameters that are trained; nil: all
 
+	Embedder *Embedder // clip: embeds reports in place of a text tower; nil: a text tower reads them
+
 	Recompute  bool          // train in less memory and more time; changes no result
 	Workers    int           // goroutines that prepare batches; GOMAXPROCS; changes no result
 	Memory     int64         // bytes of prepared batches and of volumes that are read; 0: two batches; changes no result
@@ -116,6 +118,9 @@ func (o Options) defaults() (Options, error) {
 	}
 	if o.Text != "" && o.Recipe != Clip {
 		errs = append(errs, fmt.Errorf("text %q: only for recipe %s", o.Text, Clip))
+	}
+	if o.Embedder != nil && (o.Recipe != Clip || o.Text != "") {
+		errs = append(errs, fmt.Errorf("embeddings: only for recipe %s, without text", Clip))
 	}
 	if o.Trainable != nil && len(o.Trainable) == 0 {
 		errs = append(errs, errors.New("trainable: nothing would be trained"))

@@ -44,8 +44,8 @@ const (
 	freshRate  = 3.0
 )
 
-// newRecipe makes the net and views that a configuration describes.
-func newRecipe(c *Config, tokens *net.WordPiece, from starts) (r *recipe, err error) {
+// newRecipe makes the net and views that a configuration describes; text is clip's view of reports.
+func newRecipe(c *Config, text view, from starts) (r *recipe, err error) {
 	image := newImageView(c.Preset, pick(c.Augment == Strong, strongly, lightly))
 	switch c.Recipe {
 	case Supervised:
@@ -59,7 +59,7 @@ func newRecipe(c *Config, tokens *net.WordPiece, from starts) (r *recipe, err er
 		r.split, r.start = net.Split{Towers: r.graph}, from.vision
 		r.rate = func(name string) float64 { return pick(strings.HasPrefix(name, "fc."), headRate, 1.0) }
 	case Clip:
-		r = &recipe{views: []view{image, textView{tokens, c.Tokens, true, pick(c.TextFrom != nil, 0, hidden)}}, hyper: clipHyper}
+		r = &recipe{views: []view{image, text}, hyper: clipHyper}
 		if r.graph, err = net.NewCLIP(c.clip()); err == nil {
 			r.split, err = net.SplitCLIP(c.clip(), c.Batch)
 		}

@@ -39,7 +39,7 @@ func Train(ctx context.Context, data *shard.Dataset, t *taxonomy.Taxonomy, dir s
 	}
 	var e engine.Engine
 	if o.Engine == "xla" {
-		q := &queued{ctx: ctx, dtype: o.DType, told: func() { waits(dir) }}
+		q := &queued{ctx: ctx, dtype: o.DType, told: func() { says(dir, waits) }}
 		defer q.done()
 		e = q
 	} else if e, err = NewEngine(o.Engine, o.DType); err != nil {
@@ -62,6 +62,7 @@ type job struct {
 	options  Options
 	config   *Config
 	tokens   *net.WordPiece // nil without a text tower
+	given    Embeddings     // with Embedder
 	recipe   *recipe
 	frozen   *Frozen // what the training is to leave as it is; nil: nothing
 	loader   *loader
@@ -106,6 +107,14 @@ func train(ctx context.Context, e engine.Engine, c, valid *corpus, taxonomyDiges
 		c = c.share(o.Share)
 	}
 	j := &job{dir: dir, options: o, progress: progress}
+	var given []drawn
+	if e := o.Embedder; e != nil {
+		if j.given = (Embeddings{Model: e.Model, Digest: e.Digest}); e.Digest == "" { // what it says of these texts decides
+			if given, err = j.embed(ctx, c, valid); err != nil {
+				return Result{}, err
+			}
+		}
+	}
 	start, err := j.describe(c, taxonomyDigest)
 	if err != nil {
 		return Result{}, err
@@ -113,11 +122,16 @@ func train(ctx context.Context, e engine.Engine, c, valid *corpus, taxonomyDiges
 	if done, err := j.config.finished(dir); done || err != nil {
 		return j.config.result(true), err
 	}
-	if err := j.prepare(e, c, start); err != nil {
+	if o.Embedder != nil && given == nil {
+		if given, err = j.embed(ctx, c, valid); err != nil {
+			return Result{}, err
+		}
+	}
+	if err := j.prepare(e, c, j.config.textView(j.tokens, given), start); err != nil {
 		return Result{}, err
 	}
 	if valid != nil {
-		j.validate = newValidator(e, valid, j.config, j.tokens, func() { j.last.Updated = time.Now().UTC(); j.last.write(dir) })
+		j.validate = newValidator(&Model{Config: j.config, embedder: o.Embedder, engine: e, tokens: j.tokens}, valid, func() { j.last.Updated = time.Now().UTC(); j.last.write(dir) })
 	}
 	defer j.history.close()
 	if err := j.run(ctx); err != nil {
@@ -133,9 +147,18 @@ func (c *Config) result(skipped bool) Result {
 	return Result{Digest: c.Weights, Skipped: skipped, Steps: cmp.Or(c.Taken, c.Steps), Loss: c.Loss, Seconds: c.Seconds}
 }
 
+// embed gives the vectors that may be drawn of the reports that are trained on, and has those of what validates ready.
+func (j *job) embed(ctx context.Context, c, valid *corpus) (of []drawn, err error) {
+	tell := func(done, all int) { says(j.dir, fmt.Sprintf("embeds reports: %d of %d texts", done, all)) }
+	if of, j.given, err = j.options.Embedder.corpus(ctx, c, tell); err == nil && valid != nil {
+		_, _, err = j.options.Embedder.corpus(ctx, valid, tell)
+	}
+	return of, err
+}
+
 // prepare compiles the net for the batch, and goes to where an earlier process left off.
-func (j *job) prepare(e engine.Engine, c *corpus, start starts) (err error) {
-	if j.recipe, err = newRecipe(j.config, j.tokens, start); err != nil {
+func (j *job) prepare(e engine.Engine, c *corpus, text view, start starts) (err error) {
+	if j.recipe, err = newRecipe(j.config, text, start); err != nil {
 		return err
 	}
 	first := j.recipe.weights(j.config.Seed)

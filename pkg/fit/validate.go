@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 
-	"silverbeam/pkg/engine"
 	"silverbeam/pkg/net"
 )
 
@@ -35,8 +34,8 @@ func (c *corpus) hold(o Options, other func(split string) (*corpus, error)) (tra
 	return train, valid, nil
 }
 
-func newValidator(e engine.Engine, c *corpus, cfg *Config, tokens *net.WordPiece, beat func()) *validator {
-	return &validator{&Model{Config: cfg, engine: e, tokens: tokens}, c, cfg.Batch, beat}
+func newValidator(m *Model, c *corpus, beat func()) *validator {
+	return &validator{m, c, m.Config.Batch, beat}
 }
 
 // loss of weights over all studies: for supervised the mean binary cross entropy of the known labels, for clip the mean of
@@ -66,11 +65,11 @@ func (v *validator) loss(ctx context.Context, weights map[string]net.Tensor) (fl
 // part is the sum of losses over some studies, and of how many.
 func (v *validator) part(ctx context.Context, studies []study) (sum, of float64, err error) {
 	var volumes []scan
-	var texts []string
+	var texts []Passage
 	for _, s := range studies {
-		volumes, texts = append(volumes, s.volumes[0]), append(texts, s.report)
+		volumes, texts = append(volumes, s.volumes[0]), append(texts, Passage{Report: s.report, Study: s.id})
 	}
-	if v.model.tokens == nil {
+	if v.model.Config.Recipe == Supervised {
 		logits, err := v.model.volumes(ctx, "logits", volumes)
 		if err != nil {
 			return 0, 0, err
@@ -82,7 +81,7 @@ func (v *validator) part(ctx context.Context, studies []study) (sum, of float64,
 	if err != nil {
 		return 0, 0, err
 	}
-	reports, err := v.model.EmbedReports(ctx, texts)
+	reports, err := v.model.EmbedReports(ctx, texts, false)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -122,12 +122,12 @@ func TestValidationLossIsTheGraphs(t *testing.T) {
 		if _, err := j.describe(c, "t"); err != nil {
 			t.Fatal(err)
 		}
-		r, err := newRecipe(j.config, j.tokens, starts{})
+		r, err := newRecipe(j.config, j.config.textView(j.tokens, nil), starts{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		weights := r.weights(3)
-		v := newValidator(engine.Gorgonia(), c, j.config, j.tokens, func() {})
+		v := newValidator(&Model{Config: j.config, engine: engine.Gorgonia(), tokens: j.tokens}, c, func() {})
 		got, err := v.loss(t.Context(), weights)
 		if err != nil {
 			t.Fatal(err)

@@ -10,14 +10,15 @@ import (
 type CLIP struct {
 	Visual ResNet3D // its parameters under "visual."
 	Text   Bert     // its parameters under "text."
+	Given  int      // width of texts' vectors that are made elsewhere, in place of a text tower; 0: Text makes them
 	Dim    int      // of the common space; projections visual_projection.weight and text_projection.weight, no bias
 
 	Losses  []Weighted // in training; nil: InfoNCE
 	Classes int        // findings, for losses that read labels
 }
 
-// NewCLIP is the pair in training: inputs x, input_ids, attention_mask; outputs image_embedding and text_embedding
-// [N, Dim] of length 1, and loss. Its parameter logit_scale is the log temperature, clamped at ln 100.
+// NewCLIP is the pair in training: inputs x, input_ids, attention_mask, or text_features [N, Given]; outputs image_embedding
+// and text_embedding [N, Dim] of length 1, and loss. Its parameter logit_scale is the log temperature, clamped at ln 100.
 func NewCLIP(o CLIP) (*Graph, error) {
 	g := &Graph{}
 	pooled := g.visualFeatures(o)
@@ -44,7 +45,8 @@ func ImageEncoder(o CLIP) (*Graph, error) {
 	return g, g.check(o)
 }
 
-// TextEncoder is CLIP's text side alone: inputs input_ids and attention_mask, outputs text_embedding and text_projection.
+// TextEncoder is CLIP's text side alone: inputs input_ids and attention_mask, or text_features, outputs text_embedding and
+// text_projection.
 func TextEncoder(o CLIP) (*Graph, error) {
 	g := &Graph{}
 	g.text(o)
@@ -70,10 +72,20 @@ func (g *Graph) visualFeatures(o CLIP) *Node {
 }
 
 func (g *Graph) text(o CLIP) *Node {
-	return g.embedding(g.textFeatures(o), "text", "text_embedding", o.Text.Hidden, o.Dim)
+	return g.embedding(g.textFeatures(o), "text", "text_embedding", o.textWidth(), o.Dim)
+}
+
+func (o CLIP) textWidth() int {
+	if o.Given > 0 {
+		return o.Given
+	}
+	return o.Text.Hidden
 }
 
 func (g *Graph) textFeatures(o CLIP) *Node {
+	if o.Given > 0 {
+		return g.Input("text_features", false, Unknown, o.Given)
+	}
 	ids, mask := g.textInputs()
 	return g.add("text.meanpool", "", MeanPool{}, g.Bert(ids, mask, "text.", o.Text), mask)
 }
@@ -101,11 +113,16 @@ func SplitCLIP(o CLIP, n int) (Split, error) {
 		return s.Head.add(name, "", Held{Name: name, Shape: []int{n, width}})
 	}
 	image := give("visual_features", s.Towers.visualFeatures(o), o.Visual.FeatureWidth())
-	text := give("text_features", s.Towers.textFeatures(o), o.Text.Hidden)
-	s.Towers.Loss = s.Towers.add("loss", "", Total{[]float64{1, 1}}, losses...)
+	var text *Node
+	if o.Given > 0 { // nothing is behind them that would need a gradient
+		text = s.Head.textFeatures(o)
+	} else {
+		text = give("text_features", s.Towers.textFeatures(o), o.Text.Hidden)
+	}
+	s.Towers.Loss = s.Towers.add("loss", "", Total{[]float64{1, 1}[:len(losses)]}, losses...)
 	pooled := image
 	image = s.Head.embedding(image, "visual", "image_embedding", o.Visual.FeatureWidth(), o.Dim)
-	text = s.Head.embedding(text, "text", "text_embedding", o.Text.Hidden, o.Dim)
+	text = s.Head.embedding(text, "text", "text_embedding", o.textWidth(), o.Dim)
 	s.Head.pairLoss(o, pooled, image, text)
 	return s, errors.Join(s.Towers.Err(), s.Head.check(o))
 }

@@ -78,7 +78,7 @@ var classes = []struct {
 	{codeTemporary, is(bucket.ErrTemporary, bucket.ErrRaced)},
 	{codeProvider, is(bucket.ErrRefused)},
 	{codeRejects, is(intake.ErrRejects)},
-	{codeInput, is(intake.ErrInput, evaluate.ErrTruth, train.ErrWeights, train.ErrStart, publish.ErrUnpaired, shard.ErrDamaged, shard.ErrLeak)},
+	{codeInput, is(intake.ErrInput, evaluate.ErrTruth, train.ErrWeights, train.ErrStart, train.ErrEmbeddings, publish.ErrUnpaired, shard.ErrDamaged, shard.ErrLeak)},
 	{codeBudget, is(llm.ErrBudget, llm.ErrReplay)},
 	{codeProvider, is(llm.ErrProvider)},
 	{codeTemporary, is(llm.ErrTemporary, context.DeadlineExceeded)},

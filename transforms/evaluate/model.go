@@ -27,13 +27,17 @@ import (
 
 // Model scores findings by a model on one split, in the way of a step type: PCollection<Model> → PCollection<Model> of one result,
 // eval/NAME.json. Its columns are the run's findings, a taxonomy by name or file.
-func Model(s beam.Scope, typ, name string, o ZeroShotOptions, findings string, run schemas.Run, in beam.PCollection) beam.PCollection {
-	return beam.ParDo(s.Scope(name), &modelFn{typ, name, o, findings, run}, in)
+func Model(s beam.Scope, typ, name string, o ZeroShotOptions, e Embeddings, findings string, run schemas.Run, in beam.PCollection) beam.PCollection {
+	return beam.ParDo(s.Scope(name), &modelFn{typ, name, o, e, findings, run}, in)
 }
+
+// Embeddings are what embeds texts for a model that was trained against vectors; zero for others.
+type Embeddings = batch.Embeddings
 
 type modelFn struct {
 	Type, Name string
 	Options    ZeroShotOptions
+	Embeddings Embeddings
 	Findings   string
 	Run        schemas.Run
 }
@@ -54,6 +58,7 @@ type pool struct {
 	judged   []metrics.MappedFinding // the run's, or a protocol's
 	prompts  []result.PromptSet
 	factor   float64 // by which a score is multiplied to be a logit
+	vectors  string  // digest of a file of texts' vectors; "" without one
 	data     *shard.Dataset
 	rows     []shard.Row
 	patients []string
@@ -103,6 +108,12 @@ func (f *modelFn) load(m schemas.Model, p *pool) (*fit.Model, error) {
 	model, err := fit.LoadModel(filepath.Join(f.Run.Dir, m.Path), f.Options.Engine)
 	if err == nil {
 		err = model.Accepts(p.data)
+	}
+	if err == nil && f.Embeddings != (Embeddings{}) && model.Config.Given != nil {
+		var e *fit.Embedder
+		if e, err = f.Embeddings.Embedder(f.Name, p.tax, f.Run); err == nil {
+			err = model.Embed(e)
+		}
 	}
 	return model, err
 }
@@ -172,6 +183,9 @@ func (f *modelFn) inputs(m schemas.Model, p *pool) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if p.vectors, err = f.Embeddings.FileDigest(); err != nil {
+		return "", err
+	}
 	var files [3][]byte
 	for i, path := range []string{f.Options.Truth, f.Options.Reviewed, f.Options.Groups} {
 		if path == "" {
@@ -189,8 +203,8 @@ func (f *modelFn) inputs(m schemas.Model, p *pool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %s %x %x %x %s %s %s", resultVersion, m.Digest, p.Split, manifest.Digest, sha256.Sum256(files[0]), sha256.Sum256(files[1]), sha256.Sum256(files[2]), opts,
-		p.tax.Digest(), prompts))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %s %x %x %x %s %s %s%s", resultVersion, m.Digest, p.Split, manifest.Digest, sha256.Sum256(files[0]), sha256.Sum256(files[1]), sha256.Sum256(files[2]), opts,
+		p.tax.Digest(), prompts, p.vectors))
 	return fmt.Sprintf("%x", sum), nil
 }
 

@@ -29,9 +29,9 @@ const vectorsVersion = 1
 // the split are embedded on their own, each to a file of the run that a later attempt takes up; then every block of queries
 // is searched in every block of the pool, and a Combine brings together what they found, which depends neither on the
 // number of blocks nor on the order in which they come.
-func Retrieval(s beam.Scope, name string, o RetrievalOptions, findings string, run schemas.Run, in beam.PCollection) beam.PCollection {
+func Retrieval(s beam.Scope, name string, o RetrievalOptions, e Embeddings, findings string, run schemas.Run, in beam.PCollection) beam.PCollection {
 	s = s.Scope(name)
-	r := retriever{modelFn{RetrievalName, name, ZeroShotOptions{ScoreOptions: ScoreOptions{ModelOptions: o.ModelOptions}, Likeness: o.Likeness}, findings, run}, 64, 4096}
+	r := retriever{modelFn{RetrievalName, name, ZeroShotOptions{ScoreOptions: ScoreOptions{ModelOptions: o.ModelOptions}, Likeness: o.Likeness}, e, findings, run}, 64, 4096}
 	parts, kept := beam.ParDo2(s, &partsFn{r}, in)
 	embedded := beam.ParDo(s, &embedFn{R: r}, beam.Reshuffle(s, parts))
 	tasks := beam.ParDo(s, &tasksFn{r}, beam.GroupByKey(s, beam.AddFixedKey(s, embedded)))
@@ -172,7 +172,7 @@ func (v *vectors) load(path string) error {
 
 // vectorsFile is the name of a part's file; "*" is every part's.
 func (r retriever) vectorsFile(p *pool, index string) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %d %s %s %s %t", vectorsVersion, r.PartRows, p.sealed.Model, p.sealed.Data, p.Split, r.F.Options.Likeness == Dot))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %d %s %s %s %t%s", vectorsVersion, r.PartRows, p.sealed.Model, p.sealed.Data, p.Split, r.F.Options.Likeness == Dot, p.vectors))
 	return filepath.Join(r.F.Run.Dir, "eval", fmt.Sprintf("%s.%x.%s.vectors", r.F.Name, sum[:6], index))
 }
 
@@ -224,16 +224,19 @@ func (r retriever) embed(ctx context.Context, m *fit.Model, p *pool, index int) 
 	}
 	parts, _ := r.stretches(p)
 	q := pool{rows: p.rows[parts[index].from:parts[index].to]}
-	reports := q.asking().reports
+	var reports []fit.Passage
+	for i, a := 0, q.asking(); i < len(a.studies); i++ {
+		reports = append(reports, fit.Passage{Report: a.reports[i], Study: a.studies[i]})
+	}
 	var v vectors
 	var err error
 	if v.volumes, err = m.EmbedVolumes(ctx, q.rows); err != nil {
 		return err
 	}
-	if v.reports, err = m.EmbedTexts(ctx, reports); err != nil {
+	if v.reports, err = m.EmbedReports(ctx, reports, true); err != nil {
 		return err
 	}
-	if v.conclusions, err = m.EmbedReports(ctx, reports); err != nil {
+	if v.conclusions, err = m.EmbedReports(ctx, reports, false); err != nil {
 		return err
 	}
 	return v.save(path)

@@ -24,6 +24,7 @@ import (
 	"silverbeam/pkg/student"
 	"silverbeam/pkg/taxonomy"
 	"silverbeam/schemas"
+	"silverbeam/transforms/internal/batch"
 )
 
 // told is a generated report and what its writer says of each finding: a code.
@@ -155,7 +156,7 @@ func (x trials) run(name string, labelers ...labeler) (r trial) {
 	run.Store = filepath.Join(run.Dir, "results.db")
 	var calls, findings, rejects atomic.Int64
 	if last := len(labelers) - 1; labelers[last] == nil {
-		client, err := openClient(Options{Endpoint: x.server.URL, Model: "gpt-4.1-mini"}, x.tax, run)
+		client, err := batch.Client(Options{Endpoint: x.server.URL, Model: "gpt-4.1-mini"}.Client(run), x.tax, run)
 		if err != nil {
 			x.Fatal(err)
 		}
@@ -176,7 +177,11 @@ func (x trials) run(name string, labelers ...labeler) (r trial) {
 	})
 	var spent int64
 	if calls.Load() > 0 {
-		cost, err := opened.books[run.Dir].Cost()
+		book, err := Book(run)
+		if err != nil {
+			x.Fatal(err)
+		}
+		cost, err := book.Cost()
 		if err != nil {
 			x.Fatal(err)
 		}
@@ -269,7 +274,7 @@ func (x trials) openRules() ruleLabeler {
 func (x trials) learn(l ruleLabeler, reports []told) studentLabeler {
 	run := schemas.Run{Dir: x.TempDir()}
 	run.Store = filepath.Join(run.Dir, "results.db")
-	client, err := openClient(Options{Endpoint: x.server.URL, Model: "gpt-4.1-mini"}, x.tax, run)
+	client, err := batch.Client(Options{Endpoint: x.server.URL, Model: "gpt-4.1-mini"}.Client(run), x.tax, run)
 	if err != nil {
 		x.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"silverbeam/pkg/llm"
 	"silverbeam/pkg/taxonomy"
 	"silverbeam/schemas"
+	"silverbeam/transforms/internal/batch"
 )
 
 // Sample is a report and the findings that a run would ask a model for.
@@ -31,7 +32,7 @@ func Pilot(ctx context.Context, step string, o Options, run schemas.Run, samples
 	if err != nil {
 		return nil, 0, err
 	}
-	c, err := openClient(o, t, run)
+	c, err := batch.Client(o.Client(run), t, run)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -11,7 +11,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -74,11 +73,7 @@ func (o Options) Validate() error {
 		bad("convention", o.Convention, "one of ct-rate, clinical")
 	}
 	if o.Calls() {
-		urls := llm.Endpoints(o.Endpoint)
-		if len(urls) == 0 || slices.ContainsFunc(urls, func(text string) bool {
-			u, err := url.Parse(text)
-			return err != nil || !slices.Contains([]string{"http", "https", "fake"}, u.Scheme)
-		}) {
+		if !llm.Speaks(o.Endpoint) {
 			bad("endpoint", o.Endpoint, "an http, https or fake URL, or several, for the labeler llm")
 		}
 		if o.Model == "" && !strings.HasPrefix(strings.TrimSpace(o.Endpoint), "fake:") {

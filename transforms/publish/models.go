@@ -2,6 +2,7 @@ package publish
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -37,9 +38,13 @@ func (src *source) training() (out []html.Training) {
 			Epochs  int
 			Seconds float64
 			Command []string
+			Given   *struct{ Model string } `json:"embeddings"`
 		}
 		if p, err := os.ReadFile(filepath.Join(dir, "config.json")); err == nil && json.Unmarshal(p, &c) == nil {
 			t.Recipe, t.Epochs, t.Parameters = c.Recipe, c.Epochs, parameters(filepath.Join(dir, "model.safetensors"))
+			if c.Given != nil {
+				t.Recipe += " against embeddings of " + cmp.Or(c.Given.Model, "a file")
+			}
 			if c.Command != nil { // whose history is its own
 				t.Seconds = c.Seconds
 			}

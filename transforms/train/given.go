@@ -8,37 +8,71 @@ import (
 	"path/filepath"
 
 	"silverbeam/pkg/fit"
+	"silverbeam/pkg/llm"
 	"silverbeam/pkg/shard"
+	"silverbeam/pkg/table"
+	"silverbeam/pkg/taxonomy"
 	"silverbeam/schemas"
+	"silverbeam/transforms/internal/batch"
 )
 
 // ErrWeights says that a folder that was given does not hold a finished model, ErrStart that what was given to start from does not
-// fit.
+// fit, ErrEmbeddings that what embeds texts does not.
 var (
-	ErrWeights = errors.New("no finished model")
-	ErrStart   = errors.New("no weights to start from")
+	ErrWeights    = errors.New("no finished model")
+	ErrStart      = errors.New("no weights to start from")
+	ErrEmbeddings = errors.New("embeddings")
 )
 
 // modelFiles are what a model is, without the history of its training; config.json last, as in training.
 var modelFiles = []string{"model.safetensors", "vocab.txt", "config.json"}
 
-// Ready looks at the weights that are given, if there are any.
-func (o Options) Ready([]string) error {
-	if o.Weights == "" {
-		if err := fit.CheckPretrained(o.Fit()); err != nil {
-			return fmt.Errorf("%w: %w", ErrStart, err)
-		}
+// Embeds says whether reports are embedded elsewhere.
+func (o Options) Embeds() bool { return o.Embeddings != (batch.Embeddings{}) }
+
+// Suits says whether reports may be embedded where the options say, and at a known price.
+func (o Options) Suits(t *taxonomy.Taxonomy) error {
+	if o.Embeddings.Endpoint == "" {
 		return nil
 	}
-	_, err := given(o.Weights)
+	_, _, err := o.Embedding(t)
 	return err
 }
 
-// given reads a finished model's folder.
-func given(dir string) (*fit.Model, error) {
-	m, err := fit.LoadModel(dir, "")
+// Embedding is what is known of the calls to embeddings' endpoint before the first one, and the host that they leave this machine
+// for; "": none do.
+func (o Options) Embedding(t *taxonomy.Taxonomy) (f llm.Forecast, host string, err error) {
+	c := o.Embeddings.Client(schemas.Run{})
+	host, _ = c.Destination()
+	f, err = llm.Foresee(c, t, nil)
+	return f, host, err
+}
+
+// Ready looks at the weights or vectors that are given, if there are any.
+func (o Options) Ready([]string) error {
+	if o.Embeddings.File != "" {
+		if _, err := table.Vectors(o.Embeddings.File, "text", "embedding"); err != nil {
+			return fmt.Errorf("%w: %w", ErrEmbeddings, err)
+		}
+	}
+	if o.Weights != "" {
+		_, err := o.given()
+		return err
+	}
+	if err := fit.CheckPretrained(o.Fit()); err != nil {
+		return fmt.Errorf("%w: %w", ErrStart, err)
+	}
+	return nil
+}
+
+// given reads a finished model's folder, whose texts the options' embeddings can embed, if it needs any.
+func (o Options) given() (*fit.Model, error) {
+	m, err := fit.LoadModel(o.Weights, "")
 	if err != nil {
-		return nil, fmt.Errorf("weights: %s: %w: %w", dir, ErrWeights, err)
+		return nil, fmt.Errorf("weights: %s: %w: %w", o.Weights, ErrWeights, err)
+	}
+	if err := o.Embeddings.Suit(m); err != nil {
+		return nil, fmt.Errorf("weights: %s: %w: %w", o.Weights, ErrEmbeddings, err)
 	}
 	return m, nil
 }
@@ -47,7 +81,7 @@ func given(dir string) (*fit.Model, error) {
 // must share no patient and no scan with what this run may evaluate on.
 func (t trainer) take() (m schemas.Model, err error) {
 	from := t.Options.Weights
-	model, err := given(from)
+	model, err := t.Options.given()
 	if err != nil {
 		return m, err
 	}

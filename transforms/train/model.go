@@ -42,10 +42,11 @@ type Options struct {
 	Seed   uint64  `yaml:"seed"`   // of weights, order and augmentation; default 1
 	Init   string  `yaml:"init"`   // clip: the step whose vision encoder it starts from
 
-	Vision    string   `yaml:"vision"`    // a .safetensors file with weights under torchvision's names that the vision encoder starts from; default: random ones, or init's
-	Partial   bool     `yaml:"partial"`   // vision may lack some of the encoder's weights, which then start at random
-	Text      string   `yaml:"text"`      // clip: a folder of Hugging Face's with the BERT that the text encoder starts from: config.json, vocab.txt, model.safetensors; default: a small one, at random
-	Trainable []string `yaml:"trainable"` // the parameters that are trained, by name, in which * stands for any text; the others stay as they are; default: all are
+	Vision     string           `yaml:"vision"`     // a .safetensors file with weights under torchvision's names that the vision encoder starts from; default: random ones, or init's
+	Partial    bool             `yaml:"partial"`    // vision may lack some of the encoder's weights, which then start at random
+	Text       string           `yaml:"text"`       // clip: a folder of Hugging Face's with the BERT that the text encoder starts from: config.json, vocab.txt, model.safetensors; default: a small one, at random
+	Embeddings batch.Embeddings `yaml:"embeddings"` // clip: what embeds reports in place of a text encoder: a file of vectors, or an endpoint; beside weights that were trained so: what embeds texts in evaluation; default: nothing does
+	Trainable  []string         `yaml:"trainable"`  // the parameters that are trained, by name, in which * stands for any text; the others stay as they are; default: all are
 
 	Sample     string      `yaml:"sample"`     // balanced: studies of rare findings have more turns in an epoch, others fewer; default: each has one
 	Augment    string      `yaml:"augment"`    // strong: volumes are also turned, scaled and made noisy; default: shifted and recalibrated a little
@@ -95,10 +96,10 @@ func (o Options) Validate() error {
 		errs = append(errs, schemas.FieldError{Field: field, Value: value, Bound: bound})
 	}
 	if o.Weights != "" {
-		if !reflect.DeepEqual(o, Options{Weights: o.Weights}) {
-			bad("weights", o.Weights, "no other option with it: nothing is trained")
+		if !reflect.DeepEqual(o, Options{Weights: o.Weights, Embeddings: o.Embeddings}) {
+			bad("weights", o.Weights, "no option but embeddings with it: nothing is trained")
 		}
-		return errors.Join(errs...)
+		return errors.Join(append(errs, o.Embeddings.Validate()...)...)
 	}
 	if !slices.Contains(Recipes, o.Recipe) {
 		bad("recipe", o.Recipe, "one of "+strings.Join(Recipes, ", "))
@@ -112,6 +113,14 @@ func (o Options) Validate() error {
 	if o.Text != "" && o.Recipe != fit.Clip {
 		bad("text", o.Text, "only for recipe clip")
 	}
+	switch {
+	case !o.Embeds():
+	case o.Recipe != fit.Clip:
+		bad("embeddings", "{...}", "only for recipe clip")
+	case o.Text != "":
+		bad("embeddings", "{...}", "not with text: one of them reads reports")
+	}
+	errs = append(errs, o.Embeddings.Validate()...)
 	if o.Trainable != nil && len(o.Trainable) == 0 {
 		bad("trainable", "[]", "at least one parameter, or no such key")
 	}
@@ -154,8 +163,7 @@ func (o Options) Validate() error {
 	if o.Window < 0 {
 		bad("window", o.Window, "0 (all studies) or more")
 	}
-	batch := cmp.Or(o.Batch, map[string]int{fit.Supervised: 8, fit.Clip: 24}[o.Recipe])
-	if o.Accumulate < 0 || o.Accumulate > 1 && batch%o.Accumulate != 0 {
+	if size := cmp.Or(o.Batch, map[string]int{fit.Supervised: 8, fit.Clip: 24}[o.Recipe]); o.Accumulate < 0 || o.Accumulate > 1 && size%o.Accumulate != 0 {
 		bad("accumulate", o.Accumulate, "a divisor of batch")
 	}
 	if o.FrozenBN && o.Init == "" {
@@ -223,6 +231,11 @@ func (t trainer) train(ctx context.Context) (m schemas.Model, err error) {
 	fo := t.Options.Fit()
 	if t.Options.Init != "" {
 		fo.Init = filepath.Join(t.Run.Dir, "models", t.Options.Init)
+	}
+	if t.Options.Embeds() {
+		if fo.Embedder, err = t.Options.Embeddings.Embedder(t.Name, tax, t.Run); err != nil {
+			return m, err
+		}
 	}
 	rel := filepath.Join("models", t.Name)
 	res, err := fit.Train(ctx, data, tax, filepath.Join(t.Run.Dir, rel), fo, nil)
