@@ -68,7 +68,7 @@ func (l *Labeler) Label(report string) ([]taxonomy.Label, error) {
 	for i, k := range best {
 		if k >= 0 {
 			y := &s.says[k]
-			labels[i].From, labels[i].To, labels[i].Source = int(y.from), int(y.to), l.source(y)
+			labels[i].From, labels[i].To, labels[i].Source = int(y.from), int(y.to), s.known.source(y)
 		}
 	}
 	s.best = best
@@ -110,13 +110,6 @@ func same(y *saying, b *taxonomy.Label) float32 {
 		return 1
 	}
 	return 0
-}
-
-func (l *Labeler) source(y *saying) string {
-	if y.cue < 0 {
-		return l.rows[y.row].id
-	}
-	return l.rows[y.row].id + "+" + l.rows[y.cue].id
 }
 
 // Explain lists every mention in reading order, dropped ones included. An empty report has none.

@@ -160,11 +160,12 @@ func (x *lexicon) class(w []byte) int32 {
 
 // known remembers what was worked out for the words last met: reports say the same things.
 type known struct {
-	l     *Labeler
-	marks [utf8.RuneSelf]knownWord
-	long  knownWord // the last word of more letters than a key holds
-	words [1 << knownBits]knownWord
-	pairs [1 << 12]knownPair
+	l       *Labeler
+	marks   [utf8.RuneSelf]knownWord
+	long    knownWord // the last word of more letters than a key holds
+	words   [1 << knownBits]knownWord
+	pairs   [1 << knownBits]knownPair
+	sources [1 << knownBits]knownSource
 }
 
 const knownBits = 12
@@ -182,6 +183,12 @@ type knownWord struct {
 type knownPair struct {
 	class, next int32
 	starts      []start
+}
+
+// knownSource is what names a rule and the context that decided.
+type knownSource struct {
+	row, cue int32
+	text     string
 }
 
 // of empties it if it was another labeler's.
@@ -215,10 +222,11 @@ func (k *knownWord) answer(l *Labeler, w []byte) {
 	k.flags = l.flags[k.class]
 }
 
+// starts tells the patterns that a pair can start. They hold until the next pair.
 func (c *known) starts(l *Labeler, class, next int32) []start {
-	k := &c.pairs[uint32(class*31+next)%uint32(len(c.pairs))]
+	k := &c.pairs[slot(class, next)]
 	if k.class != class || k.next != next || k.starts == nil {
-		k.class, k.next, k.starts = class, next, make([]start, 0, 8)
+		k.class, k.next, k.starts = class, next, slices.Grow(k.starts[:0], 1)
 		for _, t := range l.starts[class] {
 			if t.second < 0 || l.lex.has(next, t.second) {
 				k.starts = append(k.starts, t)
@@ -226,6 +234,23 @@ func (c *known) starts(l *Labeler, class, next int32) []start {
 		}
 	}
 	return k.starts
+}
+
+// source names the rule, and the context that decided if there was one.
+func (c *known) source(y *saying) string {
+	if y.cue < 0 {
+		return c.l.rows[y.row].id
+	}
+	k := &c.sources[slot(y.row, y.cue)]
+	if k.row != y.row || k.cue != y.cue || k.text == "" {
+		*k = knownSource{y.row, y.cue, c.l.rows[y.row].id + "+" + c.l.rows[y.cue].id}
+	}
+	return k.text
+}
+
+// slot is the place of a pair among those that are remembered.
+func slot(a, b int32) uint64 {
+	return (uint64(a)<<32 | uint64(uint32(b))) * 0xff51afd7ed558ccd >> (64 - knownBits)
 }
 
 func (x *lexicon) has(class int32, s symbol) bool {
