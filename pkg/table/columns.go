@@ -74,8 +74,8 @@ func (l *layout) fill(row *Row, text func(i int) string) {
 func joined(cols []int, text func(i int) string) (report string) {
 	for _, i := range cols {
 		t := text(i)
-		switch {
-		case strings.TrimSpace(t) == "" || strings.TrimSpace(t) == "Not given.":
+		switch says := strings.TrimSpace(t); {
+		case says == "" || says == "Not given.":
 		case report == "":
 			report = t
 		default:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -18,7 +19,6 @@ type csvSource struct {
 	fields int // the header's
 	cols   layout
 	spans  []span
-	plain  []byte // of text
 	closer func() error
 }
 
@@ -201,14 +201,7 @@ func (s *csvSource) text(i int) string {
 	if !f.quoted || bytes.IndexByte(b, '"') < 0 && bytes.IndexByte(b, '\r') < 0 {
 		return string(b)
 	}
-	s.plain = s.plain[:0]
-	for j := 0; j < len(b); j++ {
-		if two := b[j:min(j+2, len(b))]; string(two) == `""` || string(two) == "\r\n" {
-			j++
-		}
-		s.plain = append(s.plain, b[j])
-	}
-	return string(s.plain)
+	return strings.ReplaceAll(strings.ReplaceAll(string(b), `""`, `"`), "\r\n", "\n")
 }
 
 func (s *csvSource) close() { s.closer() }

@@ -102,7 +102,7 @@ func (c cascade) label(ctx context.Context, batch string, s *schemas.Study) (lab
 			break
 		}
 		answer, err := l.label(ctx, batch, s, doubted)
-		if no := new(llm.Refusal); i > 0 && errors.As(err, no) {
+		if i > 0 && errors.As(err, new(llm.Refusal)) {
 			if m, ok := l.(llmLabeler); ok && m.Hopeless() != nil {
 				return nil, nil, fmt.Errorf("%w; the last: %w", m.Hopeless(), err)
 			}

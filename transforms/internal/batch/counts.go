@@ -25,7 +25,7 @@ func count(studies []schemas.Study) *Counts {
 		c.Studies++
 		present = present[:0]
 		for i := range labels {
-			if c.States[i][stateColumn(labels[i].State)]++; labels[i].State == taxonomy.Present {
+			if c.States[i][taxonomy.Present-labels[i].State]++; labels[i].State == taxonomy.Present {
 				present = append(present, i)
 			}
 		}
@@ -62,16 +62,4 @@ func (c *Counts) grow(findings int) {
 			c.Together[i] = make([]int, findings)
 		}
 	}
-}
-
-func stateColumn(s taxonomy.State) int {
-	switch s {
-	case taxonomy.Present:
-		return 0
-	case taxonomy.Absent:
-		return 1
-	case taxonomy.Uncertain:
-		return 2
-	}
-	return 3
 }
