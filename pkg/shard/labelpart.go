@@ -35,7 +35,7 @@ const (
 // WriteLabelPart writes one batch's rows atomically and returns the hex SHA-256 of the file. The same rows make the same
 // bytes.
 func WriteLabelPart(path string, findings []string, rows []LabelRow) (digest string, err error) {
-	b := []byte(partMagic)
+	b := append(make([]byte, 0, len(rows)*(16+8*len(findings))), partMagic...) // mostly enough
 	b = binary.AppendUvarint(b, uint64(len(findings)))
 	for _, f := range findings {
 		b = appendText(b, f)
@@ -113,7 +113,7 @@ func ReadLabelPart(path string) (findings []string, rows []LabelRow, err error) 
 			}
 			r.Labels, room = room[:len(p.findings):len(p.findings)], room[len(p.findings):]
 			for i := range r.Labels {
-				r.Labels[i] = p.label()
+				p.label(&r.Labels[i])
 			}
 		}
 		rows = append(rows, r)
@@ -126,7 +126,8 @@ type part struct {
 	path     string
 	findings []string
 	rows     int
-	b        []byte // of the rows that were not read
+	b        []byte // between magic and digest
+	at       int    // of what was not read: reslicing b would tell the collector of each field
 	sources  []string
 	err      error
 }
@@ -154,50 +155,52 @@ func openPart(path string) (*part, error) {
 
 // end says whether what was read is all, and was there.
 func (p *part) end() error {
-	if p.err != nil || len(p.b) > 0 {
-		return fmt.Errorf("shard: %s: written by another version: %d bytes too many or too few", p.path, len(p.b))
+	if p.err != nil || p.at < len(p.b) {
+		return fmt.Errorf("shard: %s: written by another version: %d bytes too many or too few", p.path, len(p.b)-p.at)
 	}
 	return nil
 }
 
 var errPart = errors.New("part ends early")
 
+// fail leaves nothing to read.
+func (p *part) fail() { p.err, p.at = errPart, len(p.b) }
+
 func (p *part) take(n int) []byte {
-	if n < 0 || n > len(p.b) {
-		p.err, p.b = errPart, nil
+	if n < 0 || n > len(p.b)-p.at {
+		p.fail()
 		return make([]byte, max(0, min(n, 8)))
 	}
-	b := p.b[:n]
-	p.b = p.b[n:]
-	return b
+	p.at += n
+	return p.b[p.at-n : p.at]
 }
 
 // count is a uvarint. What it counts takes a byte each at least, so a larger one is an error.
 func (p *part) count() int {
 	v := p.uvarint()
-	if v > len(p.b) {
-		p.err, p.b = errPart, nil
+	if v > len(p.b)-p.at {
+		p.fail()
 		return 0
 	}
 	return v
 }
 
 func (p *part) uvarint() int {
-	v, n := binary.Uvarint(p.b)
+	v, n := binary.Uvarint(p.b[p.at:])
 	if n <= 0 || v > math.MaxInt32 {
-		p.err, p.b = errPart, nil
+		p.fail()
 		return 0
 	}
-	p.b = p.b[n:]
+	p.at += n
 	return int(v)
 }
 
 func (p *part) byte() byte   { return p.take(1)[0] }
 func (p *part) text() []byte { return p.take(p.count()) }
 
-func (p *part) label() (l taxonomy.Label) {
+func (p *part) label(l *taxonomy.Label) {
 	flags := p.byte()
-	l.State = taxonomy.State(flags&flagState) + taxonomy.NotMentioned
+	*l = taxonomy.Label{State: taxonomy.State(flags&flagState) + taxonomy.NotMentioned}
 	if flags&flagP != 0 {
 		l.P = math.Float32frombits(binary.LittleEndian.Uint32(p.take(4)))
 	}
@@ -214,7 +217,6 @@ func (p *part) label() (l taxonomy.Label) {
 			l.Source = p.sources[n]
 		}
 	}
-	return l
 }
 
 // sameFindings says whether a part belongs to a table.

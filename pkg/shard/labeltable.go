@@ -85,13 +85,15 @@ func (c *cellBatch) read(path string, findings []string, f LabelForm) error {
 	if err != nil {
 		return err
 	}
+	var l taxonomy.Label
 	for range p.rows {
 		c.ids = append(c.ids, p.text())
 		labeled := p.byte() == 1
 		for range findings {
 			v, known := float32(0), false
 			if labeled {
-				v, known = f.cell(p.label())
+				p.label(&l)
+				v, known = f.cell(&l)
 			}
 			if !known {
 				v = empty
@@ -182,10 +184,10 @@ func appendLine(line, id []byte, cells []float32) []byte {
 }
 
 // cell is a label's value; not known is an empty cell.
-func (f LabelForm) cell(l taxonomy.Label) (v float32, known bool) {
+func (f LabelForm) cell(l *taxonomy.Label) (v float32, known bool) {
 	switch f.As {
 	case "binary":
-		b, known := taxonomy.Binary(l, f.Uncertain)
+		b, known := taxonomy.Binary(*l, f.Uncertain)
 		return float32(b), known
 	case "probability":
 		return l.P, true
@@ -223,7 +225,7 @@ func (t *parquetTable) add(f LabelForm, r LabelRow) error {
 	for i := range n {
 		v, known := float32(0), false
 		if r.Labels != nil {
-			v, known = f.cell(r.Labels[i])
+			v, known = f.cell(&r.Labels[i])
 		}
 		if !known {
 			v = empty
@@ -239,7 +241,7 @@ func (t *parquetTable) addCells(c *cellBatch, columns int) error {
 		n := min(len(c.ids)-from, groupRows-t.rows)
 		fields := t.builder.Fields()
 		for _, id := range c.ids[from:][:n] {
-			fields[0].(*array.StringBuilder).Append(string(id))
+			fields[0].(*array.StringBuilder).BinaryBuilder.Append(id)
 		}
 		for i, b := range fields[1:] {
 			b.Reserve(n)
