@@ -82,6 +82,9 @@ func (c *Client) judgeBy(ctx context.Context, x *exchange, used habit, answer fu
 	default:
 		c.judgeStatus(ctx, x, used, &v)
 	}
+	if v.next == repeat { // while the call has its turn, which somebody else waits for: whoever's call it was, the endpoint wants to be left alone
+		x.at.gate.pause(time.Now().Add(v.wait))
+	}
 	return v, c.priceOf(&v.outcome)
 }
 

@@ -186,7 +186,6 @@ var unsent = ledger.Outcome{Kind: ledger.Unsent, CostPico: new(int64)}
 func (c *Client) rest(ctx context.Context, v verdict, failed []*endpoint, failures int, deadline time.Time) (waited bool, err error) {
 	e := failed[len(failed)-1]
 	now, many := time.Now(), len(c.ends.all) > 1
-	e.gate.pause(now.Add(v.wait)) // whoever's call it was, the endpoint wants to be left alone
 	if many && (v.outcome.Status == 0 || v.outcome.Status >= 500) {
 		c.struck(e, e.gate.strike(v.err, now), v.err)
 	}
