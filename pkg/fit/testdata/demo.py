@@ -70,18 +70,15 @@ def judge(binary, data, models, i):
     return got
 
 
-def error(x):
-    return statistics.stdev(x) / math.sqrt(len(x)) if len(x) > 1 else math.nan
-
-
 def main(binary, python, seeds, sets, *options):
     os.makedirs(OUT, exist_ok=True)
     models = {(who, s): dir for s in seeds.split() for who, dir in train(binary, python, s).items()}
     sets = [judge(binary, phantoms(binary, list(options), i), models, i) for i in range(int(sets) + 1)]
-    for title, some in (("the demo's held-out studies", sets[:1]), (f"those and the held-out studies of {len(sets) - 1} other phantoms", sets)):
-        if len(some) == 1 and some == sets and not title.startswith("the demo"):
-            continue
-        print(f"\nOn {title}, mean of sets and its standard error:\n")
+    judged = [("the demo's held-out studies", sets[:1])]
+    if len(sets) > 1:
+        judged.append((f"those and the held-out studies of {len(sets) - 1} other phantoms", sets))
+    for title, some in judged:
+        print(f"\nOn {title}{', mean of sets and its standard error' if len(some) > 1 else ''}:\n")
         print(f"{'':12}{'seed':>6}{'silverbeam':>18}{'PyTorch':>18}{'difference':>18}")
         for figure in FIGURES:
             rows = [(s, *([x[figure, who, s] for x in some] for who in ("silverbeam", "PyTorch"))) for s in seeds.split()]
@@ -91,7 +88,9 @@ def main(binary, python, seeds, sets, *options):
 
 
 def show(figure, seed, a, b):
-    cells = [f"{statistics.mean(x):.3f} ({error(x):.3f})" for x in (a, b, [x - y for x, y in zip(a, b)])]
+    cells = []
+    for x in (a, b, [x - y for x, y in zip(a, b)]):
+        cells.append(f"{statistics.mean(x):.3f}" + (f" ({statistics.stdev(x) / math.sqrt(len(x)):.3f})" if len(x) > 1 else ""))
     print(f"{figure:12}{seed:>6}" + "".join(f"{c:>18}" for c in cells))
 
 
