@@ -137,7 +137,7 @@ func open(o Options, t *taxonomy.Taxonomy, book *ledger.Book, store *ledger.Stor
 		}
 		rt = c.egress
 	}
-	c.waiting = make(chan struct{}, max(1, o.InFlight/2))
+	c.waiting = make(chan struct{}, max(1, o.InFlight/4))
 	book.Beginners(cap(c.waiting))
 	c.canary.start(o.Canary, s)
 	c.ends = endpoints{most: o.InFlight, turn: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
