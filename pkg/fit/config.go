@@ -31,11 +31,11 @@ type Config struct {
 	Method string `json:"method"`
 	Recipe string `json:"recipe"`
 
-	Width int         `json:"width"`                // channels of the vision tower's first stage
-	Stem  int         `json:"stem"`                 // edge and stride of its first convolution, in voxels
-	Text  *net.Bert   `json:"text,omitempty"`       // the text tower; nil: none
-	Given *Embeddings `json:"embeddings,omitempty"` // what texts are embedded by in place of a text tower; nil: nothing
-	Dim   int         `json:"dim,omitempty"`        // of the common space of both towers
+	Width      int         `json:"width"`                // channels of the vision tower's first stage
+	Stem       int         `json:"stem"`                 // edge and stride of its first convolution, in voxels
+	Text       *net.Bert   `json:"text,omitempty"`       // the text tower; nil: none
+	Embeddings *Embeddings `json:"embeddings,omitempty"` // what texts are embedded by in place of a text tower; nil: nothing
+	Dim        int         `json:"dim,omitempty"`        // of the common space of both towers
 
 	Tokens int `json:"tokens,omitempty"` // length of a text, [CLS] and [SEP] included
 
@@ -90,8 +90,8 @@ func (c *Config) identify() {
 	named := *c
 	named.Identity, named.Weights, named.Loss, named.Seconds, named.CPU = "", "", 0, 0, 0
 	named.Taken, named.Best, named.Valid, named.Frozen, named.GPU = 0, 0, 0, nil, 0
-	if c.Given != nil {
-		named.Given = &Embeddings{Digest: c.Given.Digest} // a width is known when there are vectors
+	if c.Embeddings != nil {
+		named.Embeddings = &Embeddings{Digest: c.Embeddings.Digest} // a width is known when there are vectors
 	}
 	b, err := json.Marshal(named)
 	if err != nil {
@@ -115,8 +115,8 @@ func (c *Config) clip() net.CLIP {
 	v := c.visual()
 	v.Classes = 0
 	o := net.CLIP{Visual: v, Dim: c.Dim, Losses: weighted(c.Objectives), Classes: len(c.Findings)}
-	if c.Given != nil {
-		o.Given = c.Given.Width
+	if c.Embeddings != nil {
+		o.Given = c.Embeddings.Width
 	} else {
 		o.Text = *c.Text
 	}

@@ -58,7 +58,7 @@ func (j *job) describe(c *corpus, taxonomy string) (start starts, err error) {
 		}
 		j.config.Tokens, j.config.Dim = min(textLength, j.config.Text.MaxPositions), commonDim
 	case o.Embedder != nil:
-		j.config.Given, j.config.Dim = &j.given, commonDim
+		j.config.Embeddings, j.config.Dim = &j.embeddings, commonDim
 	case o.Recipe == Clip:
 		j.tokens = net.LearnWordPiece(c.reports(), vocabulary).Used(c.reports(), rarest)
 		text := textTower

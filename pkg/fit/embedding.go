@@ -82,10 +82,10 @@ func (v vectorView) put(in map[string]net.Tensor, row int, vector []float32) err
 	return nil
 }
 
-// textView is clip's view of reports; given: their vectors, with Given.
+// textView is clip's view of reports; given: their vectors, with Embeddings.
 func (c *Config) textView(tokens *net.WordPiece, given []drawn) view {
-	if c.Given != nil {
-		return vectorView{c.Given.Width, given}
+	if c.Embeddings != nil {
+		return vectorView{c.Embeddings.Width, given}
 	}
 	return textView{tokens, c.Tokens, true, pick(c.TextFrom != nil, 0, hidden)}
 }
@@ -149,7 +149,7 @@ func (e *Embedder) corpus(ctx context.Context, c *corpus, tell func(done, all in
 // Embed has what the model was trained against embed the texts of its evaluation. It is an error if these would be other vectors, and
 // if the model has a text tower.
 func (m *Model) Embed(e *Embedder) error {
-	switch g := m.Config.Given; {
+	switch g := m.Config.Embeddings; {
 	case g == nil:
 		return errors.New("the model has a text tower, which reads reports")
 	case g.Model != "" && e.Digest != "" && g.Digest != e.Digest:

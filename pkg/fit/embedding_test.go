@@ -56,8 +56,8 @@ func TestEmbeddings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w := weights["text_projection.weight"]; cfg.Given.Width != 12 || cfg.Text != nil || len(w.Shape) != 2 || w.Shape[1] != 12 {
-		t.Fatalf("embeddings %+v, text tower %v, projection %v", cfg.Given, cfg.Text, w.Shape)
+	if w := weights["text_projection.weight"]; cfg.Embeddings.Width != 12 || cfg.Text != nil || len(w.Shape) != 2 || w.Shape[1] != 12 {
+		t.Fatalf("embeddings %+v, text tower %v, projection %v", cfg.Embeddings, cfg.Text, w.Shape)
 	}
 	for name := range weights {
 		if strings.HasPrefix(name, "text.") {

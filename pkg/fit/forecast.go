@@ -41,7 +41,7 @@ func Foresee(o Options, p volume.Preset, findings, studies int) (f Forecast, err
 	c := &Config{Recipe: o.Recipe, Width: cmp.Or(o.Width, defaultWidth), Stem: cmp.Or(o.Stem, defaultStem), Preset: p, Findings: make([]string, findings), Batch: o.Batch, Objectives: o.Objectives}
 	switch {
 	case o.Embedder != nil:
-		c.Given, c.Dim = &Embeddings{Width: usualWidth}, commonDim
+		c.Embeddings, c.Dim = &Embeddings{Width: usualWidth}, commonDim
 	case o.Recipe == Clip:
 		text := textTower
 		text.Vocab, text.MaxPositions = vocabulary, textLength

@@ -27,7 +27,7 @@ type Model struct {
 	engine   engine.Engine
 	weights  map[string]net.Tensor
 	tokens   *net.WordPiece // nil without a text tower
-	embedder *Embedder      // with Config.Given; nil until Embed
+	embedder *Embedder      // with Config.Embeddings; nil until Embed
 	image    engine.Program // nil until the first use
 	text     engine.Program
 }
@@ -128,12 +128,12 @@ func (m *Model) embed(ctx context.Context, all []Passage) ([][]float32, error) {
 	}
 	var fill func(in map[string]net.Tensor, row, i int) error
 	var inputs []input
-	if m.Config.Given != nil {
+	if m.Config.Embeddings != nil {
 		vectors, err := m.given(ctx, all)
 		if err != nil {
 			return nil, err
 		}
-		v := vectorView{width: m.Config.Given.Width}
+		v := vectorView{width: m.Config.Embeddings.Width}
 		inputs = v.inputs(evalTexts)
 		fill = func(in map[string]net.Tensor, row, i int) error { return v.put(in, row, vectors[i]) }
 	} else {

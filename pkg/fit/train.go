@@ -58,22 +58,22 @@ func Train(ctx context.Context, data *shard.Dataset, t *taxonomy.Taxonomy, dir s
 
 // job is one training.
 type job struct {
-	dir      string
-	options  Options
-	config   *Config
-	tokens   *net.WordPiece // nil without a text tower
-	given    Embeddings     // with Embedder
-	recipe   *recipe
-	frozen   *Frozen // what the training is to leave as it is; nil: nothing
-	loader   *loader
-	program  engine.Program
-	adam     *AdamW
-	descent  *descent
-	schedule Cosine
-	history  *history
-	progress func(Progress)
-	validate *validator // nil: nothing judges epochs
-	best     best
+	dir        string
+	options    Options
+	config     *Config
+	tokens     *net.WordPiece // nil without a text tower
+	embeddings Embeddings     // with Embedder
+	recipe     *recipe
+	frozen     *Frozen // what the training is to leave as it is; nil: nothing
+	loader     *loader
+	program    engine.Program
+	adam       *AdamW
+	descent    *descent
+	schedule   Cosine
+	history    *history
+	progress   func(Progress)
+	validate   *validator // nil: nothing judges epochs
+	best       best
 
 	step     int       // steps done
 	before   Record    // the last step of earlier processes
@@ -109,7 +109,7 @@ func train(ctx context.Context, e engine.Engine, c, valid *corpus, taxonomyDiges
 	j := &job{dir: dir, options: o, progress: progress}
 	var given []drawn
 	if e := o.Embedder; e != nil {
-		if j.given = (Embeddings{Model: e.Model, Digest: e.Digest}); e.Digest == "" { // what it says of these texts decides
+		if j.embeddings = (Embeddings{Model: e.Model, Digest: e.Digest}); e.Digest == "" { // what it says of these texts decides
 			if given, err = j.embed(ctx, c, valid); err != nil {
 				return Result{}, err
 			}
@@ -150,7 +150,7 @@ func (c *Config) result(skipped bool) Result {
 // embed gives the vectors that may be drawn of the reports that are trained on, and has those of what validates ready.
 func (j *job) embed(ctx context.Context, c, valid *corpus) (of []drawn, err error) {
 	tell := func(done, all int) { says(j.dir, fmt.Sprintf("embeds reports: %d of %d texts", done, all)) }
-	if of, j.given, err = j.options.Embedder.corpus(ctx, c, tell); err == nil && valid != nil {
+	if of, j.embeddings, err = j.options.Embedder.corpus(ctx, c, tell); err == nil && valid != nil {
 		_, _, err = j.options.Embedder.corpus(ctx, valid, tell)
 	}
 	return of, err

@@ -110,12 +110,13 @@ func (c *Client) embeddable(all []Passage) (texts, of []*embedText, err error) {
 	type stripped struct {
 		text    string
 		removed Removed
+		report  ledger.Identity // of it, were it a report
 	}
 	seen := map[string]stripped{} // to redact is nearly all of the work, and a text may be its report
 	sent := func(s string) stripped {
 		if _, ok := seen[s]; !ok {
 			text, removed := strip(c.redact, s)
-			seen[s] = stripped{text, removed}
+			seen[s] = stripped{text, removed, c.store.Identity("report", text)}
 		}
 		return seen[s]
 	}
@@ -123,6 +124,7 @@ func (c *Client) embeddable(all []Passage) (texts, of []*embedText, err error) {
 	of = make([]*embedText, len(all))
 	for i, p := range all {
 		s := sent(cmp.Or(p.Report, p.Text))
+		report := s.report
 		switch {
 		case p.Report == "":
 		case !strings.Contains(s.text, p.Text):
@@ -145,7 +147,6 @@ func (c *Client) embeddable(all []Passage) (texts, of []*embedText, err error) {
 		if p.Report == "" {
 			continue
 		}
-		report := c.store.Identity("report", sent(p.Report).text)
 		if t.report == (ledger.Identity{}) {
 			t.report = report
 		}
@@ -245,7 +246,7 @@ func ofStudy(texts []*embedText) string {
 	return ""
 }
 
-// request sends some texts until it has their vectors, or a reason to give up: as Client.ask does, by the same counts.
+// request sends some texts until it has their vectors, or a reason to give up.
 func (e *embedding) request(ctx context.Context, texts []*embedText) (vectors [][]float32, err error) {
 	c, removed, names := e.c, Removed{}, []string{"embedding request"}
 	in := ledger.Intent{Step: e.step, Study: studyOf(texts), Model: c.o.Model, PriceID: c.price.ID, CapPico: c.o.MaxCostPico}
@@ -262,39 +263,11 @@ func (e *embedding) request(ctx context.Context, texts []*embedText) (vectors []
 		return nil, fmt.Errorf("llm: %w", err)
 	}
 	ctx = context.WithValue(ctx, removedKey{}, removed)
-	var deadline time.Time
-	var failed []*endpoint
-	asks, changes, failures := 0, 0, 0
-	for {
-		at, v, vectors, err := e.attempt(ctx, in, body, bytes, len(texts), failed, &deadline)
-		if err != nil {
-			return nil, err
-		}
-		switch v.next {
-		case done:
-			return vectors, nil
-		case leave:
-			return nil, v.err
-		case again:
-			if asks++; asks > maxAsks {
-				return nil, v.err
-			}
-		case adapt:
-			if changes++; changes > maxChanges*len(c.ends.all) {
-				return nil, v.err
-			}
-		case repeat:
-			failures++
-			failed = append(failed, at)
-			waited, err := c.rest(ctx, v, failed, failures, deadline)
-			if err != nil {
-				return nil, err
-			}
-			if waited {
-				failed = nil
-			}
-		}
-	}
+	err = c.retry(ctx, 0, func(_ int, failed []*endpoint, deadline *time.Time) (at *endpoint, v verdict, err error) {
+		at, v, vectors, err = e.attempt(ctx, in, body, bytes, len(texts), failed, deadline)
+		return at, v, err
+	})
+	return vectors, err
 }
 
 // attempt books the intent, waits for its turn, sends, books the outcome, as Client.attempt does.

@@ -2,7 +2,6 @@ package llm
 
 import (
 	"context"
-	"fmt"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -10,7 +9,6 @@ import (
 	"testing"
 
 	"silverbeam/pkg/ledger"
-	"silverbeam/pkg/taxonomy"
 )
 
 const killPassages, killKills = 1600, 6
@@ -21,28 +19,13 @@ func embedChild() bool {
 	if dir == "" {
 		return false
 	}
-	must := func(err error) {
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	}
-	book, err := ledger.OpenBook(filepath.Join(dir, "ledger.db"))
-	must(err)
-	store, err := ledger.OpenStore(filepath.Join(dir, "results.db"))
-	must(err)
-	tax, err := taxonomy.Load("ctrate-18")
-	must(err)
-	c, err := Open(Options{Endpoint: endpoint, Model: "emb-1", Prices: filepath.Join(dir, "prices.csv"), InFlight: killInFlight}, tax, book, store)
-	must(err)
+	c, closed := openChild(dir, Options{Endpoint: endpoint, Model: "emb-1", Prices: filepath.Join(dir, "prices.csv"), InFlight: killInFlight})
 	all, err := c.Embed(context.Background(), "fit", passages(killPassages, 1))
 	must(err)
 	if len(all) != killPassages {
 		os.Exit(1)
 	}
-	must(c.Close())
-	must(store.Close())
-	must(book.Close())
+	closed()
 	os.Exit(0)
 	return true
 }

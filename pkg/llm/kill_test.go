@@ -43,20 +43,7 @@ func child() bool {
 	if dir == "" {
 		return false
 	}
-	must := func(err error) {
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	}
-	book, err := ledger.OpenBook(filepath.Join(dir, "ledger.db"))
-	must(err)
-	store, err := ledger.OpenStore(filepath.Join(dir, "results.db"))
-	must(err)
-	tax, err := taxonomy.Load("ctrate-18")
-	must(err)
-	c, err := Open(Options{Endpoint: endpoint, Model: "gpt-4.1-mini", InFlight: killInFlight}, tax, book, store)
-	must(err)
+	c, closed := openChild(dir, Options{Endpoint: endpoint, Model: "gpt-4.1-mini", InFlight: killInFlight})
 	var wg sync.WaitGroup
 	turn := make(chan int)
 	for range killInFlight {
@@ -75,11 +62,34 @@ func child() bool {
 	}
 	close(turn)
 	wg.Wait()
-	must(c.Close())
-	must(store.Close())
-	must(book.Close())
+	closed()
 	os.Exit(0)
 	return true
+}
+
+// must ends a child that failed.
+func must(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// openChild opens a child's client on the ledger and the store of a folder, and says how it is closed.
+func openChild(dir string, o Options) (c *Client, closed func()) {
+	book, err := ledger.OpenBook(filepath.Join(dir, "ledger.db"))
+	must(err)
+	store, err := ledger.OpenStore(filepath.Join(dir, "results.db"))
+	must(err)
+	tax, err := taxonomy.Load("ctrate-18")
+	must(err)
+	c, err = Open(o, tax, book, store)
+	must(err)
+	return c, func() {
+		must(c.Close())
+		must(store.Close())
+		must(book.Close())
+	}
 }
 
 // servedState is what the server says of the first finding.

@@ -24,9 +24,6 @@ const (
 // error. Where an answer is right but for some findings, those alone are asked for again. The book has every attempt, on
 // the disk when it returns.
 // body is the user's message; asks counts the answers before that did not validate.
-//
-// It is a loop of its own and not a library's retry policy: attempts of four kinds follow different counts, share one
-// deadline and one cooldown, and each is booked before and after.
 func (c *Client) ask(ctx context.Context, in ledger.Intent, missing []int, body string, asks int) (answers []ledger.Answer, err error) {
 	defer func() {
 		if no := c.book.Sync(); no != nil {
@@ -34,37 +31,51 @@ func (c *Client) ask(ctx context.Context, in ledger.Intent, missing []int, body 
 			answers, err = nil, errors.Join(err, no)
 		}
 	}()
-	var deadline time.Time // runs from the first attempt: waiting for a turn is nobody's fault
-	changes, failures := 0, 0
-	var failed []*endpoint // since the call last waited
-	for {
-		e, v, err := c.attempt(ctx, &in, c.prompts.of(missing), body, asks, failed, &deadline)
-		if err != nil {
-			return answers, err
-		}
-		if len(v.good) > 0 {
+	err = c.retry(ctx, asks, func(ask int, failed []*endpoint, deadline *time.Time) (*endpoint, verdict, error) {
+		e, v, err := c.attempt(ctx, &in, c.prompts.of(missing), body, ask, failed, deadline)
+		if err == nil && len(v.good) > 0 {
 			answers = append(answers, ledger.Answer{Findings: c.asks.ids(v.good), Labels: v.labels, Model: c.o.Model, CostPico: known(v.outcome.CostPico), Run: c.book.Run()})
 			missing = slices.DeleteFunc(slices.Clone(missing), func(i int) bool { return slices.Contains(v.good, i) })
 		}
+		return e, v, err
+	})
+	return answers, err
+}
+
+// retry makes attempts until one is done, or gives a reason to give up. Each is told how many answers before did not validate, at which
+// endpoints the call has failed since it last waited, and its deadline, which runs from the first attempt: waiting for a turn is nobody's
+// fault.
+//
+// It is a loop of its own and not a library's retry policy: attempts of four kinds follow different counts, share one
+// deadline and one cooldown, and each is booked before and after.
+func (c *Client) retry(ctx context.Context, asks int, attempt func(ask int, failed []*endpoint, deadline *time.Time) (*endpoint, verdict, error)) error {
+	var deadline time.Time
+	changes, failures := 0, 0
+	var failed []*endpoint
+	for {
+		e, v, err := attempt(asks, failed, &deadline)
+		if err != nil {
+			return err
+		}
 		switch v.next {
 		case done:
-			return answers, nil
+			return nil
 		case leave:
-			return answers, v.err
+			return v.err
 		case again:
 			if asks++; asks > maxAsks {
-				return answers, v.err
+				return v.err
 			}
 		case adapt:
 			if changes++; changes > maxChanges*len(c.ends.all) {
-				return answers, v.err
+				return v.err
 			}
 		case repeat:
 			failures++
 			failed = append(failed, e)
 			waited, err := c.rest(ctx, v, failed, failures, deadline)
 			if err != nil {
-				return answers, err
+				return err
 			}
 			if waited {
 				failed = nil

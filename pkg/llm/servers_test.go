@@ -139,11 +139,18 @@ func fetch(t *testing.T, method, url, body string, into any) {
 	}
 }
 
-func TestAgainstAIMock(t *testing.T) {
-	url := os.Getenv("SILVERBEAM_AIMOCK")
+// named is the address of a server that servers.sh has started.
+func named(t *testing.T, variable string) string {
+	t.Helper()
+	url := os.Getenv(variable)
 	if url == "" {
-		t.Skip("SILVERBEAM_AIMOCK names no server")
+		t.Skip(variable + " names no server")
 	}
+	return url
+}
+
+func TestAgainstAIMock(t *testing.T) {
+	url := named(t, "SILVERBEAM_AIMOCK")
 	answers, err := os.ReadFile("testdata/aimock.json")
 	if err != nil {
 		t.Fatal(err)
@@ -178,10 +185,7 @@ func TestAgainstAIMock(t *testing.T) {
 }
 
 func TestAgainstLLMock(t *testing.T) {
-	url := os.Getenv("SILVERBEAM_LLMOCK")
-	if url == "" {
-		t.Skip("SILVERBEAM_LLMOCK names no server")
-	}
+	url := named(t, "SILVERBEAM_LLMOCK")
 	var ignored any
 	fetch(t, "POST", url+"/_llmock/reset", "", &ignored)
 	serve(t, url, func() int64 {
@@ -275,10 +279,7 @@ func (s *strict) check(t *testing.T, schema string, fields ...string) {
 // the answer is told, and asked again with a seed. What comes back is random and valid by the same specification: a report
 // has labels or a refusal for it, and the ledger has every attempt.
 func TestAgainstSteady(t *testing.T) {
-	url := os.Getenv("SILVERBEAM_STEADY")
-	if url == "" {
-		t.Skip("SILVERBEAM_STEADY names no server")
-	}
+	url := named(t, "SILVERBEAM_STEADY")
 	s := strictOf(t, url+"/v1/chat/completions", `{"model":"m","messages":[],"temperature":"0"}`)
 	for _, model := range []string{"gpt-4.1-mini", "gpt-5-mini"} {
 		for m := strictSchema; m <= oneLine; m++ {
@@ -302,10 +303,7 @@ func TestAgainstSteady(t *testing.T) {
 
 // So is every request for vectors. One seed makes all that comes back: a place that no text has.
 func TestEmbedAgainstSteady(t *testing.T) {
-	url := os.Getenv("SILVERBEAM_STEADY")
-	if url == "" {
-		t.Skip("SILVERBEAM_STEADY names no server")
-	}
+	url := named(t, "SILVERBEAM_STEADY")
 	s := strictOf(t, url+"/v1/embeddings", `{"model":"m","input":["a"],"encoding_format":"flat"}`)
 	b := set(t, t.TempDir(), Options{Endpoint: url, Model: "text-embedding-3-small"}, s)
 	for _, texts := range []int{1, 100} {
@@ -486,20 +484,14 @@ func (w *batchWitness) CloseIdleConnections() {
 }
 
 func TestAheadAgainstAIMock(t *testing.T) {
-	url := os.Getenv("SILVERBEAM_AIMOCK")
-	if url == "" {
-		t.Skip("SILVERBEAM_AIMOCK names no server")
-	}
+	url := named(t, "SILVERBEAM_AIMOCK")
 	var ignored any
 	fetch(t, "POST", url+"/__aimock/reset", "", &ignored)
 	aheadAgainst(t, url)
 }
 
 func TestAheadAgainstLLMock(t *testing.T) {
-	url := os.Getenv("SILVERBEAM_LLMOCK")
-	if url == "" {
-		t.Skip("SILVERBEAM_LLMOCK names no server")
-	}
+	url := named(t, "SILVERBEAM_LLMOCK")
 	var ignored any
 	fetch(t, "POST", url+"/_llmock/reset", "", &ignored)
 	aheadAgainst(t, url)
@@ -528,10 +520,7 @@ func embedAgainst(t *testing.T, endpoint string) bench {
 
 // aimock says that vectors take no tokens.
 func TestEmbedAgainstAIMock(t *testing.T) {
-	url := os.Getenv("SILVERBEAM_AIMOCK")
-	if url == "" {
-		t.Skip("SILVERBEAM_AIMOCK names no server")
-	}
+	url := named(t, "SILVERBEAM_AIMOCK")
 	var ignored any
 	fetch(t, "POST", url+"/__aimock/reset", "", &ignored)
 	fetch(t, "POST", url+"/__aimock/chaos", `{"rateLimitRate":0.05,"dropRate":0.05,"malformedRate":0.03,"disconnectRate":0.03}`, &ignored)
@@ -539,10 +528,7 @@ func TestEmbedAgainstAIMock(t *testing.T) {
 }
 
 func TestEmbedAgainstLLMock(t *testing.T) {
-	url := os.Getenv("SILVERBEAM_LLMOCK")
-	if url == "" {
-		t.Skip("SILVERBEAM_LLMOCK names no server")
-	}
+	url := named(t, "SILVERBEAM_LLMOCK")
 	var ignored any
 	fetch(t, "POST", url+"/_llmock/reset", "", &ignored)
 	if embedAgainst(t, url).cost(t).Tokens.Input == 0 {
@@ -553,10 +539,7 @@ func TestEmbedAgainstLLMock(t *testing.T) {
 // A real model's vectors are those of a plain call, its tokens those of the ledger, and what says one thing twice is nearer
 // than what says another. It takes 512 tokens of a text.
 func TestEmbedAgainstLlama(t *testing.T) {
-	url := os.Getenv("SILVERBEAM_LLAMA")
-	if url == "" {
-		t.Skip("SILVERBEAM_LLAMA names no server")
-	}
+	url := named(t, "SILVERBEAM_LLAMA")
 	b := set(t, t.TempDir(), Options{Endpoint: url, Model: "smollm2", Deadline: time.Minute}, transport(4))
 	all := []Passage{
 		{Text: "There is a moderate right pleural effusion."},

@@ -13,14 +13,36 @@ import (
 // leafRows is how many values of a column are decoded at a time.
 const leafRows = 1024
 
+// chunks walks over a column of a file: a chunk for each row group.
+type chunks struct {
+	file  *file.Reader
+	index int // of the column
+	group int // the next row group
+	chunk file.ColumnChunkReader
+}
+
+// more goes on to a chunk that has more; io.EOF after the last.
+func (c *chunks) more() (err error) {
+	for c.chunk == nil || !c.chunk.HasNext() {
+		if c.chunk != nil && c.chunk.Err() != nil {
+			return c.chunk.Err()
+		}
+		if c.group == c.file.NumRowGroups() {
+			return io.EOF
+		}
+		if c.chunk, err = c.file.RowGroup(c.group).Column(c.index); err != nil {
+			return err
+		}
+		c.group++
+	}
+	return nil
+}
+
 // leaf walks over one flat column of a Parquet file as text. It reads the column's chunks itself because pqarrow v17
 // has no reader for large_string, which polars writes.
 type leaf struct {
-	file    *file.Reader
-	index   int // of the column
+	chunks
 	present int16
-	group   int // the next row group
-	chunk   file.ColumnChunkReader
 	at, n   int // in levels
 	value   int // in values
 	levels  []int16
@@ -77,19 +99,11 @@ func (l *leaf) batch() (err error) {
 	if l.levels == nil {
 		l.levels = make([]int16, leafRows)
 	}
-	if l.chunk == nil || !l.chunk.HasNext() {
-		if l.chunk != nil && l.chunk.Err() != nil {
-			return l.chunk.Err()
-		}
-		if l.group == l.file.NumRowGroups() {
-			return io.ErrUnexpectedEOF
-		}
-		if l.chunk, err = l.file.RowGroup(l.group).Column(l.index); err != nil {
-			return err
-		}
-		l.group++
-		l.at, l.n = 0, 0
-		return nil
+	if err = l.more(); err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return err
 	}
 	if l.present == 0 {
 		clear(l.levels) // none are read for a required column

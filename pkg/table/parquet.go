@@ -55,7 +55,7 @@ func openParquet(path string, f bucket.File, c Columns) (_ *parquetSource, err e
 		if !texty(col) {
 			return nil, fmt.Errorf("table: %s: column %q holds no plain text or numbers", path, n)
 		}
-		s.leaves = append(s.leaves, &leaf{file: s.file, index: schema.ColumnIndexByName(n), present: col.MaxDefinitionLevel()})
+		s.leaves = append(s.leaves, &leaf{chunks: chunks{file: s.file, index: schema.ColumnIndexByName(n)}, present: col.MaxDefinitionLevel()})
 	}
 	s.values = make([][]byte, len(names))
 	s.prefix = fmt.Sprintf("%q\n", names)

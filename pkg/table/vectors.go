@@ -87,9 +87,9 @@ func findVectors(r *file.Reader, text, vector string) (*leaf, *lists, error) {
 		names = append(names, name)
 		switch {
 		case name == text && !nested && texty(c):
-			texts = &leaf{file: r, index: i, present: c.MaxDefinitionLevel()}
+			texts = &leaf{chunks: chunks{file: r, index: i}, present: c.MaxDefinitionLevel()}
 		case name == vector && c.MaxRepetitionLevel() == 1 && (c.PhysicalType() == parquet.Types.Float || c.PhysicalType() == parquet.Types.Double):
-			found = &lists{file: r, index: i, present: c.MaxDefinitionLevel(), nulls: c.SchemaNode().RepetitionType() == parquet.Repetitions.Optional}
+			found = &lists{chunks: chunks{file: r, index: i}, present: c.MaxDefinitionLevel(), nulls: c.SchemaNode().RepetitionType() == parquet.Repetitions.Optional}
 		}
 	}
 	switch {
@@ -120,13 +120,10 @@ func fitVector(v []float32, width int) error {
 
 // lists walks over one column of lists of floats.
 type lists struct {
-	file    *file.Reader
-	index   int // of the column
+	chunks
 	present int16
 	nulls   bool // a list's numbers may be null
 	usual   int  // length of a list; 0: none is known
-	group   int  // the next row group
-	chunk   file.ColumnChunkReader
 
 	at, n          int // in levels
 	value          int // in values
@@ -168,17 +165,8 @@ func (l *lists) next() (v []float32, err error) {
 
 // batch decodes on, in the next row group if this one is through; io.EOF after the last.
 func (l *lists) batch() (err error) {
-	for l.chunk == nil || !l.chunk.HasNext() {
-		if l.chunk != nil && l.chunk.Err() != nil {
-			return l.chunk.Err()
-		}
-		if l.group == l.file.NumRowGroups() {
-			return io.EOF
-		}
-		if l.chunk, err = l.file.RowGroup(l.group).Column(l.index); err != nil {
-			return err
-		}
-		l.group++
+	if err = l.more(); err != nil {
+		return err
 	}
 	if l.defined == nil {
 		l.defined, l.again = make([]int16, leafRows), make([]int16, leafRows)

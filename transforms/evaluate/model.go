@@ -109,7 +109,7 @@ func (f *modelFn) load(m schemas.Model, p *pool) (*fit.Model, error) {
 	if err == nil {
 		err = model.Accepts(p.data)
 	}
-	if err == nil && f.Embeddings != (Embeddings{}) && model.Config.Given != nil {
+	if err == nil && f.Embeddings != (Embeddings{}) && model.Config.Embeddings != nil {
 		var e *fit.Embedder
 		if e, err = f.Embeddings.Embedder(f.Name, p.tax, f.Run); err == nil {
 			err = model.Embed(e)

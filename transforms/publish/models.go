@@ -34,16 +34,16 @@ func (src *source) training() (out []html.Training) {
 		}
 		t := html.Training{Name: s.Name, Steps: points[len(points)-1].Step + 1, Seconds: seconds, Points: thin(points)}
 		var c struct {
-			Recipe  string
-			Epochs  int
-			Seconds float64
-			Command []string
-			Given   *struct{ Model string } `json:"embeddings"`
+			Recipe     string
+			Epochs     int
+			Seconds    float64
+			Command    []string
+			Embeddings *struct{ Model string }
 		}
 		if p, err := os.ReadFile(filepath.Join(dir, "config.json")); err == nil && json.Unmarshal(p, &c) == nil {
 			t.Recipe, t.Epochs, t.Parameters = c.Recipe, c.Epochs, parameters(filepath.Join(dir, "model.safetensors"))
-			if c.Given != nil {
-				t.Recipe += " against embeddings of " + cmp.Or(c.Given.Model, "a file")
+			if c.Embeddings != nil {
+				t.Recipe += " against embeddings of " + cmp.Or(c.Embeddings.Model, "a file")
 			}
 			if c.Command != nil { // whose history is its own
 				t.Seconds = c.Seconds

@@ -112,8 +112,8 @@ func (e Embeddings) Suit(m *fit.Model) error {
 	switch {
 	case e != (Embeddings{}):
 		return m.Embed(&fit.Embedder{Model: cmp.Or(e.Model, e.Endpoint), Digest: e.digest()})
-	case m.Config.Given != nil:
-		return fmt.Errorf("the model was trained against vectors of %s: embeddings must say what embeds texts", cmp.Or(m.Config.Given.Model, "a file"))
+	case m.Config.Embeddings != nil:
+		return fmt.Errorf("the model was trained against vectors of %s: embeddings must say what embeds texts", cmp.Or(m.Config.Embeddings.Model, "a file"))
 	}
 	return nil
 }
