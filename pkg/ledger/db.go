@@ -30,7 +30,7 @@ type database struct {
 	ops  chan op
 	sets sets
 
-	journal  *journal // of a ledger's file; nil: all goes into the tables at once
+	journal  *journal // of a file that is open to be written; nil: all goes into the tables at once
 	unfolded error    // why some of it could not, at the end
 
 	commitEvery time.Duration // between the beginnings of two commits where there are many
@@ -67,13 +67,8 @@ func (o op) apply(tx *sql.Tx) error {
 var errClosed = errors.New("closed")
 
 // openDatabase makes or opens a file for this process alone, mode 0600, and applies the schema. Where there are
-// many writes, commits begin commitEvery apart.
-func openDatabase(path, schema string, commitEvery time.Duration) (*database, error) {
-	return openLocal(path, schema, commitEvery, false)
-}
-
-// openLocal does so. With a journal, entries wait there.
-func openLocal(path, schema string, commitEvery time.Duration, journaled bool) (*database, error) {
+// many writes, commits begin commitEvery apart. Entries wait in its journal.
+func openDatabase(path, schema string, commitEvery time.Duration, folds folding) (*database, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -90,16 +85,14 @@ func openLocal(path, schema string, commitEvery time.Duration, journaled bool) (
 		lock.Close()
 		return nil, fmt.Errorf("%s: %w", path, full(err))
 	}
-	if journaled {
-		free, err := replay(path, d.db)
-		if err == nil {
-			d.journal, err = openJournal(path, free)
-		}
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", path, full(err)), d.db.Close(), lock.Close())
-		}
-		journals.Store(path, d)
+	free, err := replay(path, d.db)
+	if err == nil {
+		d.journal, err = openJournal(path, free, folds)
 	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, full(err)), d.db.Close(), lock.Close())
+	}
+	journals.Store(path, d)
 	go d.write()
 	return d, nil
 }
@@ -223,7 +216,7 @@ func (d *database) keep(o op) error {
 	j := d.journal
 	j.mu.Lock()
 	room, err := j.put(o.entries)
-	if n := len(j.entries); n >= foldEntries || n == len(o.entries) {
+	if n := len(j.entries); n >= j.folds.entries || n == len(o.entries) {
 		notify(j.due)
 	}
 	j.mu.Unlock()
@@ -375,7 +368,7 @@ func (d *database) commit(group []op) error {
 	}
 	if len(group) > 0 && !slices.ContainsFunc(group, func(o op) bool { return o.run != nil }) {
 		if room, err := j.add(entries); room {
-			if err == nil && len(j.entries) >= foldEntries {
+			if err == nil && len(j.entries) >= j.folds.entries {
 				_ = d.commitTables(nil) // they are safe where they are, and are tried again
 			}
 			return err

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"database/sql"
 	"encoding/binary"
 	"errors"
@@ -14,7 +15,7 @@ import (
 	"time"
 )
 
-// journal holds what a ledger's file has not yet: entries that one sync of a few pages in place makes durable, where a commit
+// journal holds what a ledger's or a store's file has not yet: entries that one sync of a few pages in place makes durable, where a commit
 // to the tables takes several writes and syncs. The writer folds entries into the tables many at once, and after any death
 // the next who opens the file does. Each entry gets into the tables once: the tables hold the epoch that is folded.
 //
@@ -25,22 +26,35 @@ import (
 // each, and its content: the place of its statement, 1 byte, and the arguments. What follows the last entry of the epoch
 // is of an earlier one, or zero. Integers are little-endian.
 type journal struct {
-	f   *os.File
-	due chan struct{} // tells the writer that it may have to fold
+	f     *os.File
+	folds folding
+	due   chan struct{} // tells the writer that it may have to fold
 
 	mu       sync.Mutex // held while entries are put, synced and folded
 	epoch    uint64
-	at       int64     // where the next entry goes
-	unsynced bool      // what was put
-	since    time.Time // the first entry that is not in the tables
-	entries  []entry   // those
+	at       int64              // where the next entry goes
+	unsynced bool               // what was put
+	since    time.Time          // the first entry that is not in the tables
+	entries  []entry            // those
+	answers  map[Identity][]int // of them, those of a store, by what they answer
 	buf      []byte
+}
+
+// folding says when entries leave a journal for the tables.
+type folding struct {
+	entries int           // as soon as there are so many
+	every   time.Duration // or the first has waited so long: readers in other processes are as late
+	size    int64         // of the file, which has room for them
 }
 
 // entry is a statement of ours with its arguments: int64, string, []byte or nil.
 type entry struct {
 	statement byte
 	args      []any
+}
+
+func (l entry) answers(id Identity) bool {
+	return l.statement == insertAnswer && bytes.Equal(l.args[0].([]byte), id[:])
 }
 
 // The statements that a journal may hold, by their place, which is in files: none may change, more may follow.
@@ -50,7 +64,7 @@ const (
 	insertStored
 	insertSet
 	settleAttempt
-	insertEnded  // insertAttempt and settleAttempt at once; this and the next are in no file
+	insertEnded  // insertAttempt and settleAttempt at once; it is in no file
 	insertAnswer // of a store
 )
 
@@ -68,11 +82,16 @@ var statements = []string{
 	insertAnswer: `INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?)`,
 }
 
-// joined makes one entry, insertEnded, of an attempt's beginning and its end, where both are among entries of this process.
+// joined makes one entry, insertEnded, of an attempt's beginning and its end, where both are among entries of this process, and
+// puts a store's answers into the order of its table: each page is changed once.
 func joined(entries []entry) []entry {
 	all, begun := make([]entry, 0, len(entries)), map[any]int{} // attempt → its place in all
+	var answers []entry
 	for _, l := range entries {
 		switch l.statement {
+		case insertAnswer:
+			answers = append(answers, l)
+			continue
 		case insertAttempt:
 			begun[l.args[0]] = len(all)
 		case settleAttempt:
@@ -88,7 +107,8 @@ func joined(entries []entry) []entry {
 		}
 		all = append(all, l)
 	}
-	return all
+	slices.SortStableFunc(answers, func(a, b entry) int { return bytes.Compare(a.args[0].([]byte), b.args[0].([]byte)) })
+	return append(all, answers...)
 }
 
 // apply runs entries in their order.
@@ -104,11 +124,7 @@ func apply(tx *sql.Tx, entries []entry) error {
 const (
 	journalMagic = "SBJ1"
 	journalHead  = len(journalMagic) + 8 // and the epoch
-	journalSize  = 512 << 10
 	entryHead    = 4 + 4
-
-	foldEntries = 1024        // are some 15 ms of work, in which nobody's entry is written
-	foldEvery   = time.Second // readers in other processes are as late
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -117,13 +133,13 @@ func journalOf(path string) string { return path + ".log" }
 
 // openJournal makes the journal of a file whose tables have folded all before epoch. It is written through once: a sync
 // of what lies in place needs no more of a file system than the bytes.
-func openJournal(path string, epoch uint64) (*journal, error) {
+func openJournal(path string, epoch uint64, folds folding) (*journal, error) {
 	f, err := os.OpenFile(journalOf(path), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{f: f, epoch: epoch, due: make(chan struct{}, 1)}
-	if _, err = f.WriteAt(append(j.header(), make([]byte, journalSize-journalHead)...), 0); err == nil {
+	j := &journal{f: f, folds: folds, epoch: epoch, due: make(chan struct{}, 1), answers: map[Identity][]int{}}
+	if _, err = f.WriteAt(append(j.header(), make([]byte, folds.size-int64(journalHead))...), 0); err == nil {
 		err = f.Sync()
 	}
 	if err != nil {
@@ -142,6 +158,7 @@ func (j *journal) next() {
 	_, _ = j.f.WriteAt(make([]byte, j.at), 0)
 	j.epoch++
 	j.at, j.entries, j.unsynced = 0, nil, false
+	clear(j.answers)
 }
 
 // put makes entries outlive this process. room is false, and nothing done, where the file has no room for them.
@@ -156,7 +173,7 @@ func (j *journal) put(entries []entry) (room bool, err error) {
 	for _, l := range entries {
 		j.buf = j.append(j.buf, l)
 	}
-	if j.at+int64(len(j.buf)) > journalSize {
+	if j.at+int64(len(j.buf)) > j.folds.size {
 		return false, nil
 	}
 	if _, err = j.f.WriteAt(j.buf, j.at); err != nil { // in a mapping, each page would fault anew after each sync: a fifth more
@@ -166,8 +183,30 @@ func (j *journal) put(entries []entry) (room bool, err error) {
 		j.since = time.Now()
 	}
 	j.at += int64(len(j.buf))
-	j.entries, j.unsynced = append(j.entries, entries...), true
+	for _, l := range entries {
+		if l.statement == insertAnswer {
+			id := Identity(l.args[0].([]byte))
+			j.answers[id] = append(j.answers[id], len(j.entries))
+		}
+		j.entries = append(j.entries, l)
+	}
+	j.unsynced = true
 	return true, nil
+}
+
+// about gives the entries with a store's answers under an identity, in their order; none, where there is no journal.
+func (j *journal) about(id Identity) (all []entry) {
+	if j == nil {
+		return nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, at := range j.answers[id] {
+		if at < len(j.entries) && j.entries[at].answers(id) { // else it was taken back
+			all = append(all, j.entries[at])
+		}
+	}
+	return all
 }
 
 // add makes entries, and all that were put before, durable; else these are as if they had not been put.
@@ -192,7 +231,7 @@ func (j *journal) late() (late <-chan time.Time, due <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.entries) > 0 {
-		late = time.After(foldEvery - time.Since(j.since))
+		late = time.After(j.folds.every - time.Since(j.since))
 	}
 	return late, j.due
 }
@@ -201,7 +240,7 @@ func (j *journal) late() (late <-chan time.Time, due <-chan struct{}) {
 func (j *journal) heavy() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return len(j.entries) >= foldEntries
+	return len(j.entries) >= j.folds.entries
 }
 
 // close lets the file go, and removes it where all is in the tables.
@@ -334,7 +373,7 @@ func noteFolded(tx *sql.Tx, epoch uint64) error {
 var journals sync.Map // path → *database
 
 // catchUp folds a file's journal before it is read: that of an open one in this process, or what a dead one has left. One
-// that another process has open is up to foldEvery late.
+// that another process has open is up to its folding's time late.
 func catchUp(path string) error {
 	if d, ok := journals.Load(path); ok {
 		err := d.(*database).fold()

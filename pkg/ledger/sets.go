@@ -75,6 +75,9 @@ func (d *database) set(name FindingID) ([]FindingID, error) {
 	if ok {
 		return findings, nil
 	}
+	if err := d.fold(); err != nil {
+		return nil, err
+	}
 	var b []byte
 	if err := d.db.QueryRow(`SELECT findings FROM sets WHERE name=?`, name[:]).Scan(&b); err != nil {
 		return nil, fmt.Errorf("%w: a set of findings: %w", errLabels, err)

@@ -31,8 +31,11 @@ CREATE TABLE IF NOT EXISTS calls (
 ) WITHOUT ROWID;` + setsSchema + vectorsSchema // answers to all findings at once, of the program's first months, may stand in another table: they are left alone
 
 // storeCommitEvery is much longer than a book's: nothing but the report waits for its answer to be kept, which stands in the
-// book already. Answers lie in no order, so that most cost a page of a commit, unless many share it.
+// book already.
 const storeCommitEvery = 100 * time.Millisecond
+
+// storeFolding has many answers go into the tables together: they lie there in no order, so that of few each costs a page.
+var storeFolding = folding{entries: 4096, every: 10 * time.Second, size: 2 << 20}
 
 // Store keeps answers by report and finding, for all runs of a site. Its identities are HMACs under a site key kept in a file
 // beside it, so that neither a digest nor a lookup tells anything about a report to one without the key.
@@ -56,11 +59,12 @@ func OpenStore(location string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("results store: %w", err)
 	}
-	open := openDatabase
+	var d *database
 	if isPostgres(path) {
-		open = openPostgres
+		d, err = openPostgres(path, storeSchema, storeCommitEvery)
+	} else {
+		d, err = openDatabase(path, storeSchema, storeCommitEvery, storeFolding)
 	}
-	d, err := open(path, storeSchema, storeCommitEvery)
 	if err != nil {
 		return nil, fmt.Errorf("results store: %w", err)
 	}
@@ -247,12 +251,30 @@ func (s *Store) Get(id Identity) ([]Answer, error) {
 	if s.fresh != nil && !s.fresh.has(id) {
 		return nil, nil
 	}
+	waiting := s.d.journal.about(id) // first: meanwhile they may go into the table
 	rows, err := s.d.db.Query(`SELECT labels, cost, model FROM calls WHERE identity=? ORDER BY created, asked`, id[:])
 	answers, err := s.d.answers(rows, err)
+	for _, l := range waiting {
+		if err == nil {
+			answers, err = s.with(answers, l.args)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("results store: %s: %w", s.d.path, err)
 	}
 	return answers, nil
+}
+
+// with adds the answer of a row that is to be written, unless there is one to the same findings.
+func (s *Store) with(answers []Answer, row []any) ([]Answer, error) {
+	a := Answer{Model: row[2].(string), CostPico: row[3].(int64)}
+	if err := a.decode(row[5].([]byte), s.d.set); err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(answers, func(b Answer) bool { return bytes.Equal(s.asked(b.Findings), row[1].([]byte)) }) {
+		return answers, nil
+	}
+	return append(answers, a), nil
 }
 
 // Put keeps an answer unless there is one to the same findings already. When it returns, the answer is on the disk.

@@ -7,9 +7,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"silverbeam/pkg/taxonomy"
 
@@ -107,7 +109,7 @@ func TestOldStore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "results.db")
 	d, err := openDatabase(path, `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 		CREATE TABLE answers (identity BLOB PRIMARY KEY, model TEXT NOT NULL, cost INTEGER NOT NULL, created INTEGER NOT NULL, labels BLOB NOT NULL) WITHOUT ROWID;
-		INSERT INTO answers VALUES (x'01','m',5,0,x'01')`, 0)
+		INSERT INTO answers VALUES (x'01','m',5,0,x'01')`, 0, storeFolding)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,4 +248,106 @@ func FuzzDecodeAnswer(f *testing.F) {
 			t.Errorf("%d bytes gave %d labels of %d findings", len(b), len(a.Labels), len(a.Findings))
 		}
 	})
+}
+
+// An answer that waits in the journal is found as one in the table is: here, by a reader, and after its process has died.
+func TestAnswersThatWait(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db") // as dead copies it
+	s, err := OpenStore(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	answer := func(cost int64, findings ...FindingID) Answer {
+		return Answer{Findings: findings, Labels: make([]taxonomy.Label, len(findings)), Model: "m", CostPico: cost, Run: "0123456789abcdef"}
+	}
+	id, x, y := s.Identity("report"), FindingID{1}, FindingID{2}
+	for _, a := range []Answer{answer(1, x), answer(2, y), answer(3, x, y), answer(4, y, x), answer(5, y)} {
+		if err := s.Put(id, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows := 0
+	if err := s.d.db.QueryRow(`SELECT count(*) FROM calls`).Scan(&rows); err != nil || rows != 0 {
+		t.Fatalf("%d rows in the table, %v", rows, err)
+	}
+	want := []int64{1, 2, 3}
+	costs := func(s *Store, err error) (got []int64) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := s.Get(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range all {
+			got = append(got, a.CostPico)
+		}
+		return got
+	}
+	if got := costs(s, nil); !slices.Equal(got, want) {
+		t.Errorf("while they wait: %v", got)
+	}
+	whole, err := os.ReadFile(journalOf(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := dead(t, path, whole)
+	key, err := os.ReadFile(path + ".key")
+	if err == nil {
+		err = os.WriteFile(copied+".key", key, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := ReadStore(copied)
+	got := costs(r, err)
+	slices.Sort(got) // of one second
+	if !slices.Equal(got, want) {
+		t.Errorf("of one who died, read: %v", got)
+	}
+	r.Close()
+	if err := s.d.fold(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(id, answer(6, x)); err != nil { // waits beside the one in the table
+		t.Fatal(err)
+	}
+	got = costs(s, nil)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("in the table: %v", got)
+	}
+}
+
+// However often answers go from the journal into the table, one that was put is found.
+func TestAnswersAreFoundWhileTheyMove(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "results.db")
+	d, err := openDatabase(path, storeSchema, 0, folding{entries: 5, every: time.Millisecond, size: 4 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Store{d: d}
+	defer s.Close()
+	if err := s.readKey(path + ".key"); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 300 {
+				id := s.Identity(fmt.Sprint(g, i))
+				if err := s.Put(id, Answer{Findings: []FindingID{{1}}, Labels: []taxonomy.Label{{}}, CostPico: int64(i)}); err != nil {
+					t.Error(err)
+				}
+				for range 5 {
+					if a, err := s.Get(id); err != nil || len(a) != 1 || a[0].CostPico != int64(i) {
+						t.Errorf("%d of %d: %v, %v", i, g, a, err)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -93,7 +93,7 @@ func twins(t *testing.T, list string, o Options, all ...*twin) bench {
 		t.Cleanup(server.Close)
 		by[fmt.Sprintf("%c.invalid:80", 'a'+i)] = s
 	}
-	rt.DialContext = func(_ context.Context, _, addr string) (net.Conn, error) { return by[addr].dial() }
+	rt.next.DialContext = func(_ context.Context, _, addr string) (net.Conn, error) { return by[addr].dial() }
 	o.Endpoint, o.Model, o.Send, o.Canary = list, "gpt-4.1-mini", "whole", -1
 	return set(t, t.TempDir(), o, rt)
 }

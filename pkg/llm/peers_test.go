@@ -238,7 +238,7 @@ func peerCodes(i int, keys []string) string {
 // keeps their connections, five retries a second apart.
 func plainLoop(url, system string, schema json.RawMessage, n, inFlight int, got func(i int, content string, u openai.Usage)) error {
 	config := openai.DefaultConfig("no-key")
-	config.BaseURL, config.HTTPClient = url, &http.Client{Transport: transport(inFlight), Timeout: time.Minute}
+	config.BaseURL, config.HTTPClient = url, &http.Client{Transport: transport(inFlight).next, Timeout: time.Minute}
 	client := openai.NewClientWithConfig(config)
 	turn := make(chan int)
 	var wg sync.WaitGroup

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 )
 
@@ -167,10 +166,10 @@ func loopback(host string) bool {
 }
 
 // transport keeps a connection for every call that may be in flight.
-func transport(inFlight int) *http.Transport {
+func transport(inFlight int) *direct {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, inFlight
-	t.IdleConnTimeout = time.Minute
+	t.IdleConnTimeout = longestIdle
 	t.WriteBufferSize = 32 << 10 // a request with its prompt and report goes out at once
-	return t
+	return &direct{next: t, idle: map[string][]*directConn{}}
 }

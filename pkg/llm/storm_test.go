@@ -247,7 +247,7 @@ func TestStormOverTCP(t *testing.T) {
 func weather(t *testing.T, s *storm, url string, p *pipes, reports int, timeout time.Duration) {
 	rt := transport(64)
 	if p != nil {
-		rt.DialContext = func(context.Context, string, string) (net.Conn, error) { return p.dial() }
+		rt.next.DialContext = func(context.Context, string, string) (net.Conn, error) { return p.dial() }
 	}
 	b := set(t, t.TempDir(), Options{Endpoint: url, Model: "gpt-4.1-mini", Timeout: timeout, Deadline: time.Hour}, rt)
 	began := time.Now()
