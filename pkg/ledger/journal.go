@@ -32,12 +32,14 @@ type journal struct {
 
 	mu       sync.Mutex // held while entries are put, synced and folded
 	epoch    uint64
-	at       int64              // where the next entry goes
-	unsynced bool               // what was put
-	since    time.Time          // the first entry that is not in the tables
-	entries  []entry            // those
-	answers  map[Identity][]int // of them, those of a store, by what they answer
+	at       int64     // where the next entry goes
+	unsynced bool      // what was put
+	since    time.Time // the first entry that is not in the tables
+	entries  []entry   // those
 	buf      []byte
+
+	answered sync.Mutex           // of what follows alone: whoever looks for an answer need not wait for a fold
+	answers  map[Identity][]entry // those of a store that are durable, by what they answer
 }
 
 // folding says when entries leave a journal for the tables.
@@ -51,10 +53,6 @@ type folding struct {
 type entry struct {
 	statement byte
 	args      []any
-}
-
-func (l entry) answers(id Identity) bool {
-	return l.statement == insertAnswer && bytes.Equal(l.args[0].([]byte), id[:])
 }
 
 // The statements that a journal may hold, by their place, which is in files: none may change, more may follow.
@@ -138,7 +136,7 @@ func openJournal(path string, epoch uint64, folds folding) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{f: f, folds: folds, epoch: epoch, due: make(chan struct{}, 1), answers: map[Identity][]int{}}
+	j := &journal{f: f, folds: folds, epoch: epoch, due: make(chan struct{}, 1), answers: map[Identity][]entry{}}
 	if _, err = f.WriteAt(append(j.header(), make([]byte, folds.size-int64(journalHead))...), 0); err == nil {
 		err = f.Sync()
 	}
@@ -158,6 +156,8 @@ func (j *journal) next() {
 	_, _ = j.f.WriteAt(make([]byte, j.at), 0)
 	j.epoch++
 	j.at, j.entries, j.unsynced = 0, nil, false
+	j.answered.Lock()
+	defer j.answered.Unlock()
 	clear(j.answers)
 }
 
@@ -183,30 +183,18 @@ func (j *journal) put(entries []entry) (room bool, err error) {
 		j.since = time.Now()
 	}
 	j.at += int64(len(j.buf))
-	for _, l := range entries {
-		if l.statement == insertAnswer {
-			id := Identity(l.args[0].([]byte))
-			j.answers[id] = append(j.answers[id], len(j.entries))
-		}
-		j.entries = append(j.entries, l)
-	}
-	j.unsynced = true
+	j.entries, j.unsynced = append(j.entries, entries...), true
 	return true, nil
 }
 
 // about gives the entries with a store's answers under an identity, in their order; none, where there is no journal.
-func (j *journal) about(id Identity) (all []entry) {
+func (j *journal) about(id Identity) []entry {
 	if j == nil {
 		return nil
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, at := range j.answers[id] {
-		if at < len(j.entries) && j.entries[at].answers(id) { // else it was taken back
-			all = append(all, j.entries[at])
-		}
-	}
-	return all
+	j.answered.Lock()
+	defer j.answered.Unlock()
+	return j.answers[id]
 }
 
 // add makes entries, and all that were put before, durable; else these are as if they had not been put.
@@ -219,8 +207,17 @@ func (j *journal) add(entries []entry) (room bool, err error) {
 	}
 	if err != nil {
 		j.at, j.entries = at, j.entries[:n]
+		return room, err
 	}
-	return room, err
+	j.answered.Lock()
+	defer j.answered.Unlock()
+	for _, l := range j.entries[n:] {
+		if l.statement == insertAnswer {
+			id := Identity(l.args[0].([]byte))
+			j.answers[id] = append(j.answers[id], l)
+		}
+	}
+	return room, nil
 }
 
 // late tells when entries will have waited for their time, and that they begin to, or are many. Of no journal it never does.
