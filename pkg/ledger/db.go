@@ -69,16 +69,19 @@ var errClosed = errors.New("closed")
 // openDatabase makes or opens a file for this process alone, mode 0600, and applies the schema. Where there are
 // many writes, commits begin commitEvery apart. Entries wait in its journal.
 func openDatabase(path, schema string, commitEvery time.Duration, folds folding) (*database, error) {
-	path, err := filepath.Abs(path)
+	path, err := own(path)
 	if err != nil {
 		return nil, err
 	}
-	if fs := remote(filepath.Dir(path)); fs != "" {
-		return nil, fmt.Errorf("%s lies on a network file system (%s), whose locks cannot be trusted: put it on a local disk", path, fs)
+	if kind := remote(filepath.Dir(path)); kind != "" {
+		return nil, fmt.Errorf("%s lies on a network file system (%s), whose locks cannot be trusted: put it on a local disk", path, kind)
 	}
 	lock, err := acquire(path, 4*lockAgain)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) { // entries of one that was removed are not this one's
+		_ = os.Remove(journalOf(path))
 	}
 	d := &database{path: path, lock: lock, ops: make(chan op, 256), full: make(chan struct{}, 1), done: make(chan struct{}), commitEvery: commitEvery}
 	if d.db, err = openFile(path, schema); err != nil {
@@ -95,6 +98,22 @@ func openDatabase(path, schema string, commitEvery time.Duration, folds folding)
 	journals.Store(path, d)
 	go d.write()
 	return d, nil
+}
+
+// own is a file's one absolute path, by which its lock and its journal are named too, whatever links lead to it.
+func own(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if to, err := filepath.EvalSymlinks(path); !errors.Is(err, fs.ErrNotExist) {
+		return to, err
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return path, nil
+	}
+	return filepath.Join(dir, filepath.Base(path)), err
 }
 
 func openFile(path, schema string) (*sql.DB, error) {
@@ -141,7 +160,7 @@ func openAfter(first func(path string) error, location string) (*database, error
 	if isPostgres(location) {
 		return openPostgres(location, "", 0)
 	}
-	path, err := filepath.Abs(location)
+	path, err := own(location)
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +297,9 @@ func (d *database) write() {
 		last, began = len(group), time.Now()
 		err := d.commit(group)
 		if !open {
-			d.unfolded = err
+			if err != nil {
+				d.unfolded = fmt.Errorf("%s: %w", d.path, full(err))
+			}
 			return
 		}
 		lost := err != nil && d.shared && d.session.PingContext(context.Background()) != nil
@@ -368,8 +389,8 @@ func (d *database) commit(group []op) error {
 	}
 	if len(group) > 0 && !slices.ContainsFunc(group, func(o op) bool { return o.run != nil }) {
 		if room, err := j.add(entries); room {
-			if err == nil && len(j.entries) >= j.folds.entries {
-				_ = d.commitTables(nil) // they are safe where they are, and are tried again
+			if err == nil && j.full() && d.commitTables(nil) != nil { // they are safe where they are, and are tried again
+				j.failed = time.Now()
 			}
 			return err
 		}
@@ -403,7 +424,7 @@ func (d *database) commitTables(group []op) error {
 		}
 	}
 	if j != nil && len(j.entries) > 0 {
-		if err = insert(joined(j.entries)); err == nil {
+		if err = insert(ordered(joined(j.entries))); err == nil {
 			err = noteFolded(tx, j.epoch)
 		}
 		if err != nil {

@@ -7,11 +7,13 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"silverbeam/pkg/taxonomy"
 )
 
 // A disk that is full at any moment is the system's own error, and what was durable stays so.
 func TestFullDisk(t *testing.T) {
-	for kib := 8; kib <= 256; kib += 24 {
+	for kib := 8; kib <= 1448; kib += 120 {
 		t.Run(fmt.Sprintf("%d KiB", kib), func(t *testing.T) {
 			dir := t.TempDir()
 			if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dk", kib)); err != nil {
@@ -20,9 +22,12 @@ func TestFullDisk(t *testing.T) {
 			defer syscall.Unmount(dir, syscall.MNT_DETACH)
 			path := filepath.Join(dir, "results.db")
 			s, err := OpenStore(path)
+			if kib > 1300 && err != nil {
+				t.Fatal("there is room for a store and its journal: ", err)
+			}
 			kept := 0
 			for ; err == nil && kept < 10_000; kept++ {
-				err = s.Put(s.Identity(fmt.Sprint(kept)), Answer{CostPico: int64(kept)})
+				err = s.Put(s.Identity(fmt.Sprint(kept)), Answer{Findings: make([]FindingID, 200), Labels: make([]taxonomy.Label, 200), CostPico: int64(kept)})
 			}
 			if !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("after %d answers: %v", kept-1, err)
@@ -31,7 +36,7 @@ func TestFullDisk(t *testing.T) {
 				return
 			}
 			s.Close()
-			if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=8m"); err != nil {
+			if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=16m"); err != nil {
 				t.Fatal(err)
 			}
 			if s, err = OpenStore(path); err != nil {

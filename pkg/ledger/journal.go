@@ -35,6 +35,7 @@ type journal struct {
 	at       int64     // where the next entry goes
 	unsynced bool      // what was put
 	since    time.Time // the first entry that is not in the tables
+	failed   time.Time // they did not get there; zero: they always have
 	entries  []entry   // those
 	buf      []byte
 
@@ -80,16 +81,11 @@ var statements = []string{
 	insertAnswer: `INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?)`,
 }
 
-// joined makes one entry, insertEnded, of an attempt's beginning and its end, where both are among entries of this process, and
-// puts a store's answers into the order of its table: each page is changed once.
+// joined makes one entry, insertEnded, of an attempt's beginning and its end, where both are among entries of this process.
 func joined(entries []entry) []entry {
 	all, begun := make([]entry, 0, len(entries)), map[any]int{} // attempt → its place in all
-	var answers []entry
 	for _, l := range entries {
 		switch l.statement {
-		case insertAnswer:
-			answers = append(answers, l)
-			continue
 		case insertAttempt:
 			begun[l.args[0]] = len(all)
 		case settleAttempt:
@@ -105,8 +101,18 @@ func joined(entries []entry) []entry {
 		}
 		all = append(all, l)
 	}
-	slices.SortStableFunc(answers, func(a, b entry) int { return bytes.Compare(a.args[0].([]byte), b.args[0].([]byte)) })
-	return append(all, answers...)
+	return all
+}
+
+// ordered puts a store's answers, after all else, into the order of its table: each page is changed once.
+func ordered(entries []entry) []entry {
+	rank := func(l entry) (id []byte) {
+		if l.statement == insertAnswer && len(l.args) > 0 {
+			id, _ = l.args[0].([]byte)
+		}
+		return id
+	}
+	return slices.SortedStableFunc(slices.Values(entries), func(a, b entry) int { return bytes.Compare(rank(a), rank(b)) })
 }
 
 // apply runs entries in their order.
@@ -237,7 +243,12 @@ func (j *journal) late() (late <-chan time.Time, due <-chan struct{}) {
 func (j *journal) heavy() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return len(j.entries) >= j.folds.entries
+	return j.full()
+}
+
+// full is heavy with the lock held. What did not get into the tables is tried again at its time.
+func (j *journal) full() bool {
+	return len(j.entries) >= j.folds.entries && time.Since(j.failed) > j.folds.every
 }
 
 // close lets the file go, and removes it where all is in the tables.
@@ -351,7 +362,7 @@ func replay(path string, db *sql.DB) (free uint64, err error) {
 		return 0, err
 	}
 	if epoch > folded {
-		if err = apply(tx, entries); err == nil {
+		if err = apply(tx, ordered(entries)); err == nil {
 			err = noteFolded(tx, epoch)
 		}
 		if err == nil {
@@ -383,9 +394,12 @@ func catchUp(path string) error {
 	if _, err := os.Stat(journalOf(path)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	lock, err := acquire(path, 0)
-	if errors.Is(err, ErrBusy) {
-		return nil
+	lock, err := hold(path, 0)
+	for try := 0; errors.Is(err, ErrBusy); try++ {
+		if owned(path) || try == 20 {
+			return nil
+		}
+		lock, err = hold(path, lockAgain) // another reader is folding it
 	}
 	if err != nil {
 		return fmt.Errorf("%s is to be put into %s first: %w", journalOf(path), filepath.Base(path), err)
@@ -397,6 +411,9 @@ func catchUp(path string) error {
 	}
 	if _, err = replay(path, db); err == nil {
 		err = os.Remove(journalOf(path))
+	}
+	if errors.Is(err, fs.ErrNotExist) { // another one has
+		err = nil
 	}
 	return errors.Join(err, db.Close())
 }

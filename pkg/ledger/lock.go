@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -14,10 +15,40 @@ var ErrBusy = errors.New("in use by another process")
 
 const lockAgain = 50 * time.Millisecond
 
-// acquire takes the lock file beside a database for this process. It is let go when the process ends, however it ends.
-// A second opener, in this process or another, gets ErrBusy with the holder's pid, after wait: a reader that folds a dead
+// acquire takes the lock file beside a database for this process, which is to own it. It is let go when the process ends,
+// however it ends. A second opener, in this process or another, gets ErrBusy with the owner's pid, after wait: a reader that folds a dead
 // process's journal holds it for a moment.
 func acquire(path string, wait time.Duration) (*os.File, error) {
+	f, err := hold(path, wait)
+	if err != nil {
+		return nil, err
+	}
+	if err = f.Truncate(0); err == nil {
+		_, err = f.WriteAt(fmt.Appendln(nil, os.Getpid()), 0)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// owned says that the process that a lock file names as its owner is alive.
+func owned(path string) bool {
+	b, err := os.ReadFile(path + ".lock")
+	if err != nil {
+		return false
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || pid <= 0 {
+		return false
+	}
+	err = syscall.Kill(pid, 0)
+	return err == nil || err == syscall.EPERM
+}
+
+// hold takes the lock file as it is.
+func hold(path string, wait time.Duration) (*os.File, error) {
 	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -32,14 +63,6 @@ func acquire(path string, wait time.Duration) (*os.File, error) {
 		n, _ := f.ReadAt(held, 0)
 		f.Close()
 		return nil, fmt.Errorf("%s: %w (pid %s)", path, ErrBusy, strings.TrimSpace(string(held[:n])))
-	}
-	if err := f.Truncate(0); err != nil {
-		f.Close()
-		return nil, err
-	}
-	if _, err := f.WriteAt(fmt.Appendln(nil, os.Getpid()), 0); err != nil {
-		f.Close()
-		return nil, err
 	}
 	return f, nil
 }

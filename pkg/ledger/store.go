@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -35,7 +36,7 @@ CREATE TABLE IF NOT EXISTS calls (
 const storeCommitEvery = 100 * time.Millisecond
 
 // storeFolding has many answers go into the tables together: they lie there in no order, so that of few each costs a page.
-var storeFolding = folding{entries: 4096, every: 10 * time.Second, size: 2 << 20}
+var storeFolding = folding{entries: 4096, every: 10 * time.Second, size: 1 << 20}
 
 // Store keeps answers by report and finding, for all runs of a site. Its identities are HMACs under a site key kept in a file
 // beside it, so that neither a digest nor a lookup tells anything about a report to one without the key.
@@ -82,8 +83,8 @@ func OpenStore(location string) (*Store, error) {
 	return s, nil
 }
 
-// ReadStore opens a store to look answers up, without holding it and without writing: another process may be using it. A
-// store that nobody has made is fs.ErrNotExist.
+// ReadStore opens a store to look answers up, without holding it: another process may be using it, whose answers of the last ten
+// seconds may be missing. What a killed one has left in the journal goes into the table first. A store that nobody has made is fs.ErrNotExist.
 func ReadStore(location string) (*Store, error) {
 	path, key, err := storePath(location)
 	var d *database
@@ -251,13 +252,27 @@ func (s *Store) Get(id Identity) ([]Answer, error) {
 	if s.fresh != nil && !s.fresh.has(id) {
 		return nil, nil
 	}
-	waiting := s.d.journal.about(id) // first: meanwhile they may go into the table
-	rows, err := s.d.db.Query(`SELECT labels, cost, model FROM calls WHERE identity=? ORDER BY created, asked`, id[:])
-	answers, err := s.d.answers(rows, err)
-	for _, l := range waiting {
+	var found []answerRow
+	for _, l := range s.d.journal.about(id) { // first: meanwhile they may go into the table
+		found = append(found, answerRow{l.args[1].([]byte), l.args[4].(int64), l.args[5].([]byte), Answer{Model: l.args[2].(string), CostPico: l.args[3].(int64)}})
+	}
+	waiting := len(found)
+	rows, err := s.d.db.Query(`SELECT asked, created, labels, cost, model FROM calls WHERE identity=? ORDER BY created, asked`, id[:])
+	err = each(rows, err, func() error {
+		var c answerRow
+		err := rows.Scan(&c.asked, &c.created, &c.labels, &c.CostPico, &c.Model)
+		found = append(found, c)
+		return err
+	})
+	if waiting > 0 {
+		found = firsts(found, waiting)
+	}
+	var answers []Answer
+	for _, c := range found { // with no connection held: a set of findings may need one
 		if err == nil {
-			answers, err = s.with(answers, l.args)
+			err = c.decode(c.labels, s.d.set)
 		}
+		answers = append(answers, c.Answer)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("results store: %s: %w", s.d.path, err)
@@ -265,16 +280,24 @@ func (s *Store) Get(id Identity) ([]Answer, error) {
 	return answers, nil
 }
 
-// with adds the answer of a row that is to be written, unless there is one to the same findings.
-func (s *Store) with(answers []Answer, row []any) ([]Answer, error) {
-	a := Answer{Model: row[2].(string), CostPico: row[3].(int64)}
-	if err := a.decode(row[5].([]byte), s.d.set); err != nil {
-		return nil, err
+// answerRow is a row of the table, its answer not decoded.
+type answerRow struct {
+	asked   []byte
+	created int64
+	labels  []byte
+	Answer
+}
+
+// firsts puts rows of which so many wait, and the others are in the table, into the table's order, each set of findings once: what
+// is in the table already stays there.
+func firsts(all []answerRow, waiting int) (kept []answerRow) {
+	for _, c := range slices.Concat(all[waiting:], all[:waiting]) {
+		if !slices.ContainsFunc(kept, func(k answerRow) bool { return bytes.Equal(k.asked, c.asked) }) {
+			kept = append(kept, c)
+		}
 	}
-	if slices.ContainsFunc(answers, func(b Answer) bool { return bytes.Equal(s.asked(b.Findings), row[1].([]byte)) }) {
-		return answers, nil
-	}
-	return append(answers, a), nil
+	slices.SortFunc(kept, func(a, b answerRow) int { return cmp.Or(cmp.Compare(a.created, b.created), bytes.Compare(a.asked, b.asked)) })
+	return kept
 }
 
 // Put keeps an answer unless there is one to the same findings already. When it returns, the answer is on the disk.

@@ -285,7 +285,8 @@ func TestAnswersThatWait(t *testing.T) {
 		}
 		return got
 	}
-	if got := costs(s, nil); !slices.Equal(got, want) {
+	waiting := costs(s, nil)
+	if got := slices.Sorted(slices.Values(waiting)); !slices.Equal(got, want) {
 		t.Errorf("while they wait: %v", got)
 	}
 	whole, err := os.ReadFile(journalOf(path))
@@ -300,24 +301,45 @@ func TestAnswersThatWait(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := ReadStore(copied)
-	got := costs(r, err)
-	slices.Sort(got) // of one second
-	if !slices.Equal(got, want) {
-		t.Errorf("of one who died, read: %v", got)
+	link := filepath.Join(t.TempDir(), "link.db")
+	if err := errors.Join(os.Symlink(copied, link), os.Symlink(copied+".key", link+".key")); err != nil {
+		t.Fatal(err)
 	}
-	r.Close()
+	var readers sync.WaitGroup // all at once, and by another name
+	for _, name := range []string{copied, copied, copied, link} {
+		readers.Go(func() {
+			r, err := ReadStore(name)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer r.Close()
+			if all, err := r.Get(id); err != nil || len(all) != len(want) {
+				t.Errorf("of one who died, read: %v, %v", all, err)
+			}
+		})
+	}
+	readers.Wait()
 	if err := s.d.fold(); err != nil {
 		t.Fatal(err)
+	}
+	if got := costs(s, nil); !slices.Equal(got, waiting) {
+		t.Errorf("in the table: %v, and while they waited: %v", got, waiting)
 	}
 	if err := s.Put(id, answer(6, x)); err != nil { // waits beside the one in the table
 		t.Fatal(err)
 	}
-	got = costs(s, nil)
-	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		t.Errorf("in the table: %v", got)
+	if got := costs(s, nil); !slices.Equal(got, waiting) {
+		t.Errorf("in the table, with another one that waits: %v", got)
 	}
+	if err := errors.Join(os.WriteFile(journalOf(copied), whole, 0o600), os.Remove(copied)); err != nil {
+		t.Fatal(err)
+	}
+	again, err := OpenStore(copied)
+	if got := costs(again, err); got != nil {
+		t.Errorf("of one that was removed: %v", got)
+	}
+	again.Close()
 }
 
 // However often answers go from the journal into the table, one that was put is found.

@@ -5,26 +5,30 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"math"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
+	"unicode"
 )
 
 const (
 	longestIdle = time.Minute
-	surelyThere = 10 * time.Millisecond // after its last answer a connection is taken without a look at it
-	maxHead     = 1 << 20               // bytes of an answer before its body
-	maxDirect   = 4 << 20               // bytes of a request that is put together in memory
+	maxHead     = 1 << 20  // bytes of an answer before its body
+	maxDirect   = 64 << 10 // bytes of a request's body: more may not leave at once, and an answer that comes before must be seen
 )
+
+var errHead = errors.New("the head of the answer is too large")
 
 // direct sends requests over HTTP/1.1 to servers that are reached without TLS and without a proxy, as models of one's own
 // mostly are. net/http's transport has two goroutines for each connection, and handing a call from one to the next is a
-// fifth of what a call to a quick server costs; here whoever asks writes and reads himself, in net/http's own notation.
+// tenth of what a call to a quick server costs; here whoever asks writes and reads himself, in net/http's own notation.
 // All other requests go through next.
 type direct struct {
 	next *http.Transport
@@ -36,49 +40,48 @@ type direct struct {
 // directConn is a connection with at most one request under way.
 type directConn struct {
 	net.Conn
-	host  string
-	in    *bufio.Reader
-	room  int64        // bytes that are still read
-	out   bytes.Buffer // the request
-	since time.Time    // of one that is idle
+	host   string
+	socket syscall.RawConn // nil: of another kind
+	peek   [1]byte
+	in     *bufio.Reader
+	room   int64        // bytes that may still be read
+	out    bytes.Buffer // the request
+	since  time.Time    // of one that is idle
 }
 
 // Read is in's, and bounds what a server can make it hold.
 func (c *directConn) Read(p []byte) (int, error) {
 	if c.room <= 0 {
-		return 0, errTooLarge
+		return 0, errHead
 	}
 	n, err := c.Conn.Read(p[:min(int64(len(p)), c.room)])
 	c.room -= int64(n)
 	return n, err
 }
 
-// gone says whether the other side has closed an idle connection, or spoken without being asked.
+// gone says whether the other side has closed an idle connection, or spoken without being asked: its next answer would be taken
+// for that of another request.
 func (c *directConn) gone() bool {
-	socket, ok := c.Conn.(syscall.Conn)
-	if !ok {
+	if c.socket == nil {
 		return false
 	}
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return true
-	}
 	var look error
-	err = raw.Control(func(fd uintptr) {
-		_, _, look = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	err := c.socket.Control(func(fd uintptr) {
+		_, _, look = syscall.Recvfrom(int(fd), c.peek[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 	})
 	return err != nil || look != syscall.EAGAIN
 }
 
 // RoundTrip sends a request and reads the head of its answer. Like net/http's it sends a request anew, on another connection,
-// only where nothing of it has left; its error is the context's where that ended.
+// only where nothing of it has left; its error is or wraps the context's where that ended.
 func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
-	if proxy, err := d.next.Proxy(r); r.URL.Scheme != "http" || proxy != nil || err != nil || r.ContentLength < 0 || r.ContentLength > maxDirect {
+	host := r.URL.Hostname()
+	if proxy, err := d.next.Proxy(r); r.URL.Scheme != "http" || proxy != nil || err != nil || r.ContentLength < 0 || r.ContentLength > maxDirect || !ascii(host) {
 		return d.next.RoundTrip(r)
 	}
 	ctx := r.Context()
 	for {
-		c, used, err := d.connect(ctx, net.JoinHostPort(r.URL.Hostname(), cmp.Or(r.URL.Port(), "80")))
+		c, used, err := d.connect(ctx, net.JoinHostPort(host, cmp.Or(r.URL.Port(), "80")))
 		if err != nil {
 			if r.Body != nil {
 				r.Body.Close()
@@ -104,6 +107,10 @@ func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
+func ascii(host string) bool {
+	return strings.IndexFunc(host, func(r rune) bool { return r > unicode.MaxASCII }) < 0
+}
+
 // ask writes a request at once and reads the head of its answer. sent says whether anything of it has left.
 func (c *directConn) ask(r *http.Request) (resp *http.Response, sent bool, err error) {
 	c.out.Reset()
@@ -118,20 +125,23 @@ func (c *directConn) ask(r *http.Request) (resp *http.Response, sent bool, err e
 		t.WroteHeaders()
 	}
 	c.room = maxHead
-	for { // a server that refuses a request may answer before it has read all of it
-		if resp, err = http.ReadResponse(c.in, r); err != nil || resp.StatusCode >= 200 {
+	for { // what a server says before its answer is left out
+		if resp, err = http.ReadResponse(c.in, r); err != nil || resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			break
 		}
 	}
 	if err == nil {
-		c.room = math.MaxInt64 // whoever reads the body bounds it
-		resp.Close = resp.Close || failed != nil
+		c.room = math.MaxInt64                   // whoever reads the body bounds it
+		resp.Close = resp.Close || failed != nil // refused before all of it was there
 	}
 	return resp, true, err
 }
 
 // connect takes an idle connection, or makes one.
 func (d *direct) connect(ctx context.Context, host string) (c *directConn, used bool, err error) {
+	if err := ctx.Err(); err != nil { // to end it later would be too late for a request that is written at once
+		return nil, false, err
+	}
 	for {
 		d.mu.Lock()
 		idle := d.idle[host]
@@ -142,7 +152,7 @@ func (d *direct) connect(ctx context.Context, host string) (c *directConn, used 
 		c := idle[len(idle)-1]
 		d.idle[host] = idle[:len(idle)-1]
 		d.mu.Unlock()
-		if idle := time.Since(c.since); idle < longestIdle && (idle < surelyThere || !c.gone()) {
+		if time.Since(c.since) < longestIdle && !c.gone() {
 			return c, true, nil
 		}
 		c.Close()
@@ -153,7 +163,10 @@ func (d *direct) connect(ctx context.Context, host string) (c *directConn, used 
 	}
 	c = &directConn{Conn: conn, host: host}
 	c.in = bufio.NewReaderSize(c, 16<<10)
-	return c, false, nil
+	if s, ok := conn.(syscall.Conn); ok {
+		c.socket, err = s.SyscallConn()
+	}
+	return c, false, err
 }
 
 // keep has a connection wait for its next request.

@@ -57,21 +57,22 @@ func post(ctx context.Context, rt http.RoundTripper, address, body string) (answ
 // Whatever a server says, net/http's own transport reads the same of it.
 func TestDirectReadsAsNetHTTP(t *testing.T) {
 	for name, say := range map[string]string{
-		"length":          "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-Id: a\r\n\r\n{}",
-		"chunks":          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\nX-End: 1\r\n\r\n",
-		"to the end":      "HTTP/1.1 200 OK\r\n\r\n{}",
-		"of HTTP/1.0":     "HTTP/1.0 429 Slow Down\r\nRetry-After: 1\r\n\r\n{}",
-		"no content":      "HTTP/1.1 204 No Content\r\n\r\n",
-		"hints before":    "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
-		"more than told":  "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}{}",
-		"less than told":  "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}",
-		"no last chunk":   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
-		"bad chunk":       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
-		"two lengths":     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-		"no head":         "HTTP/1.1 200 OK\r\nContent-Le",
-		"no HTTP":         "SSH-2.0-OpenSSH_9.2\r\n",
-		"nothing":         "",
-		"a head too long": "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 12<<20) + "\r\nContent-Length: 0\r\n\r\n",
+		"length":           "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-Id: a\r\n\r\n{}",
+		"chunks":           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\nX-End: 1\r\n\r\n",
+		"to the end":       "HTTP/1.1 200 OK\r\n\r\n{}",
+		"of HTTP/1.0":      "HTTP/1.0 429 Slow Down\r\nRetry-After: 1\r\n\r\n{}",
+		"no content":       "HTTP/1.1 204 No Content\r\n\r\n",
+		"hints before":     "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+		"more than told":   "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}{}",
+		"less than told":   "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}",
+		"no last chunk":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+		"bad chunk":        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+		"two lengths":      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+		"no head":          "HTTP/1.1 200 OK\r\nContent-Le",
+		"no HTTP":          "SSH-2.0-OpenSSH_9.2\r\n",
+		"nothing":          "",
+		"another protocol": "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+		"a head too long":  "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 12<<20) + "\r\nContent-Length: 0\r\n\r\n",
 	} {
 		d := transport(1)
 		address := answering(t, say)
@@ -120,9 +121,9 @@ func TestDirectConnections(t *testing.T) {
 		}
 	}
 	ask("/", "{}", 1)
-	ask("/", strings.Repeat("x", 1<<20), 1)
+	ask("/", strings.Repeat("x", maxDirect), 1)
 	s.CloseClientConnections()
-	time.Sleep(2 * surelyThere)
+	time.Sleep(20 * time.Millisecond)
 	ask("/", "{}", 2)
 	ask("/close", "{}", 2)
 	ask("/", "{}", 3)
@@ -145,6 +146,55 @@ func TestDirectConnections(t *testing.T) {
 	ask("/", "{}", 7)
 	d.CloseIdleConnections()
 	ask("/", "{}", 8)
+}
+
+// A server that closes without saying so costs no call, and what it says late is nobody's answer.
+func TestDirectAgainstRudeServers(t *testing.T) {
+	for name, rude := range map[string]func(c net.Conn) (closes bool){
+		"closes": func(net.Conn) bool { return true },
+		"speaks": func(c net.Conn) bool {
+			io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 13\r\n\r\nanswer to 999")
+			return false
+		},
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go func() {
+					defer c.Close()
+					in := bufio.NewReader(c)
+					for n := 1; ; n++ {
+						r, err := http.ReadRequest(in)
+						if err != nil {
+							return
+						}
+						body, _ := io.ReadAll(r.Body)
+						fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nanswer to %s", body)
+						if n%3 == 0 && rude(c) {
+							return
+						}
+					}
+				}()
+			}
+		}()
+		d := transport(1)
+		defer d.CloseIdleConnections()
+		for i := range 60 {
+			body := fmt.Sprint(100 + i)
+			if got, err := post(t.Context(), d, "http://"+l.Addr().String(), body); err != nil || !strings.Contains(got, "answer to "+body) {
+				t.Errorf("a server that %s, request %d: %s, %v", name, i, got, err)
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
 }
 
 // It is told what has left: of a request that nothing of has, nothing is owed.
@@ -177,13 +227,58 @@ func TestDirectTellsWhatLeft(t *testing.T) {
 	if _, err := post(ctx, d, "http://a.invalid", "{}"); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
+
+	// One whose context has ended does not go out on a connection that is there.
+	var requests atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests.Add(1) }))
+	defer s.Close()
+	d = transport(1)
+	defer d.CloseIdleConnections()
+	if _, err := post(t.Context(), d, s.URL, "{}"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := post(ctx, d, s.URL, "{}"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if n := requests.Load(); n != 1 {
+		t.Errorf("%d requests", n)
+	}
 }
 
-// What goes through a proxy, or by TLS, is net/http's.
+// What goes through a proxy, by TLS, to a host in other letters, or may be refused before all of it has left, is net/http's.
 func TestDirectLeavesTheRest(t *testing.T) {
+	d := transport(1)
+	asked := ""
+	d.next.DialContext = func(_ context.Context, _, address string) (net.Conn, error) {
+		asked = address
+		return nil, io.EOF
+	}
+	if _, err := post(t.Context(), d, "http://bücher.example/v1", "{}"); err == nil || asked != "xn--bcher-kva.example:80" {
+		t.Error(asked, err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		c.(*net.TCPConn).SetReadBuffer(4 << 10)
+		http.ReadRequest(bufio.NewReader(c)) // its head
+		io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}")
+		<-t.Context().Done()
+	}()
+	if got, err := post(t.Context(), transport(1), "http://"+l.Addr().String(), strings.Repeat("x", 8<<20)); err != nil || !strings.Contains(got, "413") {
+		t.Error(got, err)
+	}
+
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "by the proxy to "+r.Host) }))
 	defer proxy.Close()
-	d := transport(1)
+	d = transport(1)
 	defer d.CloseIdleConnections()
 	d.next.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }
 	if got, err := post(t.Context(), d, "http://model.invalid/v1", "{}"); err != nil || !strings.Contains(got, "by the proxy to model.invalid") {

@@ -62,7 +62,7 @@ func (x *exchange) do(ctx context.Context) error {
 	r.Header = r.Header.Clone()
 	x.at.site.sign(r.Header, x.key)
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.request)), nil }
-	r.Body, _ = r.GetBody() // of a kind that net/http knows to be in memory: header and body leave in one packet
+	r.Body, _ = r.GetBody() // of a kind that net/http's transport knows to be in memory: header and body leave in one packet
 	r.ContentLength = int64(len(x.request))
 	resp, err := x.at.http.RoundTrip(r)
 	if err != nil {

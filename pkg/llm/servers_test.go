@@ -80,7 +80,7 @@ func forgetAllowance(h http.Header) {
 	}
 }
 
-func (w *witness) CloseIdleConnections() { w.RoundTripper.(*http.Transport).CloseIdleConnections() }
+func (w *witness) CloseIdleConnections() { w.RoundTripper.(*direct).CloseIdleConnections() }
 
 type failing struct{ err error }
 
@@ -240,7 +240,7 @@ func (s *strict) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-func (s *strict) CloseIdleConnections() { s.RoundTripper.(*http.Transport).CloseIdleConnections() }
+func (s *strict) CloseIdleConnections() { s.RoundTripper.(*direct).CloseIdleConnections() }
 
 // strictOf is such a transport, which has been seen to find a wrong request wrong.
 func strictOf(t *testing.T, url, wrong string) *strict {
@@ -480,7 +480,7 @@ func (w *batchWitness) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (w *batchWitness) CloseIdleConnections() {
-	w.RoundTripper.(*http.Transport).CloseIdleConnections()
+	w.RoundTripper.(*direct).CloseIdleConnections()
 }
 
 func TestAheadAgainstAIMock(t *testing.T) {
