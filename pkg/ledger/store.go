@@ -296,7 +296,9 @@ func firsts(all []answerRow, waiting int) (kept []answerRow) {
 			kept = append(kept, c)
 		}
 	}
-	slices.SortFunc(kept, func(a, b answerRow) int { return cmp.Or(cmp.Compare(a.created, b.created), bytes.Compare(a.asked, b.asked)) })
+	slices.SortFunc(kept, func(a, b answerRow) int {
+		return cmp.Or(cmp.Compare(a.created, b.created), bytes.Compare(a.asked, b.asked))
+	})
 	return kept
 }
 
