@@ -29,15 +29,22 @@ wrong = []
 
 def took(command, out, **more):
     """Wall and CPU seconds and peak MiB of a command and those of its children that have ended."""
+    wall, used, peak, failed = tried(command, out, **more)
+    if failed:
+        sys.exit(failed)
+    return wall, used, peak
+
+
+def tried(command, out, **more):
+    """The same, and why it failed."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
     start = time.monotonic()
     with open(work / "log", "w") as log:
         pid = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, **more).pid
         _, status, used = os.wait4(pid, 0)
-    if status:
-        sys.exit(f"{command}: status {status}\n{open(work / 'log').read()[-2000:]}")
-    return time.monotonic() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    failed = f"{command}: status {status}\n{open(work / 'log').read()[-2000:]}" if status else ""
+    return time.monotonic() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, failed
 
 
 def run(file, source, out, *more, **how):
@@ -130,8 +137,12 @@ for p in parallel:
                   *share, f[4], f[5], max(a[6] for a in all), f[7], f[8]), flush=True)
         if python:
             before, load = cpu(pids), os.getloadavg()[0]
-            wall, used, peak = took([python, label / "beam_keywords.py", less, work / "peer" / "labels", "plain", "--runner=PortableRunner", "--job_endpoint=" + status["job_endpoint"],
-                                     "--environment_type=LOOPBACK", f"--parallelism={p}"], work / "peer")
+            wall, used, peak, failed = tried([python, label / "beam_keywords.py", less, work / "peer" / "labels", "plain", "--runner=PortableRunner", "--job_endpoint=" + status["job_endpoint"],
+                                              "--environment_type=LOOPBACK", f"--parallelism={p}"], work / "peer")
+            if failed:
+                print(failed, file=sys.stderr)
+                print(f"| Beam's Python SDK, {some:,} rows | {p} | failed | | | | | | | | |", flush=True)
+                continue
             print("| Beam's Python SDK, %s rows | %s | %s | | | | %.0f | %.0f | %.0f | %.0f | %.1f |" % (format(some, ","), p, format(int(some / wall), ","), used, cpu(pids) - before, peak,
                   max(line(m, "VmHWM") for m in managers), (load + os.getloadavg()[0]) / 2), flush=True)
     finally:
