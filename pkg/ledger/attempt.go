@@ -148,30 +148,40 @@ func (b *Book) Paid(id Identity) ([]Answer, error) {
 		return nil, err
 	}
 	rows, err := b.d.db.Query(`SELECT labels, coalesce(cost,0), model FROM attempts WHERE identity=? AND outcome=? ORDER BY id`, id[:], Answered)
-	answers, err := b.d.answers(rows, err)
+	var found []answerRow
+	err = each(rows, err, func() error {
+		var r answerRow
+		err := rows.Scan(&r.labels, &r.CostPico, &r.Model)
+		found = append(found, r)
+		return err
+	})
+	var answers []Answer
+	if err == nil {
+		answers, err = b.d.decode(found)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %s: %w", b.d.path, err)
 	}
 	return answers, nil
 }
 
-// answers reads rows of labels, cost and model. The labels are decoded with no connection held: a set of findings may
-// need one.
-func (d *database) answers(rows *sql.Rows, err error) (all []Answer, _ error) {
-	var labels [][]byte
-	err = each(rows, err, func() error {
-		var a Answer
-		var b []byte
-		err := rows.Scan(&b, &a.CostPico, &a.Model)
-		all, labels = append(all, a), append(labels, b)
-		return err
-	})
-	for i := range all {
-		if err == nil {
-			err = all[i].decode(labels[i], d.set)
+// answerRow is an answer that is not decoded yet.
+type answerRow struct {
+	Answer
+	labels  []byte
+	asked   []byte // of a store's, and the next: its set of findings in any order, and when it was put
+	created int64
+}
+
+// decode reads answers with no connection held: a set of findings may need one.
+func (d *database) decode(rows []answerRow) (all []Answer, err error) {
+	for _, r := range rows {
+		if err = r.decode(r.labels, d.set); err != nil {
+			return nil, err
 		}
+		all = append(all, r.Answer)
 	}
-	return all, err
+	return all, nil
 }
 
 // Spared notes a report that was answered without a call of its own: by what another run has put into the store, or by

@@ -161,10 +161,11 @@ func openAfter(first func(path string) error, location string) (*database, error
 		return openPostgres(location, "", 0)
 	}
 	path, err := own(location)
-	if err != nil {
-		return nil, err
+	var info fs.FileInfo
+	if err == nil {
+		info, err = os.Stat(path)
 	}
-	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+	if err != nil || info.Size() == 0 {
 		return nil, errors.Join(err, fs.ErrNotExist)
 	}
 	if err := first(path); err != nil {
@@ -389,14 +390,23 @@ func (d *database) commit(group []op) error {
 	}
 	if len(group) > 0 && !slices.ContainsFunc(group, func(o op) bool { return o.run != nil }) {
 		if room, err := j.add(entries); room {
-			if err == nil && j.full() && d.commitTables(nil) != nil { // they are safe where they are, and are tried again
-				j.failed = time.Now()
+			if err == nil && j.full() {
+				_ = d.foldWith(nil) // they are safe where they are, and are tried again
 			}
 			return err
 		}
 	}
 	j.since = time.Now() // also of those that must be tried again
-	return d.commitTables(group)
+	return d.foldWith(group)
+}
+
+// foldWith makes a group durable in the tables, with all that waits in the journal.
+func (d *database) foldWith(group []op) error {
+	err := d.commitTables(group)
+	if err != nil {
+		d.journal.failed = time.Now()
+	}
+	return err
 }
 
 func (d *database) commitTables(group []op) error {

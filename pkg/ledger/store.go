@@ -254,25 +254,22 @@ func (s *Store) Get(id Identity) ([]Answer, error) {
 	}
 	var found []answerRow
 	for _, l := range s.d.journal.about(id) { // first: meanwhile they may go into the table
-		found = append(found, answerRow{l.args[1].([]byte), l.args[4].(int64), l.args[5].([]byte), Answer{Model: l.args[2].(string), CostPico: l.args[3].(int64)}})
+		found = append(found, answerRow{Answer{Model: l.args[2].(string), CostPico: l.args[3].(int64)}, l.args[5].([]byte), l.args[1].([]byte), l.args[4].(int64)})
 	}
 	waiting := len(found)
 	rows, err := s.d.db.Query(`SELECT asked, created, labels, cost, model FROM calls WHERE identity=? ORDER BY created, asked`, id[:])
 	err = each(rows, err, func() error {
-		var c answerRow
-		err := rows.Scan(&c.asked, &c.created, &c.labels, &c.CostPico, &c.Model)
-		found = append(found, c)
+		var r answerRow
+		err := rows.Scan(&r.asked, &r.created, &r.labels, &r.CostPico, &r.Model)
+		found = append(found, r)
 		return err
 	})
 	if waiting > 0 {
 		found = firsts(found, waiting)
 	}
 	var answers []Answer
-	for _, c := range found { // with no connection held: a set of findings may need one
-		if err == nil {
-			err = c.decode(c.labels, s.d.set)
-		}
-		answers = append(answers, c.Answer)
+	if err == nil {
+		answers, err = s.d.decode(found)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("results store: %s: %w", s.d.path, err)
@@ -280,20 +277,12 @@ func (s *Store) Get(id Identity) ([]Answer, error) {
 	return answers, nil
 }
 
-// answerRow is a row of the table, its answer not decoded.
-type answerRow struct {
-	asked   []byte
-	created int64
-	labels  []byte
-	Answer
-}
-
 // firsts puts rows of which so many wait, and the others are in the table, into the table's order, each set of findings once: what
 // is in the table already stays there.
 func firsts(all []answerRow, waiting int) (kept []answerRow) {
-	for _, c := range slices.Concat(all[waiting:], all[:waiting]) {
-		if !slices.ContainsFunc(kept, func(k answerRow) bool { return bytes.Equal(k.asked, c.asked) }) {
-			kept = append(kept, c)
+	for _, r := range slices.Concat(all[waiting:], all[:waiting]) {
+		if !slices.ContainsFunc(kept, func(k answerRow) bool { return bytes.Equal(k.asked, r.asked) }) {
+			kept = append(kept, r)
 		}
 	}
 	slices.SortFunc(kept, func(a, b answerRow) int {
