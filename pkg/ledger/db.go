@@ -69,7 +69,7 @@ var errClosed = errors.New("closed")
 // openDatabase makes or opens a file for this process alone, mode 0600, and applies the schema. Where there are
 // many writes, commits begin commitEvery apart. Entries wait in its journal.
 func openDatabase(path, schema string, commitEvery time.Duration, folds folding) (*database, error) {
-	path, err := own(path)
+	path, err := canonical(path)
 	if err != nil {
 		return nil, err
 	}
@@ -100,8 +100,8 @@ func openDatabase(path, schema string, commitEvery time.Duration, folds folding)
 	return d, nil
 }
 
-// own is a file's one absolute path, by which its lock and its journal are named too, whatever links lead to it.
-func own(path string) (string, error) {
+// canonical is a file's one absolute path, by which its lock and its journal are named too, whatever links lead to it.
+func canonical(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
@@ -160,7 +160,7 @@ func openAfter(first func(path string) error, location string) (*database, error
 	if isPostgres(location) {
 		return openPostgres(location, "", 0)
 	}
-	path, err := own(location)
+	path, err := canonical(location)
 	var info fs.FileInfo
 	if err == nil {
 		info, err = os.Stat(path)
@@ -390,7 +390,7 @@ func (d *database) commit(group []op) error {
 	}
 	if len(group) > 0 && !slices.ContainsFunc(group, func(o op) bool { return o.run != nil }) {
 		if room, err := j.add(entries); room {
-			if err == nil && j.full() {
+			if err == nil && j.mustFold() {
 				_ = d.foldWith(nil) // they are safe where they are, and are tried again
 			}
 			return err

@@ -243,11 +243,11 @@ func (j *journal) late() (late <-chan time.Time, due <-chan struct{}) {
 func (j *journal) heavy() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.full()
+	return j.mustFold()
 }
 
-// full is heavy with the lock held. What did not get into the tables is tried again at its time.
-func (j *journal) full() bool {
+// mustFold is heavy with the lock held. What did not get into the tables is tried again at its time.
+func (j *journal) mustFold() bool {
 	return len(j.entries) >= j.folds.entries && time.Since(j.failed) > j.folds.every
 }
 

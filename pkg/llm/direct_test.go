@@ -17,27 +17,36 @@ import (
 	"time"
 )
 
-// answering is a server that reads a request and says what it is told to, whatever that is, on each connection once.
-func answering(t *testing.T, say string) (address string) {
+// accepting is a server that does so with each connection, and closes it then.
+func accepting(t *testing.T, serve func(c net.Conn, in *bufio.Reader)) (address string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-				io.Copy(io.Discard, r.Body)
-				io.WriteString(c, say)
-			}
-			c.Close()
+			go func() {
+				defer c.Close()
+				serve(c, bufio.NewReader(c))
+			}()
 		}
 	}()
-	t.Cleanup(func() { l.Close() })
 	return "http://" + l.Addr().String()
+}
+
+// answering is a server that reads a request and says what it is told to, whatever that is, on each connection once.
+func answering(t *testing.T, say string) (address string) {
+	return accepting(t, func(c net.Conn, in *bufio.Reader) {
+		if r, err := http.ReadRequest(in); err == nil {
+			io.Copy(io.Discard, r.Body)
+			io.WriteString(c, say)
+		}
+	})
 }
 
 func post(ctx context.Context, rt http.RoundTripper, address, body string) (answer string, err error) {
@@ -157,39 +166,24 @@ func TestDirectAgainstRudeServers(t *testing.T) {
 			return false
 		},
 	} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		go func() {
-			for {
-				c, err := l.Accept()
+		address := accepting(t, func(c net.Conn, in *bufio.Reader) {
+			for n := 1; ; n++ {
+				r, err := http.ReadRequest(in)
 				if err != nil {
 					return
 				}
-				go func() {
-					defer c.Close()
-					in := bufio.NewReader(c)
-					for n := 1; ; n++ {
-						r, err := http.ReadRequest(in)
-						if err != nil {
-							return
-						}
-						body, _ := io.ReadAll(r.Body)
-						fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nanswer to %s", body)
-						if n%3 == 0 && rude(c) {
-							return
-						}
-					}
-				}()
+				body, _ := io.ReadAll(r.Body)
+				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nanswer to %s", body)
+				if n%3 == 0 && rude(c) {
+					return
+				}
 			}
-		}()
+		})
 		d := transport(1)
 		defer d.CloseIdleConnections()
 		for i := range 60 {
 			body := fmt.Sprint(100 + i)
-			if got, err := post(t.Context(), d, "http://"+l.Addr().String(), body); err != nil || !strings.Contains(got, "answer to "+body) {
+			if got, err := post(t.Context(), d, address, body); err != nil || !strings.Contains(got, "answer to "+body) {
 				t.Errorf("a server that %s, request %d: %s, %v", name, i, got, err)
 			}
 			time.Sleep(2 * time.Millisecond)
@@ -256,23 +250,13 @@ func TestDirectLeavesTheRest(t *testing.T) {
 	if _, err := post(t.Context(), d, "http://bücher.example/v1", "{}"); err == nil || asked != "xn--bcher-kva.example:80" {
 		t.Error(asked, err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
+	early := accepting(t, func(c net.Conn, in *bufio.Reader) {
 		c.(*net.TCPConn).SetReadBuffer(4 << 10)
-		http.ReadRequest(bufio.NewReader(c)) // its head
+		http.ReadRequest(in) // its head
 		io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}")
 		<-t.Context().Done()
-	}()
-	if got, err := post(t.Context(), transport(1), "http://"+l.Addr().String(), strings.Repeat("x", 8<<20)); err != nil || !strings.Contains(got, "413") {
+	})
+	if got, err := post(t.Context(), transport(1), early, strings.Repeat("x", 8<<20)); err != nil || !strings.Contains(got, "413") {
 		t.Error(got, err)
 	}
 
