@@ -236,7 +236,7 @@ func (d *database) keep(o op) error {
 	j := d.journal
 	j.mu.Lock()
 	room, err := j.put(o.entries)
-	if n := len(j.entries); n >= j.folds.entries || n == len(o.entries) {
+	if j.mustFold() || len(j.entries) == len(o.entries) {
 		notify(j.due)
 	}
 	j.mu.Unlock()

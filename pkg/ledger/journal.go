@@ -34,9 +34,9 @@ type journal struct {
 	epoch    uint64
 	at       int64     // where the next entry goes
 	unsynced bool      // what was put
-	since    time.Time // the first entry that is not in the tables
-	failed   time.Time // they did not get there; zero: they always have
-	entries  []entry   // those
+	entries  []entry   // that are not in the tables
+	since    time.Time // the first of them
+	failed   time.Time // when they did not get there; zero: they always have
 	buf      []byte
 
 	answered sync.Mutex           // of what follows alone: whoever looks for an answer need not wait for a fold
@@ -239,14 +239,14 @@ func (j *journal) late() (late <-chan time.Time, due <-chan struct{}) {
 	return late, j.due
 }
 
-// heavy says that it is time to fold, however short the entries have waited.
+// heavy says that it is time to fold, however short the entries have waited; it takes the lock.
 func (j *journal) heavy() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.mustFold()
 }
 
-// mustFold is heavy with the lock held. What did not get into the tables is tried again at its time.
+// mustFold is heavy for whoever holds the lock. What did not get into the tables is tried again at its time.
 func (j *journal) mustFold() bool {
 	return len(j.entries) >= j.folds.entries && time.Since(j.failed) > j.folds.every
 }
